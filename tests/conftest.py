@@ -1,0 +1,61 @@
+"""One Spark session for the whole run; every setting says why it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """Yield a local session with two cores, as a small laptop has."""
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("purchasecast-tests")
+        .config("spark.ui.enabled", "false")  # nobody looks at it, and it opens a port
+        .config("spark.driver.memory", "2g")
+        .config("spark.sql.shuffle.partitions", "4")  # small frames: 200 partitions would cost seconds a test
+        .config("spark.default.parallelism", "4")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.ui.showConsoleProgress", "false")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def black_friday() -> Path:
+    """Return the folder of the real data, or skip where it is not at hand."""
+    folder = SHARED_DATA / "black_friday"
+    if not folder.is_dir():
+        pytest.skip(f"real data not found in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def superstore() -> Path:
+    """Return the office-supply shop's file, or skip where it is not at hand."""
+    path = SHARED_DATA / "superstore" / "superstore.csv"
+    if not path.is_file():
+        pytest.skip(f"real data not found at {path}")
+    return path
