@@ -1,0 +1,166 @@
+"""What the user has told Spark, wherever that was, and the defaults for what nobody has set.
+
+Reads ``spark-defaults.conf``, ``PYSPARK_SUBMIT_ARGS`` and Spark's environment variables as ``spark-submit``
+does, because a setting that this program passes at the start of the JVM would win over most of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from purchasecast.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["default_settings", "given_settings", "master_cores", "parse_conf"]
+
+_GIB = 1024**3
+_MOST_DRIVER_BYTES = 6 * _GIB
+_LEAST_DRIVER_BYTES = _GIB
+# Options of spark-submit that set what a default of ours would otherwise set.
+_SUBMIT_OPTIONS = {
+    "--master": "spark.master",
+    "--remote": "spark.remote",
+    "--name": "spark.app.name",
+    "--driver-memory": "spark.driver.memory",
+    "--driver-java-options": "spark.driver.extraJavaOptions",
+}
+
+
+def parse_conf(pairs: Iterable[str]) -> dict[str, str]:
+    """Read Spark settings given as ``KEY=VALUE``.
+
+    Raises
+    ------
+    SettingsError
+        If a pair has no key, no ``=`` or a key that is not one of Spark's.
+
+    Examples
+    --------
+    >>> parse_conf(("spark.executor.memory=4g", "spark.jars=a.jar,b.jar"))
+    {'spark.executor.memory': '4g', 'spark.jars': 'a.jar,b.jar'}
+    """
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip()
+        if not equals or not re.fullmatch(r"spark\.\S+", key):
+            raise SettingsError(
+                f"A Spark setting is given as spark.KEY=VALUE, not {pair!r}: "
+                "write for example --conf spark.executor.memory=4g."
+            )
+        settings[key] = value.strip()
+    return settings
+
+
+def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
+    """Return the settings for a master that this process starts Spark on."""
+    defaults = {
+        "spark.driver.memory": f"{_driver_bytes() // 1024**2}m",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",  # dates must not depend on where a run happens
+        "spark.ui.showConsoleProgress": "false",  # the command line draws its own progress
+    }
+    logging_file = Path(__file__).with_name("log4j2.properties")
+    if logging_file.is_file() and not (_spark_conf_folder() / "log4j2.properties").is_file():
+        level = " -Dpurchasecast.log.level=warn -Dpurchasecast.log.tasks=error" if verbose else ""
+        defaults["spark.driver.extraJavaOptions"] = (
+            f"-Dlog4j2.configurationFile={logging_file.as_uri()}{level}"
+        )
+    if not url.startswith("local"):
+        return defaults
+    cores = master_cores(url) or _machine_cores()
+    defaults["spark.sql.shuffle.partitions"] = str(max(2 * cores, 4))
+    defaults["spark.ui.enabled"] = "false"  # nobody looks at it, and it opens a port
+    if "SPARK_LOCAL_IP" not in os.environ:  # laptops change networks; a container may not know its name
+        defaults["spark.driver.bindAddress"] = "127.0.0.1"
+        defaults["spark.driver.host"] = "127.0.0.1"
+    return defaults
+
+
+def given_settings() -> dict[str, str]:
+    """Collect what the user has told Spark outside this program; later sources win, as in spark-submit."""
+    given: dict[str, str] = {}
+    if memory := os.environ.get("SPARK_DRIVER_MEMORY"):
+        given["spark.driver.memory"] = memory
+    arguments, properties = _parse_submit_args(os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    return given | _read_properties(properties or _spark_conf_folder() / "spark-defaults.conf") | arguments
+
+
+def _spark_conf_folder() -> Path:
+    if folder := os.environ.get("SPARK_CONF_DIR"):
+        return Path(folder)
+    if home := os.environ.get("SPARK_HOME"):
+        return Path(home) / "conf"
+    found = find_spec("pyspark")
+    return Path(found.origin).parent / "conf" if found and found.origin else Path("conf")
+
+
+def _read_properties(path: Path) -> dict[str, str]:
+    """Read a file of lines ``key value``, ``key=value`` or ``key: value``; none if it is not there."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (re.split(r"\s*[=:\s]\s*", line.strip(), maxsplit=1) for line in lines)
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and pair[0][0] not in "#!"}
+
+
+def _parse_submit_args(text: str) -> tuple[dict[str, str], Path | None]:
+    """Read the settings and the properties file from options of spark-submit."""
+    given: dict[str, str] = {}
+    properties = None
+    words = iter(shlex.split(text))
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in {*_SUBMIT_OPTIONS, "--conf", "-c", "--properties-file"} and not equals:
+            value = next(words, "")
+        if option in _SUBMIT_OPTIONS:
+            given[_SUBMIT_OPTIONS[option]] = value
+        elif option in {"--conf", "-c"}:
+            key, _, setting = value.partition("=")
+            given[key] = setting
+        elif option == "--properties-file":
+            properties = Path(value)
+    return given, properties
+
+
+def _driver_bytes() -> int:
+    """Return a quarter of the memory this process may use, within bounds; Python workers need the rest."""
+    limits = []
+    for name in (
+        "memory.max",
+        "memory/memory.limit_in_bytes",
+    ):  # a container's limit, cgroup 2 and 1
+        try:
+            limits.append(int((Path("/sys/fs/cgroup") / name).read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    try:
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        limits.append(8 * _GIB)
+    return min(max(min(limits) // 4, _LEAST_DRIVER_BYTES), _MOST_DRIVER_BYTES)
+
+
+def _machine_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def master_cores(url: str) -> int | None:
+    """Read the number of cores from a local master's address; None if it does not say."""
+    if url == "local":
+        return 1
+    if found := re.match(r"local\[\s*(\d+)", url):
+        return int(found.group(1))
+    if found := re.match(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)", url):
+        return int(found.group(1)) * int(found.group(2))
+    return None
