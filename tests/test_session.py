@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from purchasecast._java import find_java, parse_java_version
+from purchasecast._spark_settings import default_settings, given_settings, master_cores
 from purchasecast.errors import JavaNotFoundError, SettingsError, SparkUnavailableError
-from purchasecast.java import find_java, parse_java_version
 from purchasecast.session import get_session, parse_conf
-from purchasecast.spark_settings import default_settings, given_settings, master_cores
 
 if TYPE_CHECKING:
     from pathlib import Path

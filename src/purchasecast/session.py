@@ -16,9 +16,9 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from purchasecast._java import JavaHome, find_java, start_jvm
+from purchasecast._spark_settings import default_settings, given_settings, master_cores, parse_conf
 from purchasecast.errors import SettingsError, SparkUnavailableError
-from purchasecast.java import JavaHome, find_java, start_jvm
-from purchasecast.spark_settings import default_settings, given_settings, master_cores, parse_conf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
