@@ -1,0 +1,51 @@
+# Needs Python 3.11 or later, make and pip access; no Java, no uv. `make` alone lists the targets.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.purchasecast-setup
+# A machine that has a JDK keeps it; one that has none gets Java from pip with the other extras.
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-all demo bench docs clean
+
+help: ## List what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Put the package and its tools into .venv (once)
+
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "purchasecast needs Python 3.11 or later, and $(PYTHON) is not: run make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@$(BIN)/uv sync --frozen --all-extras --inexact --quiet --python $(BIN)/python
+	@touch $@
+
+check: setup ## Lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## check, then the tests without Spark, then those on Spark
+	$(BIN)/pytest -m "not spark and not slow"
+	$(BIN)/pytest -m "spark and not slow"
+
+test-all: check ## The same with the slow tests
+	$(BIN)/pytest
+
+demo: setup ## Run the main job on a generated shop; says where the report is
+	$(BIN)/purchasecast demo --out demo
+
+bench: setup ## Run the benchmarks, one script a question
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+docs: setup ## Run the examples in the docstrings that need no Spark
+	$(BIN)/pytest --doctest-modules -m "not spark" src/purchasecast/session.py src/purchasecast/_spark_settings.py src/purchasecast/_java.py
+
+clean: ## Remove what a run leaves behind, .venv excepted
+	rm -rf build dist demo site spark-warehouse metastore_db derby.log artifacts htmlcov .coverage
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
