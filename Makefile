@@ -17,7 +17,7 @@ setup: $(STAMP) ## Put the package and its tools into .venv (once)
 
 $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "purchasecast needs Python 3.11 or later, and $(PYTHON) is not: run make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	  echo "purchasecast needs Python 3.11 or later, and $(PYTHON) is older or does not run: try make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
