@@ -1,0 +1,75 @@
+"""Settings of a run, frozen and checked once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from purchasecast.errors import SettingsError
+
+__all__ = ["HoldoutBy", "ModelName", "TrainSettings"]
+
+ModelName = Literal["linear"]
+HoldoutBy = Literal["auto", "random", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What `train` is asked to do.
+
+    Parameters
+    ----------
+    model : {"linear"}, default "linear"
+        Name of the recipe.
+    folds : int, default 5
+        Folds for cross-fitting and for the grid search.
+    holdout : float, default 0.2
+        Share of rows that nothing sees before the evaluation; 0 skips the evaluation.
+    holdout_by : {"auto", "random", "time"}, default "auto"
+        See `purchasecast.split.holdout_split`.
+    refit : bool, default True
+        Whether the saved model is fitted again on all rows after the evaluation.
+    seed : int, default 7
+        Seed of the split, the folds and the latent factors.
+    reg_param, elastic_net_param : tuple of float, default ()
+        The grid; empty takes the default grid of `purchasecast.search`.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is outside its range.
+    """
+
+    model: ModelName = "linear"
+    folds: int = 5
+    holdout: float = 0.2
+    holdout_by: HoldoutBy = "auto"
+    refit: bool = True
+    seed: int = 7
+    reg_param: tuple[float, ...] = ()
+    elastic_net_param: tuple[float, ...] = ()
+    max_reject_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.model not in get_args(ModelName):
+            raise SettingsError(f"model: expected one of {', '.join(get_args(ModelName))}, found {self.model}.")
+        if self.folds < 2:
+            raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
+        if not 0 <= self.holdout < 1:
+            raise SettingsError(f"holdout: expected a share of at least 0 and below 1, found {self.holdout}; take 0.2.")
+        if not 0 <= self.max_reject_rate <= 1:
+            raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TrainSettings:
+        """Return what `to_dict` was called on."""
+        values = dict(data)
+        for name in ("reg_param", "elastic_net_param"):
+            values[name] = tuple(float(value) for value in values.get(name, ()))
+        return cls(**values)

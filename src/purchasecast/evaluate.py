@@ -1,0 +1,310 @@
+"""A scored and labelled frame becomes an `Evaluation`: metrics beside baselines, overall and by slice.
+
+Every figure is of rows that no encoder, search or choice has seen, where the caller keeps such rows; this module only
+counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as sf
+
+from purchasecast._columns import col
+from purchasecast.errors import DataError
+from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import Column, DataFrame
+
+    from purchasecast.schema import Schema
+
+__all__ = ["Evaluation", "Reference", "Slice", "evaluate", "first_category", "reference_of"]
+
+SMALL_CATEGORY = 0.01  # of the evaluated rows: below it a category is one of the smallest
+_PRODUCT_MEAN = "_pc_product_mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the training rows say that an evaluation compares with.
+
+    Attributes
+    ----------
+    rows : int
+        Training rows.
+    mean : float
+        Mean of the target over them, in money: the first baseline.
+    heavy_customer_rows : float
+        Median of the rows a customer has: customers with more are heavy, the others light; 0 without customers.
+    """
+
+    rows: int
+    mean: float
+    heavy_customer_rows: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Reference:
+        """Return what `to_dict` was called on."""
+        return cls(int(data["rows"]), float(data["mean"]), float(data["heavy_customer_rows"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Metrics of some of the rows.
+
+    Attributes
+    ----------
+    by, level : str
+        What the rows have in common, such as ``product`` and ``unseen``.
+    rows : int
+        Number of rows.
+    rmse, mae : float
+        Root mean squared and mean absolute error, in money.
+    r2 : float or None
+        Coefficient of determination around the slice's own mean; None where all its targets are equal.
+    bias : float
+        Mean of prediction minus target, in money.
+    baseline_rmse : dict of str to float
+        RMSE of the baselines on the same rows: ``mean`` and ``product_mean`` (of the training rows).
+    coverage : float or None
+        Share of targets inside the interval; None without intervals.
+    mean_width : float or None
+        Mean width of the interval, in money.
+    """
+
+    by: str
+    level: str
+    rows: int
+    rmse: float
+    mae: float
+    r2: float | None
+    bias: float
+    baseline_rmse: dict[str, float]
+    coverage: float | None = None
+    mean_width: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good predictions were on labelled rows.
+
+    Attributes
+    ----------
+    overall : Slice
+        All rows.
+    slices : tuple of Slice
+        Seen and unseen products and customers, light and heavy customers, every first category, and all rows without
+        and with only the smallest categories.
+    computed_on : str
+        Which rows these were, in one sentence.
+    seconds : dict of str to float
+        Seconds a step.
+    """
+
+    overall: Slice
+    slices: tuple[Slice, ...]
+    computed_on: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data, with the overall figures at the top level."""
+        overall = asdict(self.overall)
+        del overall["by"], overall["level"]
+        return {
+            **overall,
+            "computed_on": self.computed_on,
+            "slices": [asdict(part) for part in self.slices],
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Evaluation:
+        """Return what `to_dict` was called on."""
+        values = dict(data)
+        slices = tuple(Slice(**part) for part in values.pop("slices"))
+        computed_on, seconds = values.pop("computed_on"), values.pop("seconds")
+        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds)
+
+    def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
+        """Return the same evaluation with other timings."""
+        return replace(self, seconds=dict(seconds))
+
+
+def first_category(schema: Schema) -> str | None:
+    """Return the first nominal feature of the product, else of anything; None where there is none."""
+    nominal = schema.nominal
+    of_product = [column.name for column in nominal if column.of == "product"]
+    return next(iter([*of_product, *[column.name for column in nominal]]), None)
+
+
+def reference_of(rows: DataFrame, schema: Schema) -> Reference:
+    """Return what an evaluation needs to know of the training rows, in one or two passes.
+
+    Raises
+    ------
+    DataError
+        If there are no rows.
+    """
+    total = rows.agg(sf.count(sf.lit(1)), sf.avg(col(schema.target))).collect()[0]
+    if not total[0]:
+        raise DataError("training: expected labelled rows, found none; check the table and its holdout share.")
+    heavy = 0.0
+    if schema.customer:
+        per_customer = rows.groupBy(col(schema.customer)).agg(sf.count(sf.lit(1)).alias("rows"))
+        heavy = float(per_customer.agg(sf.percentile("rows", sf.lit(0.5))).collect()[0][0])
+    return Reference(int(total[0]), float(total[1]), heavy)
+
+
+def evaluate(
+    scored: DataFrame, schema: Schema, model: PipelineModel, reference: Reference, *, computed_on: str
+) -> Evaluation:
+    """Measure predictions on labelled rows.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        What the model made of labelled rows: the target, ``prediction``, the counts of training rows, and, where there
+        are intervals, ``lower`` and ``upper``.
+    schema : Schema
+        Description of the rows.
+    model : PipelineModel
+        The model, which knows every product's mean in training.
+    reference : Reference
+        Figures of the training rows.
+    computed_on : str
+        Which rows these are, for the reader.
+
+    Returns
+    -------
+    Evaluation
+        Figures of all rows and of each slice.
+
+    Raises
+    ------
+    DataError
+        If there is no row.
+
+    Notes
+    -----
+    One pass over the scored rows: each row counts in a handful of slices, whose sums are formed on the executors;
+    the driver receives a dozen numbers a slice.
+    """
+    frame = _with_product_mean(scored, schema, model, reference)
+    sums = _slice_sums(frame, schema, reference)
+    everything = sums.pop(("all", "all"), None)
+    if everything is None:
+        raise DataError("evaluate: expected labelled rows, found none; check the table or the holdout share.")
+    _add_smallest(sums, everything)
+    overall = _to_slice(("all", "all"), everything)
+    slices = tuple(_to_slice(key, sums[key]) for key in sorted(sums, key=lambda key: _order(key, schema)))
+    return Evaluation(overall, slices, computed_on)
+
+
+def _with_product_mean(scored: DataFrame, schema: Schema, model: PipelineModel, reference: Reference) -> DataFrame:
+    from purchasecast.stages import CrossedEffectsModel  # noqa: PLC0415  the stages load only where Spark runs
+
+    mean = sf.lit(reference.mean)
+    encoders = [stage for stage in model.stages if isinstance(stage, CrossedEffectsModel)]
+    if not schema.product or not encoders:
+        return scored.withColumn(_PRODUCT_MEAN, mean)
+    table = (
+        encoders[0].level_table(schema.product).select(col("level").alias("_pc_level"), col("mean").alias("_pc_mean"))
+    )
+    joined = scored.join(table, col(schema.product) == col("_pc_level"), "left")
+    return joined.withColumn(_PRODUCT_MEAN, sf.coalesce("_pc_mean", mean)).drop("_pc_level", "_pc_mean")
+
+
+def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference) -> Column:
+    def part(by: str, level: Column) -> Column:
+        return sf.struct(sf.lit(by).alias("by"), level.alias("level"))
+
+    parts = [part("all", sf.lit("all"))]
+    for role, rows in (("product", PRODUCT_ROWS), ("customer", CUSTOMER_ROWS)):
+        if rows in frame.columns:
+            parts.append(part(role, sf.when(col(rows) > 0, "seen").otherwise("unseen")))
+    if CUSTOMER_ROWS in frame.columns:
+        heavy = col(CUSTOMER_ROWS) > reference.heavy_customer_rows
+        parts.append(part("customer activity", sf.when(heavy, "heavy").otherwise("light")))
+    category = first_category(schema)
+    if category:
+        parts.append(part(category, sf.coalesce(col(category), sf.lit("(none)"))))
+    return sf.array(*parts)
+
+
+def _slice_sums(frame: DataFrame, schema: Schema, reference: Reference) -> dict[tuple[str, str], dict[str, float]]:
+    """Return sums of errors, squares and hits, a dict a slice."""
+    target, prediction = col(schema.target), col(PREDICTION)
+    error = prediction - target
+    has_interval = {"lower", "upper"} <= set(frame.columns)
+    centred = target - reference.mean  # squares of centred values: no digits lost to a large mean
+    terms = {
+        "error": error,
+        "squares": error * error,
+        "absolute": sf.abs(error),
+        "target": centred,
+        "target_squares": centred * centred,
+        "product_mean": (col(_PRODUCT_MEAN) - target) * (col(_PRODUCT_MEAN) - target),
+    }
+    if has_interval:
+        inside = (target >= col("lower")) & (target <= col("upper"))
+        terms |= {"inside": sf.when(inside, 1.0).otherwise(0.0), "width": col("upper") - col("lower")}
+    exploded = frame.select(
+        sf.explode(_slices_of_row(frame, schema, reference)).alias("slice"),
+        *[term.cast("double").alias(name) for name, term in terms.items()],
+    )
+    grouped = exploded.groupBy("slice.by", "slice.level").agg(
+        sf.count(sf.lit(1)).cast("double").alias("rows"), *[sf.sum(name).alias(name) for name in terms]
+    )
+    found = {}
+    for row in grouped.collect():  # one row a slice: a few, and the levels of one category
+        values = row.asDict()
+        key = (values.pop("by"), values.pop("level"))
+        found[key] = {name: float(value) for name, value in values.items()}
+    return found
+
+
+def _add_smallest(sums: dict[tuple[str, str], dict[str, float]], everything: dict[str, float]) -> None:
+    """Add the slices with and without the smallest categories, as sums of what is there."""
+    known = {"product", "customer", "customer activity"}
+    categories = [value for (by, _), value in sums.items() if by not in known]
+    for level, chosen in (
+        ("all but the smallest", [c for c in categories if c["rows"] >= SMALL_CATEGORY * everything["rows"]]),
+        ("the smallest", [c for c in categories if c["rows"] < SMALL_CATEGORY * everything["rows"]]),
+    ):
+        if chosen and len(chosen) < len(categories):
+            sums[("categories", level)] = {name: sum(c[name] for c in chosen) for name in everything}
+
+
+def _to_slice(key: tuple[str, str], sums: dict[str, float]) -> Slice:
+    rows = sums["rows"]
+    spread = sums["target_squares"] - sums["target"] ** 2 / rows
+    return Slice(
+        by=key[0],
+        level=key[1],
+        rows=int(rows),
+        rmse=math.sqrt(sums["squares"] / rows),
+        mae=sums["absolute"] / rows,
+        r2=1.0 - sums["squares"] / spread if spread > 0 else None,
+        bias=sums["error"] / rows,
+        baseline_rmse={
+            "mean": math.sqrt(sums["target_squares"] / rows),
+            "product_mean": math.sqrt(sums["product_mean"] / rows),
+        },
+        coverage=sums["inside"] / rows if "inside" in sums else None,
+        mean_width=sums["width"] / rows if "width" in sums else None,
+    )
+
+
+def _order(key: tuple[str, str], schema: Schema) -> tuple[Any, ...]:
+    """Sort roles first, then the categories' levels, codes by number."""
+    by, level = key
+    place = ["product", "customer", "customer activity", "categories", first_category(schema)].index(by)
+    return (place, not level.isdigit(), int(level) if level.isdigit() else 0, level)

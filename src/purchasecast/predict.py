@@ -1,0 +1,246 @@
+"""Score a table with a bundle: the same gate as in training, then one pass that scores, counts and writes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.ml.feature import StringIndexerModel
+from pyspark.sql import Observation
+from pyspark.sql import functions as sf
+
+from purchasecast._columns import col
+from purchasecast.evaluate import Evaluation, Reference, evaluate
+from purchasecast.progress import Steps
+from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.sources import POSITION, write_single_csv, write_table
+from purchasecast.validate import ValidationReport, check_reject_rate, validate, write_rejects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import Column, DataFrame
+
+    from purchasecast.bundle import Bundle
+    from purchasecast.schema import Schema
+
+__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where predictions go.
+
+    Parameters
+    ----------
+    location : str
+        A file, a folder or a ``jdbc:`` URL.
+    single_csv : bool, default False
+        Whether to write one CSV file in the order of the source, rather than a folder of parts.
+    format : str, optional
+        Any format that Spark writes; by default told from the suffix, else Parquet.
+    table : str, optional
+        The table behind a ``jdbc:`` URL.
+    options : mapping of str to str, optional
+        Options of Spark's writer.
+    overwrite : bool, default False
+        Whether to replace what is there.
+    """
+
+    location: str
+    single_csv: bool = False
+    format: str | None = None
+    table: str | None = None
+    options: Mapping[str, str] | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What a scoring run did; no Spark inside.
+
+    Attributes
+    ----------
+    rows : int
+        Rows written, one prediction each.
+    rejected : int
+        Rows that the gate turned away.
+    reasons : dict of str to int
+        Why, and how many rows for each reason.
+    unseen : dict of str to int
+        Rows by role, or by column, whose customer, product or level training has not seen.
+    out : str
+        Where the predictions are.
+    seconds : dict of str to float
+        Seconds a step.
+    """
+
+    rows: int
+    rejected: int
+    reasons: dict[str, int]
+    unseen: dict[str, int]
+    out: str
+    seconds: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return asdict(self)
+
+
+def predict(
+    raw: DataFrame,
+    bundle: Bundle,
+    output: Output,
+    *,
+    max_reject_rate: float = 0.01,
+    rejects: str | Path | None = None,
+    steps: Steps | None = None,
+) -> PredictResult:
+    """Score the rows of a table and write the predictions.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        What `purchasecast.sources.read_table` returned; a target is not needed.
+    bundle : Bundle
+        The model.
+    output : Output
+        Where the predictions go: the key columns (all columns, where the schema has no key) and ``prediction``.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    PredictResult
+        Rows written, rejected and unseen.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed; nothing is written then but the rejects.
+    SourceError
+        If the predictions cannot be written.
+
+    Notes
+    -----
+    One pass reads and checks the rows and keeps them, a second one scores and writes them; what was unseen is
+    observed on the way.
+    """
+    steps = steps or Steps()
+    steps.expect(3)
+    schema = bundle.schema
+    with steps.step("load model"):
+        model = bundle.pipeline()
+    with steps.step("validate") as step:
+        checked = validate(raw, schema, target="optional", cache=True)
+        step.rows = checked.report.rows
+    with checked:
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, max_reject_rate)
+        with steps.step("score and write") as step:
+            observed = _score_and_write(checked.accepted, model, schema, output)
+            step.rows = observed.pop("rows")
+    return _result(checked.report, step.rows, observed, output, steps)
+
+
+def evaluate_bundle(
+    raw: DataFrame, bundle: Bundle, *, max_reject_rate: float = 0.01, steps: Steps | None = None
+) -> Evaluation:
+    """Measure a bundle on the labelled rows of a table.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        What `purchasecast.sources.read_table` returned, with the target.
+    bundle : Bundle
+        The model.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    Evaluation
+        Figures of the accepted rows.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed.
+    DataError
+        If there is no row.
+    """
+    steps = steps or Steps()
+    steps.expect(3)
+    schema = bundle.schema
+    with steps.step("load model"):
+        model = bundle.pipeline()
+    with steps.step("validate") as step:
+        checked = validate(raw, schema, cache=True)
+        step.rows = checked.report.rows
+    with checked:
+        check_reject_rate(checked.report, max_reject_rate)
+        with steps.step("evaluate") as step:
+            found = evaluate(
+                model.transform(checked.accepted),
+                schema,
+                model,
+                Reference.from_dict(bundle.manifest["reference"]),
+                computed_on="Computed on the rows given; whether training saw them is for the caller to know.",
+            )
+            step.rows = found.overall.rows
+    return found.with_seconds(steps.seconds)
+
+
+def _score_and_write(rows: DataFrame, model: PipelineModel, schema: Schema, output: Output) -> dict[str, int]:
+    """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
+    scored = model.transform(rows)
+    unseen = _unseen(scored, model, schema)
+    counts = [sf.count_if(flag).alias(name) for name, flag in unseen.items()]
+    observation = Observation()
+    watched = scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
+    kept = schema.key or [name for name in schema.names if name in rows.columns and name != schema.target]
+    named = watched.select(*[col(name) for name in kept], PREDICTION, POSITION)
+    mode: Literal["overwrite", "error"] = "overwrite" if output.overwrite else "error"
+    if output.single_csv:
+        write_single_csv(named, output.location, mode=mode)
+    else:
+        write_table(
+            named.drop(POSITION),
+            output.location,
+            format=output.format,
+            table=output.table,
+            options=output.options,
+            mode=mode,
+        )
+    return {name: int(value) for name, value in observation.get.items()}
+
+
+def _unseen(scored: DataFrame, model: PipelineModel, schema: Schema) -> dict[str, Column]:
+    """Return, by role or column, whether training has not seen a row's level."""
+    flags = {
+        role: col(rows) == 0
+        for role, rows in (("customer", CUSTOMER_ROWS), ("product", PRODUCT_ROWS))
+        if rows in scored.columns
+    }
+
+    for stage in model.stages:
+        if isinstance(stage, StringIndexerModel):
+            names = [column.name for column in (*schema.nominal, *schema.ordinal)]
+            by_index = {f"_pc_i_{name}": name for name in names}
+            for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
+                flags[by_index[index]] = col(index) == float(len(labels))
+    return flags
+
+
+def _result(report: ValidationReport, rows: int, unseen: dict[str, int], output: Output, steps: Steps) -> PredictResult:
+    roles = {role: count for role, count in unseen.items() if role in {"customer", "product"} or count}
+    return PredictResult(rows, report.rejected, report.reasons, roles, output.location, dict(steps.seconds))
