@@ -168,9 +168,7 @@ def test_a_wrong_file_is_refused_with_line_and_field(
 
 
 def test_the_line_is_found_in_other_ways_of_writing_toml(tmp_path: Path) -> None:
-    text = (
-        'name = "x"\n[columns]\nSpend.kind = "numeric"\nSpend.role = "target"\nAge = {\'kind\' = "nmnal"}\n'
-    )
+    text = 'name = "x"\n[columns]\nSpend.kind = "numeric"\nSpend.role = "target"\nAge = {\'kind\' = "nmnal"}\n'
     with pytest.raises(SchemaError, match=r"line 5, columns\.Age\.kind: .*did you mean nominal\?"):
         load_schema(write(tmp_path, text))
 
@@ -208,7 +206,5 @@ def test_a_table_without_customer_or_product_is_allowed() -> None:
 
 
 def test_schema_imports_neither_spark_nor_numpy() -> None:
-    code = (
-        "import sys, purchasecast.schema; sys.exit(bool({'pyspark', 'numpy', 'pandas'} & set(sys.modules)))"
-    )
+    code = "import sys, purchasecast.schema; sys.exit(bool({'pyspark', 'numpy', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

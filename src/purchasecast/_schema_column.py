@@ -63,7 +63,7 @@ class Column:
     domain : sequence of str or int, default ()
         All levels of a nominal column; empty leaves it open.
     minimum, maximum : int, float or date, optional
-        Bounds of a value, both allowed themselves.
+        Bounds of a value, both allowed themselves. The minimum of a target and of a weight is 0 by default.
     pattern : str, optional
         Regular expression that a whole text must match.
     null : {"forbidden", "level", "unknown"}, default "forbidden"
@@ -123,6 +123,8 @@ class Column:
         self._check_levels()
         for field in ("minimum", "maximum"):
             object.__setattr__(self, field, self._canonical_bound(field))
+        if self.minimum is None and self.role in {"target", "weight"}:
+            object.__setattr__(self, "minimum", 0)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:  # type: ignore[operator]
             self._refuse("maximum", f"at least the minimum {self.minimum}", str(self.maximum))
         self._check_text_and_date()
@@ -186,9 +188,7 @@ class Column:
 
     def _check_name(self) -> None:
         if not self.name or self.name != self.name.strip():
-            raise FieldError(
-                ("columns", self.name), f"expected a name without blanks around it, found {self.name!r}"
-            )
+            raise FieldError(("columns", self.name), f"expected a name without blanks around it, found {self.name!r}")
         if self.name.casefold().startswith(RESERVED_PREFIX) or self.name.casefold() in _RESERVED_NAMES:
             raise FieldError(
                 ("columns", self.name),

@@ -271,28 +271,21 @@ class Schema:
             if column.role in _SINGLE_ROLES and column.role in holders:
                 raise FieldError(
                     ("columns", column.name, "role"),
-                    f"expected one column with the role {column.role}, "
-                    f"found {holders[column.role]} and {column.name}",
+                    f"expected one column with the role {column.role}, found {holders[column.role]} and {column.name}",
                 )
             holders[column.role or ""] = column.name
         if "target" not in holders:
             raise FieldError(("columns",), 'expected a column with role = "target", found none; add one')
         if not {"customer", "product", ""} & set(holders):
-            raise FieldError(
-                ("columns",), "expected a customer, a product or a feature beside the target, found none"
-            )
+            raise FieldError(("columns",), "expected a customer, a product or a feature beside the target, found none")
 
     def _check_key(self) -> None:
         for name in self.key:
             if name not in self.names:
-                raise FieldError(
-                    ("key",), f"expected names of columns, found {name}{did_you_mean(name, self.names)}"
-                )
+                raise FieldError(("key",), f"expected names of columns, found {name}{did_you_mean(name, self.names)}")
             column = self.column(name)
             if column.role in {"target", "weight"}:
-                raise FieldError(
-                    ("key",), f"expected columns that name a row, found the {column.role} {name}"
-                )
+                raise FieldError(("key",), f"expected columns that name a row, found the {column.role} {name}")
             if column.null != "forbidden":
                 raise FieldError(
                     ("columns", name, "null"),

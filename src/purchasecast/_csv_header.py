@@ -1,0 +1,107 @@
+"""Read the names in the headers of CSV files, before anything else is read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
+
+    from pyspark.sql import SparkSession
+
+__all__ = ["read_header"]
+
+_OPENERS: dict[str, Callable[[Path], BinaryIO]] = {".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
+_UNREADABLE = (".zst", ".lz4", ".snappy", ".deflate", ".xz")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_header(spark: SparkSession, files: Sequence[str], options: Mapping[str, str]) -> list[str]:
+    """Return the column names of CSV files that share one header.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    files : sequence of str
+        URIs of the files, as `DataFrame.inputFiles` gives them.
+    options : mapping
+        Options of Spark's CSV reader, for separator, quote and encoding.
+
+    Returns
+    -------
+    list of str
+        Names in file order without blanks around them; empty where a column has none.
+
+    Raises
+    ------
+    SourceError
+        If no file has a header, or if two have different ones: Spark would put values into the wrong columns.
+    """
+    lines = _first_lines(spark, files) if len(files) > 1 else dict.fromkeys(files, b"?")
+    lines = {file: line for file, line in lines.items() if line}
+    first = next(iter(lines), None)
+    for file, line in lines.items():
+        if first is not None and line != lines[first]:
+            raise SourceError(
+                f"expected the same header in every file, found another one in {unquote(file)} "
+                f"than in {unquote(first)}; read them one by one"
+            )
+    row = None
+    if first is not None:
+        row = spark.read.options(**options).option("header", "false").csv(_as_path(first)).head()
+    if row is None:
+        raise SourceError(f"expected a header with column names, found nothing in {unquote(files[0])}")
+    return [(name or "").strip() for name in row]
+
+
+def _first_lines(spark: SparkSession, files: Sequence[str]) -> dict[str, bytes]:
+    """Return each file's first line; an empty file's is empty."""
+    local = [_local_path(file) for file in files]
+    if all(path is not None for path in local):
+        return {file: _read_first_line(path) for file, path in zip(files, local, strict=True) if path}
+    return _read_first_lines_on_cluster(spark, files)
+
+
+def _as_path(file: str) -> str:
+    """Undo the escapes of a URI: Spark's readers take a path as it is written."""
+    return unquote(file)
+
+
+def _local_path(file: str) -> Path | None:
+    """Return the path of a file on this machine that Python can read; None for any other."""
+    parts = urlsplit(file)
+    path = Path(unquote(parts.path))
+    readable = parts.scheme == "file" and path.suffix not in _UNREADABLE and path.is_file()
+    return path if readable else None
+
+
+def _read_first_line(path: Path) -> bytes:
+    opener: Callable[[Path], BinaryIO] = _OPENERS.get(path.suffix, lambda plain: plain.open("rb"))
+    with opener(path) as stream:
+        return stream.readline().removeprefix(_BYTE_ORDER_MARK).rstrip()
+
+
+def _read_first_lines_on_cluster(spark: SparkSession, files: Sequence[str]) -> dict[str, bytes]:
+    """Read the first block of every file in one job, for files that only the executors can reach."""
+    lines = (
+        spark.read.text([_as_path(file) for file in files])
+        .where(sf.col("_metadata.file_block_start") == 0)
+        .select(
+            sf.col("_metadata.file_path").alias("file"),
+            sf.col("value"),
+            sf.monotonically_increasing_id().alias("position"),
+        )
+        .groupBy("file")
+        .agg(sf.min_by("value", "position").alias("line"))
+    )
+    return {row["file"]: row["line"].strip().encode() for row in lines.collect()}

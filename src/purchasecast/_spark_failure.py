@@ -1,0 +1,68 @@
+"""Turn a failure inside Spark into one sentence that holds no secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SPARK_FAILURES", "reason", "redacted"]
+
+# Some of Spark's own exceptions, such as an unknown format, arrive as the bare Java exception.
+SPARK_FAILURES: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
+
+
+def redacted(text: str, options: Mapping[str, str] | None = None) -> str:
+    """Take secrets out of a text: those of the options, and those within a URL.
+
+    Parameters
+    ----------
+    text : str
+        Such as a message or a URL.
+    options : mapping of str to str, optional
+        Options of a reader or writer, whose passwords must not show.
+
+    Returns
+    -------
+    str
+        The text with ``***`` in their places.
+
+    Examples
+    --------
+    >>> redacted("jdbc:postgresql://ann:s3cret@db/shop?password=s3cret&ssl=true")
+    'jdbc:postgresql://ann:***@db/shop?password=***&ssl=true'
+    """
+    for name, value in (options or {}).items():
+        if value and re.search("password|secret|token", name, re.IGNORECASE):
+            text = text.replace(value, "***")
+    text = re.sub(r"(?i)((?:password|pwd|secret|token)=)[^&;,\s]+", r"\1***", text)
+    return re.sub(r"(//[^/:@\s]+:)[^@/\s]+@", r"\1***@", text)
+
+
+def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
+    """Reduce an exception of Spark's to its first sentence.
+
+    Parameters
+    ----------
+    error : Exception
+        One of `SPARK_FAILURES`.
+    options : mapping of str to str, optional
+        Options of a reader or writer, whose passwords must not show.
+
+    Returns
+    -------
+    str
+        The sentence, without error class, SQL state and full stop.
+    """
+    if isinstance(error, Py4JJavaError):
+        text = str(error.java_exception.getMessage() or error.java_exception.toString())
+    else:
+        text = str(error)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    line = re.sub(r"^\[[A-Z0-9_.]+\]\s*", "", line)
+    return redacted(re.sub(r"\s*SQLSTATE: \w+$", "", line), options).rstrip(".")
