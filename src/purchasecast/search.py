@@ -1,0 +1,388 @@
+# ruff: noqa: ARG002 - keyword_only has stored the arguments by then
+"""Grid search for linear regression in one pass over the data.
+
+Spark's `CrossValidator` fits every candidate on every fold, each fit a job or more. For squared error the
+Gram matrix of each fold holds all that any penalty needs: `LinearRegressionGridSearch` takes the folds'
+matrices in one pass, solves every candidate on every fold from them on the driver, reads the held-out errors
+off the same matrices, and lets Spark fit once, at the chosen penalty. The objective is that of Spark's
+`LinearRegression`; the algebra, and when it holds, is in `docs/search.md`.
+
+References
+----------
+J. Friedman, T. Hastie, R. Tibshirani, "Regularization paths for generalized linear models via coordinate
+descent", Journal of Statistical Software 33(1), 2010. https://doi.org/10.18637/jss.v033.i01
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark import keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable, MLReadable, MLWritable
+from pyspark.sql import functions as sf
+
+from purchasecast._gram import leave_one_out, merge_all
+from purchasecast._gram_spark import (
+    check_columns,
+    collect_cluster_scores,
+    collect_grams,
+    run_interruptible,
+    vector_size,
+)
+from purchasecast._grid import DEFAULT_GRID, ParamGrid, parse_grid
+from purchasecast._inference import FittedLine
+from purchasecast._penalized import metric_values, solve
+from purchasecast._search_io import SearchModelReader, SearchModelWriter
+from purchasecast._search_native import cross_validate, fit_native, fit_or_build
+from purchasecast._search_params import _LinearRegressionGridSearchParams
+from purchasecast._search_result import Candidate, SearchResult, choose, summarize
+from purchasecast.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from pyspark.ml.regression import LinearRegressionModel
+    from pyspark.sql import DataFrame
+
+    from purchasecast._gram import Floats, Gram
+
+__all__ = [
+    "DEFAULT_GRID",
+    "Candidate",
+    "LinearRegressionGridSearch",
+    "LinearRegressionGridSearchModel",
+    "ParamGrid",
+    "SearchResult",
+    "parse_grid",
+]
+
+logger = logging.getLogger(__name__)
+
+
+class LinearRegressionGridSearch(
+    Estimator["LinearRegressionGridSearchModel"],
+    _LinearRegressionGridSearchParams,
+    DefaultParamsReadable["LinearRegressionGridSearch"],
+    DefaultParamsWritable,
+):
+    """Choose a linear regression's penalty by cross-validation, in one pass, and fit it.
+
+    Stands where `CrossValidator(LinearRegression)` stood, and gives the same metrics on the same folds.
+
+    Parameters
+    ----------
+    featuresCol, labelCol, predictionCol : str, default "features", "label", "prediction"
+        Columns, as in `LinearRegression`. The vectors may be sparse or dense.
+    weightCol : str, optional
+        Row weights of at least 0; held-out errors are weighted by it too.
+    foldCol : str, default ""
+        Integers from 0 to `numFolds` - 1. Empty: folds by a hash, seeded by `seed`, of the features and of
+        all plain columns of the frame, so that neither row order nor partitioning changes the result.
+    numFolds : int, default 5
+        At least 2.
+    seed : int, default 7
+        Seed of the folds.
+    regParam, elasticNetParam : list of float, default those of `DEFAULT_GRID`
+        The grid; every one of the first is tried with every one of the second.
+    fitIntercept, standardization : bool, default True
+        As in `LinearRegression`.
+    metricName : {"rmse", "mse", "r2"}, default "rmse"
+        As `RegressionEvaluator` defines them.
+    selection : {"best", "oneStandardError"}, default "best"
+        The second takes the sparsest candidate within one standard error of the best.
+    maxFeatures : int, default 4096
+        Past it Spark's own `CrossValidator` runs, and a warning says so.
+    maxIter, tol : int, float, default 1000, 1e-10
+        Of Spark's fit at the chosen penalty (and of the stock search).
+    parallelism : int, default 1
+        Of the stock search only.
+
+    Examples
+    --------
+    >>> search = LinearRegressionGridSearch(foldCol="fold", regParam=[0.1, 1.0], elasticNetParam=[0.0, 0.5])
+    >>> model = search.fit(frame)  # doctest: +SKIP
+    >>> model.bestModel.coefficients, model.searchResult.best  # doctest: +SKIP
+    """
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        featuresCol: str = "features",
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        weightCol: str | None = None,
+        foldCol: str = "",
+        numFolds: int = 5,
+        seed: int = 7,
+        regParam: list[float] | None = None,
+        elasticNetParam: list[float] | None = None,
+        fitIntercept: bool = True,
+        standardization: bool = True,
+        metricName: str = "rmse",
+        selection: str = "best",
+        maxFeatures: int = 4096,
+        maxIter: int = 1000,
+        tol: float = 1e-10,
+        parallelism: int = 1,
+    ) -> None:
+        super().__init__()
+        self._set(**self._input_kwargs)
+
+    def setParams(self, **params: Any) -> LinearRegressionGridSearch:
+        """Set params by name, as the constructor does.
+
+        Parameters
+        ----------
+        **params : object
+            Params of this stage.
+
+        Returns
+        -------
+        LinearRegressionGridSearch
+            This stage.
+
+        Raises
+        ------
+        SettingsError
+            If a name is not one of them.
+        """
+        unknown = [name for name in params if not self.hasParam(name)]
+        if unknown:
+            names = ", ".join(param.name for param in self.params)
+            raise SettingsError(f"params are {names}; found {', '.join(unknown)}; correct the name")
+        return self._set(**params)
+
+    def _fit(self, dataset: DataFrame) -> LinearRegressionGridSearchModel:
+        grid = self._check(dataset)
+        return run_interruptible(dataset.sparkSession, partial(self._fit_checked, dataset, grid))
+
+    def _fit_checked(
+        self, dataset: DataFrame, grid: tuple[tuple[float, float], ...]
+    ) -> LinearRegressionGridSearchModel:
+        features = vector_size(dataset, self.getFeaturesCol())
+        if features <= self.getMaxFeatures():
+            return self._fit_one_pass(dataset, grid, features)
+        logger.warning(
+            "grid search: %d features are past maxFeatures=%d; CrossValidator runs %d fits instead",
+            features,
+            self.getMaxFeatures(),
+            len(grid) * self.getNumFolds(),
+        )
+        return self._fit_stock(dataset, grid)
+
+    def _fit_one_pass(
+        self, dataset: DataFrame, grid: tuple[tuple[float, float], ...], features: int
+    ) -> LinearRegressionGridSearchModel:
+        started = perf_counter()
+        folds = collect_grams(self._rows(dataset, self._fold(dataset)), features, self.getNumFolds())
+        passed = perf_counter()
+        metrics, nonzero = [], []
+        for training, held_out in zip(leave_one_out(folds), folds, strict=True):
+            solutions = self._solve(training, grid)
+            metrics.append(metric_values(solutions, held_out, self.getMetricName()))
+            nonzero.append((solutions.coefficients != 0).sum(axis=1))
+        candidates = summarize(grid, np.array(metrics), np.mean(nonzero, axis=0))
+        chosen = self._choose(candidates)
+        gram = merge_all(folds)
+        solved = perf_counter()
+        native = self._native().setRegParam(grid[chosen][0]).setElasticNetParam(grid[chosen][1])
+        best = fit_or_build(native, dataset, gram, self._solve(gram, grid[chosen : chosen + 1]))
+        seconds = {"pass": passed - started, "solve": solved - passed, "fit": perf_counter() - solved}
+        return self._model(best, candidates, chosen, seconds, gram)
+
+    def _fit_stock(self, dataset: DataFrame, grid: tuple[tuple[float, float], ...]) -> LinearRegressionGridSearchModel:
+        started = perf_counter()
+        folded = self.getFoldCol() or f"{self.uid}_fold"
+        frame = dataset.withColumn(folded, self._fold(dataset))
+        candidates = cross_validate(
+            self._native(),
+            frame,
+            grid,
+            metric=self.getMetricName(),
+            folds=self.getNumFolds(),
+            fold_column=folded,
+            parallelism=self.getParallelism(),
+        )
+        chosen = self._choose(candidates)
+        searched = perf_counter()
+        best = fit_native(self._native(), dataset, grid[chosen])
+        seconds = {"search": searched - started, "fit": perf_counter() - searched}
+        return self._model(best, candidates, chosen, seconds, None)
+
+    def _solve(self, gram: Gram, grid: tuple[tuple[float, float], ...]) -> Any:
+        return solve(gram, grid, fit_intercept=self.getFitIntercept(), standardization=self.getStandardization())
+
+    def _choose(self, candidates: tuple[Candidate, ...]) -> int:
+        return choose(
+            candidates,
+            larger_is_better=self.getMetricName() == "r2",
+            selection=self.getSelection(),
+            folds=self.getNumFolds(),
+        )
+
+    def _model(
+        self,
+        best: LinearRegressionModel,
+        candidates: tuple[Candidate, ...],
+        chosen: int,
+        seconds: dict[str, float],
+        gram: Gram | None,
+    ) -> LinearRegressionGridSearchModel:
+        result = SearchResult(
+            metric=self.getMetricName(),
+            larger_is_better=self.getMetricName() == "r2",
+            candidates=candidates,
+            chosen=chosen,
+            selection=self.getSelection(),
+            folds=self.getNumFolds(),
+            rows=gram.rows if gram else -1,
+            features=best.numFeatures,
+            method="one-pass" if gram else "stock",
+            nonzero=int(np.count_nonzero(best.coefficients.toArray())),
+            seconds=seconds,
+        )
+        logger.info(
+            "grid search: %d candidates x %d folds, %d rows, %d features, %.2f s; "
+            "%s %.6g at regParam=%g elasticNetParam=%g",
+            len(candidates),
+            result.folds,
+            result.rows,
+            result.features,
+            sum(seconds.values()),
+            result.metric,
+            result.best.average,
+            result.best.reg_param,
+            result.best.elastic_net_param,
+        )
+        return self._copyValues(LinearRegressionGridSearchModel(best, result, gram))
+
+
+class LinearRegressionGridSearchModel(
+    Model, _LinearRegressionGridSearchParams, MLReadable["LinearRegressionGridSearchModel"], MLWritable
+):
+    """The chosen fit of a `LinearRegressionGridSearch`.
+
+    Put `bestModel` in its place to have a pipeline of Spark's own stages only:
+    `PipelineModel([*fitted.stages[:-1], fitted.stages[-1].bestModel])`.
+
+    Parameters
+    ----------
+    bestModel : LinearRegressionModel, optional
+        Spark's own model, fitted on all rows at the chosen penalty.
+    searchResult : SearchResult, optional
+        Every candidate with its metrics, and how the search went.
+    moments : Gram, optional
+        Moments of all rows; None after a stock search.
+    """
+
+    def __init__(
+        self,
+        bestModel: LinearRegressionModel | None = None,
+        searchResult: SearchResult | None = None,
+        moments: Gram | None = None,
+    ) -> None:
+        super().__init__()
+        self._best_model, self._search_result, self._moments = bestModel, searchResult, moments
+
+    @property
+    def bestModel(self) -> LinearRegressionModel:
+        """Return Spark's own model at the chosen penalty."""
+        if self._best_model is None:
+            raise SettingsError("a grid search model needs a fit, found none; call fit or load")
+        return self._best_model
+
+    @property
+    def searchResult(self) -> SearchResult:
+        """Return all candidates and how the search went."""
+        if self._search_result is None:
+            raise SettingsError("a grid search model needs a fit, found none; call fit or load")
+        return self._search_result
+
+    @property
+    def avgMetrics(self) -> list[float]:
+        """Return each candidate's metric, averaged over the folds."""
+        return [c.average for c in self.searchResult.candidates]
+
+    @property
+    def stdMetrics(self) -> list[float]:
+        """Return each candidate's population standard deviation over the folds."""
+        return [c.standard_deviation for c in self.searchResult.candidates]
+
+    @property
+    def foldMetrics(self) -> list[list[float]]:
+        """Return each candidate's metric on every fold."""
+        return [list(c.fold_metrics) for c in self.searchResult.candidates]
+
+    @property
+    def coefficientCovariance(self) -> Floats:
+        """Return the classical covariance of (coefficients, intercept), an array of shape (d + 1, d + 1)."""
+        return self._line.classical_covariance()
+
+    def clustered_covariance(self, frame: DataFrame, clusterCol: str) -> Floats:
+        """Return the covariance of (coefficients, intercept) when errors of a cluster may go together.
+
+        Takes a pass of its own over the training rows, grouped by cluster.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The frame the search was fitted on.
+        clusterCol : str
+            Column that says which rows may go together, for example the customer; no nulls.
+
+        Returns
+        -------
+        ndarray of shape (d + 1, d + 1)
+            The intercept last.
+
+        Raises
+        ------
+        DataError
+            If a cluster is null, there are fewer than two, or the frame is not the one of the fit.
+        """
+        line, weight = self._line, self._weight
+        numeric = [self.getLabelCol(), *([weight] if weight else [])]
+        check_columns(frame, vector=self.getFeaturesCol(), numeric=numeric, others=[clusterCol])
+        rows = self._rows(frame, sf.lit(0), cluster=sf.col(f"`{clusterCol}`").cast("string"))
+        collect = partial(collect_cluster_scores, rows, line.coefficients, line.centre)
+        scores = run_interruptible(frame.sparkSession, collect)
+        if scores.rows < 2:
+            raise DataError(
+                f"a clustered covariance needs at least 2 clusters, found {scores.rows} in {clusterCol}; "
+                "name another column"
+            )
+        return line.clustered_covariance(scores)
+
+    @property
+    def _line(self) -> FittedLine:
+        if self._moments is None:
+            raise SettingsError(
+                "covariances need the moments of a one-pass search, found none; "
+                "fit with maxFeatures at least the number of features"
+            )
+        best = self.searchResult.best
+        return FittedLine(
+            self._moments,
+            np.asarray(self.bestModel.coefficients.toArray(), dtype=float),
+            (best.reg_param, best.elastic_net_param),
+            fit_intercept=self.getFitIntercept(),
+            standardization=self.getStandardization(),
+        )
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return self.bestModel.transform(dataset)
+
+    def write(self) -> SearchModelWriter:
+        """Return a writer of the native model, the result and the moments."""
+        return SearchModelWriter(self)
+
+    @classmethod
+    def read(cls) -> SearchModelReader:
+        """Return a reader of what `write` wrote."""
+        return SearchModelReader(cls)
