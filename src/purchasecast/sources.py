@@ -60,6 +60,7 @@ _CSV_OWN = {
     "ignoreLeadingWhiteSpace": "true",
     "ignoreTrailingWhiteSpace": "true",
 }
+_UNREADABLE: tuple[type[Exception], ...] = (*SPARK_FAILURES, EOFError, BadGzipFile)
 _USER_VARIABLE = "PURCHASECAST_JDBC_USER"
 _PASSWORD_VARIABLE = "PURCHASECAST_JDBC_PASSWORD"  # noqa: S105  the name of a variable, not a password
 
@@ -124,7 +125,7 @@ def read_table(
     given = _csv_options(given, files[0])
     try:
         header = read_header(spark, files, given)
-    except (*SPARK_FAILURES, EOFError, BadGzipFile) as error:
+    except _UNREADABLE as error:
         raise SourceError(f"cannot read {place} as csv: {reason(error)}") from error
     _check_columns(place, [*header, *partition_columns], schema, target)
     frame = _load(spark, place, "csv", {**given, **_CSV_OWN}, _csv_schema(header, schema))
