@@ -28,6 +28,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .appName("purchasecast-tests")
         .config("spark.ui.enabled", "false")  # nobody looks at it, and it opens a port
         .config("spark.driver.memory", "2g")
+        # Tests run many small plans once: the optimizing compiler would cost more than it brings. The stack is for
+        # the tasks of ALS, which carry the history of all its iterations.
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -Xss4m")
         .config("spark.sql.shuffle.partitions", "4")  # small frames: 200 partitions would cost seconds a test
         .config("spark.default.parallelism", "4")
         .config("spark.sql.session.timeZone", "UTC")
@@ -36,9 +39,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.log.level", "ERROR")
         .getOrCreate()
     )
-    session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
 

@@ -64,5 +64,5 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
     else:
         text = str(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    line = re.sub(r"^\[[A-Z0-9_.]+\]\s*", "", line)
+    line = re.sub(r"^(\([\w.$]+\)\s*)?\[[A-Z0-9_.]+\]\s*", "", line)
     return redacted(re.sub(r"\s*SQLSTATE: \w+$", "", line), options).rstrip(".")

@@ -23,6 +23,7 @@ __all__ = ["default_settings", "given_settings", "master_cores", "parse_conf"]
 _GIB = 1024**3
 _MOST_DRIVER_BYTES = 6 * _GIB
 _LEAST_DRIVER_BYTES = _GIB
+_STACK = "-Xss4m"  # a task of ALS carries the history of all its iterations, which Java reads recursively
 # Options of spark-submit that set what a default of ours would otherwise set.
 _SUBMIT_OPTIONS = {
     "--master": "spark.master",
@@ -67,12 +68,13 @@ def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",  # dates must not depend on where a run happens
         "spark.ui.showConsoleProgress": "false",  # the command line draws its own progress
     }
+    java_options = [_STACK]
     logging_file = Path(__file__).with_name("log4j2.properties")
     if logging_file.is_file() and not (_spark_conf_folder() / "log4j2.properties").is_file():
-        level = " -Dpurchasecast.log.level=warn -Dpurchasecast.log.tasks=error" if verbose else ""
-        defaults["spark.driver.extraJavaOptions"] = (
-            f"-Dlog4j2.configurationFile={logging_file.as_uri()}{level}"
-        )
+        java_options.append(f"-Dlog4j2.configurationFile={logging_file.as_uri()}")
+        java_options += ["-Dpurchasecast.log.level=warn", "-Dpurchasecast.log.tasks=error"] if verbose else []
+    defaults["spark.driver.extraJavaOptions"] = " ".join(java_options)
+    defaults["spark.executor.extraJavaOptions"] = _STACK
     if not url.startswith("local"):
         return defaults
     cores = master_cores(url) or _machine_cores()

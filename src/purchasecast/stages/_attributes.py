@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.sql import functions as sf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from purchasecast._columns import col
 from purchasecast._gram import Gram, leave_one_out, merge_all
@@ -88,7 +89,8 @@ class AttributeEffects:
             for j in range(len(self.attributes))
         ]
         fitted = _fitted_function(np.array(self.intercepts), tables, np.array(self.slopes))
-        return sf.arrow_udf(fitted, "array<double>")(*index, *number)
+        made: Column = arrow_udf(fitted, "array<double>")(*index, *number)  # type: ignore[call-overload]  # any columns
+        return made
 
     def fit_to_dict(self, fit: int) -> dict[str, Any]:
         """Return one fit as JSON-safe data, by column."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
@@ -99,13 +99,13 @@ class _TableModelReader(MLReader[Any]):
         model = self.cls()
         params = cast("DefaultParamsReadable[Any]", model)  # a class that uses the mixin is a Params too
         params._resetUid(metadata["uid"])  # type: ignore[attr-defined]  # Params has it, the cast hides it
-        DefaultParamsReader.getAndSetParams(params, metadata)  # type: ignore[type-var]  # its stub wants more than it uses
+        DefaultParamsReader.getAndSetParams(params, metadata)
         tables = {name: self.sparkSession.read.parquet(f"{path}/tables/{name}") for name in metadata["tables"]}
         model._restore(tables, metadata["state"])
         return model
 
 
-class TableModelMixin:
+class TableModelMixin(MLWritable, MLReadable[Any]):
     """Mixin for a model that is a few level tables and a small JSON state.
 
     A class that uses it keeps its tables in ``_tables`` and its state in ``_state`` and takes both back in
@@ -125,10 +125,6 @@ class TableModelMixin:
         """Return a writer of the params, the state and the level tables."""
         return _TableModelWriter(self)
 
-    def save(self, path: str) -> None:
-        """Write the model to `path`, which must not exist."""
-        self.write().save(path)
-
     @classmethod
     def read(cls) -> MLReader[Any]:
         """Return a reader of what `write` wrote."""
@@ -137,7 +133,8 @@ class TableModelMixin:
     @classmethod
     def load(cls, path: str) -> Self:
         """Read the model that was saved at `path`."""
-        return cls.read().load(path)  # type: ignore[no-any-return]  # the reader builds cls
+        model: Self = cls.read().load(path)
+        return model
 
 
 def require_columns(stage: Params, dataset: DataFrame, names: Iterable[str]) -> None:

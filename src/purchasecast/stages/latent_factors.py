@@ -369,7 +369,7 @@ def _residual_spread(rows: DataFrame, fits: int, prior: float) -> tuple[list[flo
 
 
 def _number_levels(rows: DataFrame, name: str) -> DataFrame:
-    """Number the levels of a column from 0, the same way whatever the order and partitions of the rows.
+    """Give the levels of a column numbers from 0, the same whatever the order and partitions of the rows.
 
     A level's number is its rank within its hash bucket, after all levels of the buckets before: no sort of all
     levels in one place, and only 256 counts to add up.

@@ -1,0 +1,67 @@
+"""Latent factors against planted taste, and against data without any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as sf
+from tests.spark.conftest import FOLDS, plant_shop
+
+from purchasecast.stages import LatentFactorEncoder
+from purchasecast.stages.latent_factors import _number_levels
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+
+def encoder(**params: object) -> LatentFactorEncoder:
+    return LatentFactorEncoder(
+        userCol="customer", itemCol="product", labelCol="spend", offsetCol="level", numFolds=FOLDS, **params
+    )
+
+
+def test_planted_taste_is_recovered_out_of_fold(spark: SparkSession) -> None:
+    shop = plant_shop(
+        customers=120, products=60, rows=5_000, customer_sd=0.0, product_sd=0.0, interaction_sd=1_500.0, noise_sd=300.0
+    )
+    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0))
+    out = encoder(rank=3, regParam=0.02, maxIter=10).fit(frame).transform(frame).toPandas()
+    truth = shop.rows.assign(truth=shop.interaction).merge(out, on=["customer", "product"], validate="one_to_one")
+    assert np.corrcoef(truth["truth"], truth["interaction"])[0, 1] > 0.97
+
+
+def test_permuted_targets_give_nothing_out_of_fold(spark: SparkSession) -> None:
+    shop = plant_shop(customers=60, products=40, rows=2_000)
+    shuffled = shop.rows.assign(spend=np.random.default_rng(5).permutation(shop.rows["spend"]), level=9_000.0)
+    frame = spark.createDataFrame(shuffled)
+    out = encoder(rank=4, regParam=0.3, maxIter=4).fit(frame).transform(frame).toPandas()
+    assert abs(np.corrcoef(out["spend"], out["interaction"])[0, 1]) < 0.06
+
+
+def test_spread_is_the_shrunken_root_mean_square_of_the_residual(spark: SparkSession) -> None:
+    shop = plant_shop(customers=30, products=10, rows=200)
+    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0)).drop("fold")
+    out = encoder(rank=1, maxIter=1, scaleCol="scale", scalePrior=5.0).fit(frame).transform(frame).toPandas()
+    squares = (shop.rows["spend"] - 9_000.0) ** 2
+    by_product = squares.groupby(shop.rows["product"])
+    expected = np.sqrt((by_product.sum() + 5.0 * squares.mean()) / (by_product.size() + 5.0))
+    np.testing.assert_allclose(out.groupby("product")["scale"].first(), expected.sort_index(), rtol=1e-9)
+
+
+def test_levels_are_numbered_densely_and_the_same_way_in_any_order(spark: SparkSession) -> None:
+    names = spark.range(1_000).select(sf.concat(sf.lit("level "), "id").alias("user"))
+    first = {row["level"]: row["number"] for row in _number_levels(names, "user").collect()}
+    other = names.union(names).orderBy(sf.desc("user")).repartition(7)
+    assert {row["level"]: row["number"] for row in _number_levels(other, "user").collect()} == first
+    assert sorted(first.values()) == list(range(1_000))
+
+
+def test_scalar_offset_is_taken_off_too(spark: SparkSession) -> None:
+    shop = plant_shop(customers=20, products=10, rows=120)
+    frame = shop.frame(spark).withColumn("level", sf.col("spend"))
+    out = encoder(rank=1, maxIter=1).fit(frame).transform(frame)
+    assert out.where("abs(interaction) > 1e-6").count() == 0
