@@ -233,7 +233,12 @@ def _csv_options(given: Mapping[str, str], file: str) -> dict[str, str]:
 
 def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:
     """Name every field of a line, so that values land by the header and not by the order in the schema."""
-    names = [name if name in schema.names else f"{_IGNORED}{place}" for place, name in enumerate(header)]
+    folded = Counter(name.casefold() for name in header)
+    names = [
+        # Spark warns of every name that is not the header's, so only what it cannot tell apart gets another.
+        name if name in schema.names or (name and folded[name.casefold()] == 1) else f"{_IGNORED}{place}"
+        for place, name in enumerate(header)
+    ]
     return StructType([StructField(name, StringType()) for name in [*names, CORRUPT]])
 
 
