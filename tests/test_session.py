@@ -89,9 +89,7 @@ def test_java_home_comes_first(no_java: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 @posix
-@pytest.mark.parametrize(
-    ("version", "code", "said"), [("11.0.2", 0, "version 11"), ("17.0.1", 1, "does not run")]
-)
+@pytest.mark.parametrize(("version", "code", "said"), [("11.0.2", 0, "version 11"), ("17.0.1", 1, "does not run")])
 def test_a_java_home_of_no_use_is_passed_over_with_a_warning(
     *,
     no_java: pytest.MonkeyPatch,
@@ -157,9 +155,7 @@ def test_the_wrapper_is_private_and_written_once(no_java: pytest.MonkeyPatch, tm
     assert first == second
     assert first.is_relative_to(tmp_path / "cache")
     assert [entry.name for entry in first.parent.iterdir()] == [first.name]
-    assert {oct(path.stat().st_mode & 0o777) for path in (first, first / "bin", first / "bin" / "java")} == {
-        "0o700"
-    }
+    assert {oct(path.stat().st_mode & 0o777) for path in (first, first / "bin", first / "bin" / "java")} == {"0o700"}
 
 
 @posix
@@ -182,8 +178,7 @@ def test_a_setting_that_is_none_is_refused(pair: str) -> None:
 
 def test_settings_given_outside_are_all_seen(no_spark_settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "conf" / "spark-defaults.conf").write_text(
-        "# comment\n\nspark.ui.enabled   true\nspark.driver.memory=3g\n"
-        "spark.driver.host: here\nspark.master a b\n"
+        "# comment\n\nspark.ui.enabled   true\nspark.driver.memory=3g\nspark.driver.host: here\nspark.master a b\n"
     )
     no_spark_settings.setenv(
         "PYSPARK_SUBMIT_ARGS",
@@ -205,9 +200,7 @@ def test_a_named_properties_file_replaces_the_default_one(
 ) -> None:
     (tmp_path / "conf" / "spark-defaults.conf").write_text("spark.a 1\n")
     (tmp_path / "mine.conf").write_text("spark.b 2\n")
-    no_spark_settings.setenv(
-        "PYSPARK_SUBMIT_ARGS", f"--properties-file {tmp_path / 'mine.conf'} pyspark-shell"
-    )
+    no_spark_settings.setenv("PYSPARK_SUBMIT_ARGS", f"--properties-file {tmp_path / 'mine.conf'} pyspark-shell")
     assert given_settings() == {"spark.b": "2"}
 
 
@@ -245,9 +238,7 @@ def test_a_cluster_keeps_its_own_address_and_partitions(no_spark_settings: pytes
     assert local["spark.sql.shuffle.partitions"] == "8"
 
 
-def test_the_users_own_logging_and_address_stay(
-    no_spark_settings: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_users_own_logging_and_address_stay(no_spark_settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "conf" / "log4j2.properties").touch()
     no_spark_settings.setenv("SPARK_LOCAL_IP", "10.0.0.1")
     defaults = default_settings("local[2]", verbose=False)
@@ -278,7 +269,5 @@ def test_a_connect_server_that_is_not_there_is_named_at_once(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(
-        SparkUnavailableError, match=f"No Spark Connect server answers at sc://127.0.0.1:{port}"
-    ):
+    with pytest.raises(SparkUnavailableError, match=f"No Spark Connect server answers at sc://127.0.0.1:{port}"):
         get_session(remote=f"sc://127.0.0.1:{port}")

@@ -67,6 +67,8 @@ def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",  # dates must not depend on where a run happens
         "spark.ui.showConsoleProgress": "false",  # the command line draws its own progress
+        # Java never compiles a method of more bytecode than this: Spark must cut its code smaller, not just run it.
+        "spark.sql.codegen.hugeMethodLimit": "8000",
     }
     java_options = [_STACK]
     logging_file = Path(__file__).with_name("log4j2.properties")

@@ -1,0 +1,174 @@
+"""The main job by the command line, on a generated shop: generate, validate, train, evaluate, predict."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from purchasecast.bundle import load_bundle
+from purchasecast.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+ROWS = 4_000
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process, so that it finds the session; return exit code, stdout and stderr."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["purchasecast", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    shown = capsys.readouterr()
+    return int(stopped.value.code or 0), shown.out, shown.err
+
+
+@pytest.fixture(scope="module")
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a generated shop, and train on it, once for all tests; return the folder."""
+    from purchasecast.config import TrainSettings
+    from purchasecast.generate import generate, write_shop
+    from purchasecast.schema import load_schema
+    from purchasecast.sources import read_table
+    from purchasecast.train import train
+
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(generate(spark, rows=ROWS, seed=3), str(folder / "data.csv"), scoring=True)
+    schema = load_schema("black_friday")
+    result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings(folds=3))
+    (folder / "train.json").write_text(json.dumps(result.to_dict()))
+    return folder
+
+
+@pytest.fixture
+def trained(shop: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((shop / "train.json").read_text())
+    return found
+
+
+def test_training_reports_what_the_contract_names(trained: dict[str, Any]) -> None:
+    evaluation = trained["evaluation"]
+    assert trained["rows"] == trained["accepted"] == ROWS
+    assert {"rows", "rmse", "mae", "r2", "baseline_rmse", "coverage", "mean_width", "slices", "seconds"} <= set(
+        evaluation
+    )
+    assert set(evaluation["baseline_rmse"]) == {"mean", "product_mean"}
+    assert evaluation["rmse"] < min(evaluation["baseline_rmse"].values())
+    assert {part["by"] for part in evaluation["slices"]} >= {"product", "customer activity", "Product_Category_1"}
+    assert trained["search"]["candidates"] == 60
+    assert 0.15 < evaluation["rows"] / ROWS < 0.25
+
+
+def test_slices_of_one_kind_add_up(trained: dict[str, Any]) -> None:
+    evaluation = trained["evaluation"]
+    for by in {part["by"] for part in evaluation["slices"]}:
+        parts = [part for part in evaluation["slices"] if part["by"] == by]
+        assert sum(part["rows"] for part in parts) == evaluation["rows"]
+        squares = sum(part["rows"] * part["rmse"] ** 2 for part in parts)
+        assert np.isclose(squares, evaluation["rows"] * evaluation["rmse"] ** 2)
+
+
+def test_the_bundle_holds_what_it_should(shop: Path) -> None:
+    bundle = load_bundle(shop / "model")
+    assert bundle.manifest["data"]["rows"] == ROWS
+    assert bundle.manifest["trained_on"] == "all rows"
+    assert len(bundle.document("search")["candidates"]) == 60  # type: ignore[index]
+    assert bundle.document("evaluation")["r2"] == bundle.manifest["metrics"]["r2"]  # type: ignore[index]
+    assert not list(shop.glob("model/**/*.pkl"))
+
+
+def test_evaluate_agrees_with_pandas(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "evaluate", shop / "model", shop / "data.csv", "--json")
+    assert code == 0
+    found = json.loads(out)
+    code, out, _ = call(
+        capsys, "predict", shop / "model", shop / "data.csv", "--out", shop / "again.csv", "--overwrite", "--json"
+    )
+    assert json.loads(out)["rows"] == ROWS
+    data, again = pd.read_csv(shop / "data.csv"), pd.read_csv(shop / "again.csv")
+    error = again["prediction"] - data["Purchase"]  # the same order, row by row
+    assert np.isclose(found["rmse"], np.sqrt((error**2).mean()), rtol=1e-9)
+    assert np.isclose(found["mae"], error.abs().mean(), rtol=1e-9)
+    assert np.isclose(found["r2"], 1 - (error**2).sum() / ((data["Purchase"] - data["Purchase"].mean()) ** 2).sum())
+    means = data.groupby("Product_ID")["Purchase"].transform("mean")
+    assert np.isclose(found["baseline_rmse"]["product_mean"], np.sqrt(((means - data["Purchase"]) ** 2).mean()))
+
+
+def test_predictions_come_in_the_order_of_the_input(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(
+        capsys, "predict", shop / "model", shop / "data.scoring.csv", "--out", shop / "p.csv", "--overwrite", "--json"
+    )
+    assert code == 0
+    result = json.loads(out)
+    given, scored = pd.read_csv(shop / "data.scoring.csv"), pd.read_csv(shop / "p.csv")
+    pd.testing.assert_frame_equal(given[["User_ID", "Product_ID"]], scored[["User_ID", "Product_ID"]])
+    assert list(scored.columns) == ["User_ID", "Product_ID", "prediction"]
+    assert np.isfinite(scored["prediction"]).all()
+    assert (scored["prediction"] >= 0).all()
+    known = set(pd.read_csv(shop / "data.csv")["Product_ID"])
+    assert result["unseen"]["product"] == (~given["Product_ID"].isin(known)).sum() > 0
+    assert result["unseen"]["customer"] == 0
+
+
+def test_predict_writes_a_folder_too_and_never_over_something(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", shop / "model", shop / "data.scoring.csv", "--out", tmp_path / "scored"]
+    assert call(capsys, *arguments)[0] == 0
+    folder = pd.read_parquet(tmp_path / "scored")
+    assert len(folder) == len(pd.read_csv(shop / "data.scoring.csv"))
+    code, _, err = call(capsys, *arguments)
+    assert code == 1
+    assert err.count("\n") == 1
+
+
+def test_bad_rows_stop_a_run_with_3_and_are_told(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (shop / "data.csv").read_text().splitlines()
+    broken = [rows[0], *[line.replace(",F,", ",X,").replace(",M,", ",X,") for line in rows[1:101]], *rows[101:]]
+    path = tmp_path / "broken.csv"
+    path.write_text("\n".join(broken) + "\n")
+    code, out, err = call(capsys, "validate", path, "--json", "--rejects", tmp_path / "rejects")
+    report = json.loads(out)
+    assert code == 3
+    assert (report["rejected"], report["reasons"]) == (100, {"Gender: not in domain": 100})
+    assert "100" in err
+    with (tmp_path / "rejects" / "rejects.csv").open() as stream:
+        assert sum(1 for _ in csv.DictReader(stream)) == 100
+    code, out, _ = call(capsys, "predict", shop / "model", path, "--out", tmp_path / "p.csv", "--json")
+    assert (code, out) == (3, "")
+    assert not (tmp_path / "p.csv").exists()
+    code, out, _ = call(
+        capsys, "predict", shop / "model", path, "--out", tmp_path / "p.csv", "--json", "--max-reject-rate", "0.1"
+    )
+    assert (code, json.loads(out)["rows"], json.loads(out)["rejected"]) == (0, ROWS - 100, 100)
+
+
+def test_a_table_of_other_columns_is_refused(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.read_csv(shop / "data.csv").rename(columns={"Gender": "Sex"})
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    code, out, err = call(capsys, "predict", shop / "model", tmp_path / "other.csv", "--out", tmp_path / "p.csv")
+    assert (code, out) == (1, "")
+    assert "Gender" in err
+    assert "Sex" in err
+
+
+def test_a_changed_bundle_is_refused(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(shop / "model", tmp_path / "model")
+    (tmp_path / "model" / "search.json").write_text("{}")
+    code, _, err = call(capsys, "predict", tmp_path / "model", shop / "data.csv", "--out", tmp_path / "p.csv")
+    assert code == 1
+    assert "search.json was changed" in err

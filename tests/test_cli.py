@@ -1,0 +1,63 @@
+"""The command line without Spark: help, usage, exit codes, and errors in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from purchasecast.cli import cli
+
+COMMANDS = ("demo", "evaluate", "generate", "predict", "train", "validate")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "purchasecast", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_names_every_command() -> None:
+    shown = CliRunner().invoke(cli, ["--help"])
+    assert shown.exit_code == 0
+    assert all(command in shown.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_the_common_options(command: str) -> None:
+    shown = CliRunner().invoke(cli, [command, "--help"])
+    assert shown.exit_code == 0
+    assert all(
+        option in shown.output for option in ("--json", "--master", "--remote", "--conf", "--quiet", "--verbose")
+    )
+
+
+def test_help_does_not_load_spark() -> None:
+    code = "import sys, purchasecast.cli; sys.exit('pyspark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert run("train").returncode == 2
+    assert run("train", "data.csv", "--out", "m", "--folds", "1").returncode == 2
+    assert run("fly").returncode == 2
+
+
+def test_a_missing_model_is_one_sentence_and_exits_with_1() -> None:
+    found = run("evaluate", "no-such-model", "data.csv")
+    assert found.returncode == 1
+    assert found.stdout == ""
+    assert found.stderr.startswith("purchasecast: no-such-model: expected a model directory")
+    assert "Traceback" not in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_wrong_grid_and_a_wrong_schema_are_refused_before_spark_starts() -> None:
+    found = run("train", "data.csv", "--out", "m", "--grid", "regParam=cheap")
+    assert found.returncode == 2
+    assert "regParam" in found.stderr
+    found = run("validate", "data.csv", "--schema", "blackfriday")
+    assert found.returncode == 1
+    assert "black_friday" in found.stderr
