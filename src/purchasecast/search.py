@@ -95,7 +95,7 @@ class LinearRegressionGridSearch(
         The second takes the sparsest candidate within one standard error of the best.
     maxFeatures : int, default 4096
         Past it Spark's own `CrossValidator` runs, and a warning says so.
-    maxIter, tol : int, float, default 1000, 1e-10
+    maxIter, tol : int, float, default 10000, 1e-12
         Of Spark's fit at the chosen penalty (and of the stock search).
     parallelism : int, default 1
         Of the stock search only.
@@ -127,8 +127,8 @@ class LinearRegressionGridSearch(
         metricName: str = "rmse",
         selection: str = "best",
         maxFeatures: int = 4096,
-        maxIter: int = 1000,
-        tol: float = 1e-10,
+        maxIter: int = 10_000,
+        tol: float = 1e-12,
         parallelism: int = 1,
     ) -> None:
         super().__init__()
