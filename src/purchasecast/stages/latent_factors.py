@@ -53,7 +53,7 @@ __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 
 _LARGEST_INT = 2**31 - 1  # ALS numbers users and items by 32-bit integers
 _INDEX_BUCKETS = 256
-_BLOCKS = 4  # of ALS; fixed, for the random start of the factors depends on it
+_RATINGS_PER_BLOCK = 1_500_000  # of ALS: fewer blocks shuffle less, and a block must fit into a task's memory
 
 
 class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds):
@@ -237,6 +237,8 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
             overall, item_scales = _residual_spread(rows, fits, self.getScalePrior())
             users, items = _number_levels(rows, "user"), _number_levels(rows, "item")
             ratings = _block_diagonal(rows, users, items, item_scales, fits)
+            # By the data, never by the partitions: the random start of the factors depends on the blocks.
+            blocks = max(2, -(-rows.count() * self.getNumFolds() // _RATINGS_PER_BLOCK))
             als = ALS(
                 userCol="user",
                 itemCol="item",
@@ -245,8 +247,8 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
                 regParam=self.getRegParam(),
                 maxIter=self.getMaxIter(),
                 seed=self.getSeed(),
-                numUserBlocks=_BLOCKS,
-                numItemBlocks=_BLOCKS,
+                numUserBlocks=blocks,
+                numItemBlocks=blocks,
             )
             factors = als.fit(ratings)
             model = LatentFactorModel()

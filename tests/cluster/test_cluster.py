@@ -1,0 +1,127 @@
+"""The same run on a local session, on a cluster of processes and over Spark Connect gives the same figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.spark, pytest.mark.cluster]
+
+ROWS = 2_000
+OPTIONS = ["--folds", "3", "--no-refit", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--json"]
+
+
+def purchasecast(*arguments: object, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run the command line in a process of its own; return its JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "purchasecast", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster")
+    purchasecast("generate", "--rows", ROWS, "--out", folder / "data.csv", "--json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(shop: Path) -> dict[str, Any]:
+    return purchasecast("train", shop / "data.csv", "--out", shop / "local", *OPTIONS)["evaluation"]
+
+
+@pytest.fixture(scope="module")
+def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Spark Connect server on a free loopback port, and stop it afterwards."""
+    import pyspark
+
+    from purchasecast.session import find_java
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("connect")
+    home = Path(pyspark.__file__).parent
+    command = [
+        str(home / "bin" / "spark-submit"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *("--master", "local[2]", "--driver-memory", "1g", "--driver-java-options", "-Xss4m -XX:TieredStopAtLevel=1"),
+        *(
+            "--conf",
+            f"spark.connect.grpc.binding.port={port}",
+            "--conf",
+            "spark.connect.grpc.binding.address=127.0.0.1",
+        ),
+        *("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=3"),
+        *("--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.driver.bindAddress=127.0.0.1"),
+        "spark-internal",
+    ]
+    environment = {
+        **os.environ,
+        "JAVA_HOME": str(find_java().home),
+        "SPARK_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_NO_DAEMONIZE": "1",
+    }
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+        try:
+            _wait_for(port, server, folder / "log")
+            yield f"sc://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(120):
+        assert server.poll() is None, log.read_text()[-2_000:]
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(1)
+    pytest.fail(f"no Connect server: {log.read_text()[-2_000:]}")
+
+
+def assert_same_figures(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found["rows"] == expected["rows"]
+    for name in ("rmse", "mae", "r2"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-6)
+    ours = {(part["by"], part["level"]): part["rmse"] for part in found["slices"]}
+    theirs = {(part["by"], part["level"]): part["rmse"] for part in expected["slices"]}
+    assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_a_cluster_of_two_workers_gives_the_same_figures(shop: Path, local: dict[str, Any]) -> None:
+    arguments = ["train", shop / "data.csv", "--out", shop / "cluster", *OPTIONS, "--master", "local-cluster[2,1,1024]"]
+    settings = ["--conf", "spark.driver.memory=1g", "--conf", "spark.sql.shuffle.partitions=3"]
+    assert_same_figures(purchasecast(*arguments, *settings)["evaluation"], local)
+
+
+def test_spark_connect_gives_the_same_figures(shop: Path, local: dict[str, Any], connect_server: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "JAVA_HOME"}
+    arguments = ["train", shop / "data.csv", "--out", shop / "connect", *OPTIONS, "--remote", connect_server]
+    assert_same_figures(purchasecast(*arguments, environment=environment)["evaluation"], local)
+    scored = purchasecast(
+        *("predict", shop / "connect", shop / "data.csv", "--out", shop / "p.csv", "--json", "--remote", connect_server)
+    )
+    assert scored["rows"] == ROWS

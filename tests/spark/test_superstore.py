@@ -1,0 +1,64 @@
+"""Another retailer by a schema file, and no code: dates, quantities, blanks in names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from purchasecast.config import TrainSettings
+from purchasecast.predict import Output, evaluate_bundle, predict
+from purchasecast.schema import load_schema
+from purchasecast.sources import read_table
+from purchasecast.train import train
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from purchasecast.train import TrainResult
+
+pytestmark = pytest.mark.spark
+
+SCHEMA = Path(__file__).resolve().parents[2] / "examples" / "superstore.toml"
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, superstore: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    schema = load_schema(SCHEMA)
+    out = tmp_path_factory.mktemp("superstore") / "model"
+    return train(read_table(spark, superstore, schema), schema, out, TrainSettings(folds=3))
+
+
+def test_the_holdout_is_the_latest_time(trained: TrainResult) -> None:
+    assert trained.evaluation is not None
+    assert "latest 20% of the rows by Order Date" in trained.evaluation.computed_on
+    assert trained.validation.rows == trained.validation.accepted + trained.validation.rejected == 9_994
+    assert trained.evaluation.overall.rmse < trained.evaluation.overall.baseline_rmse["mean"]
+
+
+def test_the_model_evaluates_and_predicts(
+    trained: TrainResult, spark: SparkSession, superstore: Path, tmp_path: Path
+) -> None:
+    schema = trained.bundle.schema
+    found = evaluate_bundle(read_table(spark, superstore, schema), trained.bundle)
+    assert found.overall.rows == trained.validation.accepted
+    raw = read_table(spark, superstore, schema, target="optional")
+    result = predict(raw, trained.bundle, Output(str(tmp_path / "p.csv"), single_csv=True))
+    scored = pd.read_csv(tmp_path / "p.csv")
+    assert list(scored.columns) == ["Row ID", "prediction"]
+    assert len(scored) == result.rows == trained.validation.accepted
+    assert np.isfinite(scored["prediction"]).all()
+    assert (scored["prediction"] >= 0).all()
+
+
+def test_a_random_holdout_is_there_for_the_asking(spark: SparkSession, superstore: Path) -> None:
+    from purchasecast.split import holdout_split
+    from purchasecast.validate import validate
+
+    schema = load_schema(SCHEMA)
+    with validate(read_table(spark, superstore, schema), schema) as checked:
+        training, held_out = holdout_split(checked.accepted, schema, share=0.2, by="random")
+        assert training.agg({"Order Date": "max"}).collect() == held_out.agg({"Order Date": "max"}).collect()
