@@ -157,9 +157,7 @@ def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
     pass_on = threading.Event()
     if verbose:
         pass_on.set()
-    reader = threading.Thread(
-        target=_pass_on, args=(read_end, held, pass_on), name="spark-stderr", daemon=True
-    )
+    reader = threading.Thread(target=_pass_on, args=(read_end, held, pass_on), name="spark-stderr", daemon=True)
     reader.start()
     try:
         gateway = launch_gateway(conf, popen_kwargs={"stderr": write_end})  # type: ignore[no-untyped-call]

@@ -164,9 +164,7 @@ def spread(index: Column, irrational: float, start: float) -> Column:
 
 def shuffled(index: Column, count: int, seed: int) -> Column:
     """Return a permutation of 0 .. `count` - 1, so that a number does not tell what was ranked by it."""
-    return sf.pmod(
-        index.cast("bigint") * sf.lit(coprime_stride(count)) + sf.lit(seed % 1_000_003), sf.lit(count)
-    )
+    return sf.pmod(index.cast("bigint") * sf.lit(coprime_stride(count)) + sf.lit(seed % 1_000_003), sf.lit(count))
 
 
 def coprime_stride(count: int) -> int:
@@ -205,9 +203,7 @@ def customer_frame(spark: SparkSession, count: int, *, seed: int, effects: Plant
     return spark.range(count).withColumnRenamed("id", "customer_index").withColumns(columns)
 
 
-def product_frame(
-    spark: SparkSession, count: int, unseen: int, *, seed: int, effects: PlantedEffects
-) -> DataFrame:
+def product_frame(spark: SparkSession, count: int, unseen: int, *, seed: int, effects: PlantedEffects) -> DataFrame:
     """Return the products, one row each, by falling popularity; the last `unseen` have not been sold yet."""
     rank = sf.col("popularity_rank")
     start = (seed * 0.7548776662466927) % 1.0
@@ -238,9 +234,7 @@ def product_frame(
     level = (sf.col("price") * PRICE_STEPS).cast("double")
     frame = frame.withColumns({"level": level, "product_effect": level - sf.col("category_level")})
     scale = sf.lit(effects.interaction * _INTERACTION_SD / math.sqrt(RANK) / MEAN_PURCHASE) * sf.col("level")
-    return frame.withColumns(
-        {f"factor_{k}": scale * bell(seed, f"factor {k}", rank) for k in range(1, RANK + 1)}
-    )
+    return frame.withColumns({f"factor_{k}": scale * bell(seed, f"factor {k}", rank) for k in range(1, RANK + 1)})
 
 
 def expected_purchase() -> Column:

@@ -40,9 +40,7 @@ __all__ = ["GeneratedShop", "PlantedEffects", "ShopTruth", "generate", "write_sh
 
 logger = logging.getLogger(__name__)
 
-NOISE_SHARE = (
-    0.23  # standard deviation of the noise before it is cut into price steps, as a share of the level
-)
+NOISE_SHARE = 0.23  # standard deviation of the noise before it is cut into price steps, as a share of the level
 _FEATURES = (
     "User_ID",
     "Product_ID",
@@ -132,9 +130,7 @@ class _Sizes:
         )
 
 
-def generate(
-    spark: SparkSession, *, rows: int, seed: int = 7, effects: PlantedEffects | bool = True
-) -> GeneratedShop:
+def generate(spark: SparkSession, *, rows: int, seed: int = 7, effects: PlantedEffects | bool = True) -> GeneratedShop:
     """Generate a shop.
 
     Parameters
@@ -260,9 +256,7 @@ def _pairs(spark: SparkSession, sizes: _Sizes, seed: int) -> DataFrame:
     chosen = sf.slice(sf.array_distinct(sf.concat(popular, walk)), sf.lit(1), wanted)
     # Which of a customer's rows are labelled must not depend on how popular the product is.
     mixed = sf.array_sort(
-        sf.transform(
-            chosen, lambda rank: sf.struct(uniform(seed, "part", index, rank).alias("u"), rank.alias("r"))
-        )
+        sf.transform(chosen, lambda rank: sf.struct(uniform(seed, "part", index, rank).alias("u"), rank.alias("r")))
     )
     sold = counts.select("customer_index", "labelled_rows", sf.posexplode(mixed).alias("place", "product"))
     sold = sold.select(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml import Pipeline
 from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.sql import functions as sf
 
@@ -18,6 +17,8 @@ from purchasecast.split import FOLD
 from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import DataFrame
 
     from purchasecast.schema import Column, Schema
@@ -30,6 +31,7 @@ __all__ = [
     "PREDICTION",
     "PRODUCT_ROWS",
     "FeaturePlan",
+    "columns_read",
     "feature_stages",
     "plan_features",
     "prediction_stage",
@@ -145,7 +147,6 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
         levels = [f"_pc_l_{name}" for name in plan.one_hot]
         # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=index, handleInvalid="keep"))
-        stages.append(OneHotEncoder(inputCols=index, outputCols=indicators, dropLast=True))
     features = [*indicators, *numeric]
     if plan.groups:
         effects = [f"_pc_e_{name}" for name in plan.groups]
@@ -182,6 +183,9 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
                 )
             )
             features.append(interaction)
+    if index:
+        # After the encoders, which read index columns: the vectors need not wait in memory for them.
+        stages.append(OneHotEncoder(inputCols=index, outputCols=indicators, dropLast=True))
     stages.append(VectorAssembler(inputCols=features, outputCol=FEATURES))
     return stages
 
@@ -192,11 +196,6 @@ def prediction_stage(schema: Schema) -> SQLTransformer:
     minimum = schema.column(schema.target).minimum
     bounded = f"greatest({value}, {float(minimum)!r}D)" if isinstance(minimum, int | float) else value
     return SQLTransformer(statement=_select_all_and([f"{bounded} AS {quoted(PREDICTION)}"]))
-
-
-def feature_pipeline(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) -> Pipeline:
-    """Return `feature_stages` as a `Pipeline`."""
-    return Pipeline(stages=feature_stages(schema, plan, folds=folds, seed=seed))
 
 
 def _count_name(schema: Schema, name: str) -> str:
@@ -236,6 +235,10 @@ _CALENDAR_SQL = {
     "dayofyear": "dayofyear",
 }
 
+_COLUMN_PARAMS = (
+    *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
+    *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol"),
+)
 _STEP_NAMES = {
     "SQLTransformer": "prepare",
     "Imputer": "impute",
@@ -251,3 +254,14 @@ def step_name(stage: Any) -> str:
     """Return what a stage does, in words for people."""
     name = type(stage).__name__
     return _STEP_NAMES.get(name, name)
+
+
+def columns_read(stages: Sequence[Any]) -> set[str]:
+    """Return the names of the columns that stages read, from their params."""
+    names: set[str] = set()
+    for stage in stages:
+        for param in _COLUMN_PARAMS:
+            if stage.hasParam(param) and stage.isDefined(param):
+                value = stage.getOrDefault(param)
+                names.update([value] if isinstance(value, str) else value)
+    return names

@@ -138,14 +138,10 @@ def _active_session() -> SparkSession | None:
     return session
 
 
-def _reuse(
-    session: SparkSession, *, master: str | None, remote: str | None, wanted: Mapping[str, str]
-) -> SparkSession:
+def _reuse(session: SparkSession, *, master: str | None, remote: str | None, wanted: Mapping[str, str]) -> SparkSession:
     """Take the session that is there, set what can still be set and say what cannot."""
     if remote and not _is_connect(session):
-        raise SettingsError(
-            f"A Spark session already runs in this process and cannot move to {remote}: stop it first."
-        )
+        raise SettingsError(f"A Spark session already runs in this process and cannot move to {remote}: stop it first.")
     running_on = _setting(session, "spark.master", "")
     if master and master != running_on:
         logger.warning("A Spark session already runs on %s; the master %s is not used.", running_on, master)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, PipelineModel
+from pyspark.ml.feature import StringIndexer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
-from purchasecast._columns import col
+from purchasecast._columns import col, quoted
 from purchasecast.bundle import Bundle, save_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
@@ -22,6 +23,7 @@ from purchasecast.recipes import (
     FEATURES,
     RAW_PREDICTION,
     FeaturePlan,
+    columns_read,
     feature_stages,
     plan_features,
     prediction_stage,
@@ -29,6 +31,7 @@ from purchasecast.recipes import (
 )
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
 from purchasecast.split import FOLD, holdout_split, with_folds
+from purchasecast.stages import CrossedEffectsEncoder
 from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate
 
 if TYPE_CHECKING:
@@ -196,19 +199,25 @@ def _fit(
     chosen: SearchResult | None = None,
 ) -> _Fitted:
     """Fit the pipeline stage by stage, as `Pipeline.fit` does, but cached, timed, and without a last idle transform."""
-    frame = with_folds(rows, schema, folds=settings.folds, seed=settings.seed)
+    current = with_folds(rows, schema, folds=settings.folds, seed=settings.seed)
+    label = sf.col(quoted(schema.target)).cast("double").alias("label")
     stages: list[Any] = []
-    with _cached(frame) as training:
-        current = training
-        for stage in feature_stages(schema, plan, folds=settings.folds, seed=settings.seed):
-            with steps.step(step_name(stage)):
-                fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
-            stages.append(fitted)
-            current = fitted.transform(current)
-        features = current.select(FEATURES, col(schema.target).cast("double").alias("label"), FOLD)
-        with _cached(features) as table, steps.step("regression") as step:
-            regression, search = _regress(table, settings, chosen)
-            step.rows = search.rows
+    ahead = feature_stages(schema, plan, folds=settings.folds, seed=settings.seed)
+    while ahead:
+        stage = ahead.pop(0)
+        with steps.step(step_name(stage)):
+            fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
+        stages.append(fitted)
+        current = fitted.transform(current)
+        if isinstance(stage, StringIndexer | CrossedEffectsEncoder):
+            # What several stages read is computed once, of the columns they need, and its plan ends here: over
+            # Connect a plan travels whole, and may not be deep.
+            needed = columns_read(ahead) | {schema.target, FOLD}
+            kept = [name for name in current.columns if name in needed]
+            current = current.select(*map(quoted, kept)).localCheckpoint(eager=False)
+    with _cached(current.select(FEATURES, label, FOLD)) as table, steps.step("regression") as step:
+        regression, search = _regress(table, settings, chosen)
+        step.rows = table.count()
     return _Fitted(PipelineModel([*stages, regression, prediction_stage(schema)]), search)
 
 

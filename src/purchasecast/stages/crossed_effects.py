@@ -122,7 +122,7 @@ class _CrossedEffectsParams(HasInputCols, HasOutputCols, HasLabelCol, HasWeightC
         self._setDefault(
             labelCol="label",
             maxIter=10,
-            tol=1e-3,
+            tol=2e-3,
             foldCol="fold",
             numFolds=5,
             attributeCols=[],
@@ -185,7 +185,7 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         Number of folds.
     maxIter : int, default 10
         Most rounds of backfitting.
-    tol : float, default 1e-3
+    tol : float, default 2e-3
         Stop when the residual variance of every fit changes by less than this share in a round.
 
     Raises
@@ -232,7 +232,7 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         foldCol: str = "fold",
         numFolds: int = 5,
         maxIter: int = 10,
-        tol: float = 1e-3,
+        tol: float = 2e-3,
     ) -> None:
         super().__init__()
         self._set_defaults()

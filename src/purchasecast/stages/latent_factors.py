@@ -109,7 +109,7 @@ class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, Ha
             itemFactorsPrefix="",
             rank=8,
             regParam=0.1,
-            maxIter=12,
+            maxIter=10,
             scalePrior=20.0,
             seed=7,
             foldCol="fold",
@@ -161,7 +161,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         Number of factors.
     regParam : float, default 0.1
         Ridge penalty of ALS a rating, on the scaled residual.
-    maxIter : int, default 12
+    maxIter : int, default 10
         Iterations of ALS.
     scalePrior : float, default 20.0
         Rows that a product's residual spread is shrunk by toward that of all.
@@ -212,7 +212,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         itemFactorsPrefix: str = "",
         rank: int = 8,
         regParam: float = 0.1,
-        maxIter: int = 12,
+        maxIter: int = 10,
         scalePrior: float = 20.0,
         seed: int = 7,
         foldCol: str = "fold",
