@@ -19,6 +19,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql.types import AtomicType, IntegralType, NumericType
 
 from purchasecast import _gram, _gram_arrow
+from purchasecast._columns import col
 from purchasecast._gram import Gram, merge
 from purchasecast._gram_arrow import PARTIAL_SCHEMA, REASONS, cluster_scores, fold_partials, merge_partials
 from purchasecast.errors import ColumnMismatchError, DataError
@@ -95,8 +96,8 @@ def vector_size(dataset: DataFrame, vector: str) -> int:
     known = dataset.schema[vector].metadata.get("ml_attr", {}).get("num_attrs")
     if known is not None:
         return int(known)
-    unwrapped = sf.unwrap_udt(sf.col(f"`{vector}`"))
-    sized = dataset.where(sf.col(f"`{vector}`").isNotNull()).select(
+    unwrapped = sf.unwrap_udt(col(vector))
+    sized = dataset.where(col(vector).isNotNull()).select(
         sf.coalesce(unwrapped["size"], sf.size(unwrapped["values"])).alias("size")
     )
     first = sized.first()
@@ -112,15 +113,15 @@ def fold_by_content(dataset: DataFrame, vector: str, folds: int, seed: int) -> C
     none is tested on its twin.
     """
     plain = sorted(f.name for f in dataset.schema.fields if isinstance(f.dataType, AtomicType))
-    parts = [sf.col(f"`{name}`") for name in plain]
-    return sf.pmod(sf.xxhash64(sf.lit(seed), *parts, sf.unwrap_udt(sf.col(f"`{vector}`"))), sf.lit(folds)).cast("int")
+    parts = [col(name) for name in plain]
+    return sf.pmod(sf.xxhash64(sf.lit(seed), *parts, sf.unwrap_udt(col(vector))), sf.lit(folds)).cast("int")
 
 
 def training_rows(
     dataset: DataFrame, *, vector: str, label: str, weight: str | None, fold: Column, **others: Column
 ) -> DataFrame:
     """Select what the executors read: unwrapped vector, label, weight, fold, partition number, `others`."""
-    unwrapped = sf.unwrap_udt(sf.col(f"`{vector}`"))
+    unwrapped = sf.unwrap_udt(col(vector))
     # A dense vector's size field is null: its number of values says it.
     features = sf.when(
         unwrapped.isNotNull(),
@@ -133,8 +134,8 @@ def training_rows(
     )
     return dataset.select(
         features.alias("features"),
-        sf.col(f"`{label}`").cast("double").alias("label"),
-        (sf.col(f"`{weight}`").cast("double") if weight else sf.lit(1.0)).alias("weight"),
+        col(label).cast("double").alias("label"),
+        (col(weight).cast("double") if weight else sf.lit(1.0)).alias("weight"),
         fold.alias("fold"),
         sf.spark_partition_id().cast("long").alias("key"),
         *(column.alias(name) for name, column in others.items()),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as sf
 from pyspark.sql.types import DateType, DoubleType, FloatType, IntegralType, NumericType, TimestampType
 
+from purchasecast._columns import col, quoted
 from purchasecast.sources import CORRUPT, POSITION
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Column, Schema
 
-__all__ = ["DUPLICATE", "MALFORMED", "Checked", "check_rows", "quoted"]
+__all__ = ["DUPLICATE", "MALFORMED", "Checked", "check_rows"]
 
 DUPLICATE = "duplicate key"
 MALFORMED = "malformed line"
@@ -38,23 +39,6 @@ _NUMBER = r"(?i)^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?|nan|inf|infin
 _INFINITE = float("inf")
 _WHOLE_WITH_ZEROS = r"^[+-]?[0-9]+[.]0*$"  # pandas writes integers so where the column has nulls
 _ISO_DAY = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"  # Spark's own cast also takes a year alone
-
-
-def quoted(name: str) -> str:
-    """Quote a column name, so that dots and blanks in it mean nothing to Spark.
-
-    Parameters
-    ----------
-    name : str
-        Any name.
-
-    Returns
-    -------
-    str
-        The name in backticks.
-    """
-    escaped = name.replace("`", "``")
-    return f"`{escaped}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +157,7 @@ def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, origina
     values = trimmed.select(
         *(step.value.alias(_value(place)) for place, step in enumerate(parsed.values())),
         *(item.alias(name) for step in parsed.values() for name, item in step.helpers.items()),
-        *(sf.col(quoted(name)).cast("string").alias(name) for name in parsed if originals),
+        *(col(name).cast("string").alias(name) for name in parsed if originals),
         CORRUPT,
         POSITION,
     )
@@ -184,7 +168,7 @@ def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, origina
             if problem != "null" or not optional:
                 rules[f"{column.name}: {problem}"] = condition
     if originals:
-        kept = [sf.col(quoted(name)) for name in (*parsed, CORRUPT)]
+        kept = [col(name) for name in (*parsed, CORRUPT)]
     else:
         kept = [_typed(column, sf.col(_value(place))).alias(column.name) for place, column in enumerate(columns)]
     bits = _bits(list(rules.values()))
@@ -228,7 +212,7 @@ def _typed(column: Column, value: Expression) -> Expression:
 
 def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
     source, found, value = (
-        sf.col(quoted(column.name)),
+        col(column.name),
         raw.schema[column.name].dataType,
         sf.col(_value(place)),
     )
@@ -257,7 +241,7 @@ def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
 
 def _trimmed(name: str) -> Expression:
     """Return a value as text without blanks around it; null where nothing is left."""
-    text = sf.trim(sf.col(quoted(name)).cast("string"))
+    text = sf.trim(col(name).cast("string"))
     return sf.when(text != "", text)
 
 

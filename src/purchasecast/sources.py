@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
 
+from purchasecast._columns import col
 from purchasecast._csv_header import read_header
 from purchasecast._single_csv import write_single_csv
 from purchasecast._spark_failure import SPARK_FAILURES, reason, redacted
@@ -249,14 +250,9 @@ def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataF
 
 def _with_position(frame: DataFrame, schema: Schema) -> DataFrame:
     found = set(frame.columns)
-    columns = [sf.col(_quoted(name)) for name in (*schema.names, CORRUPT) if name in found]
+    columns = [col(name) for name in (*schema.names, CORRUPT) if name in found]
     # Here and nowhere later: the id is the place in the source only as long as no row was filtered or moved.
     return frame.select(*columns, sf.monotonically_increasing_id().alias(POSITION))
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace("`", "``")
-    return f"`{escaped}`"
 
 
 def _check_columns(place: str, found: Sequence[str], schema: Schema, target: str) -> None:

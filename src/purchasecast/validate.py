@@ -17,7 +17,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
-from purchasecast._rules import DUPLICATE, MALFORMED, check_rows, quoted
+from purchasecast._columns import col
+from purchasecast._rules import DUPLICATE, MALFORMED, check_rows
 from purchasecast._single_csv import write_single_csv
 from purchasecast._validation_report import ValidationReport, check_reject_rate
 from purchasecast.errors import SourceError
@@ -192,7 +193,7 @@ def write_rejects(validated: Validated, folder: str | Path) -> Path:
 
 def _count(checked: Checked, key: Sequence[str], nullable: Sequence[str]) -> tuple[ValidationReport, int]:
     """Count rows by the rules they break, and the hashes of keys that more than one good row has."""
-    empty = [sf.count_if(sf.col(quoted(name)).isNull()).alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
+    empty = [sf.count_if(col(name).isNull()).alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
     rows = sf.count(sf.lit(1)).alias(_ROWS)
     if key:
         by_key = checked.frame.groupBy(*checked.bits, _key_hash(checked, key)).agg(rows, *empty)
@@ -220,14 +221,14 @@ def _by_count(reasons: dict[str, int]) -> dict[str, int]:
 
 
 def _key_hash(checked: Checked, key: Sequence[str]) -> Column:
-    columns = [sf.col(quoted(name)) for name in key]
+    columns = [col(name) for name in key]
     return sf.when(checked.good(), sf.xxhash64(*columns)).alias(_HASH)
 
 
 def _later_duplicates(checked: Checked, key: Sequence[str], nullable: Sequence[str]) -> DataFrame:
     """Return the positions of good rows whose key an earlier good row has, and which values they lack."""
-    columns = [sf.col(quoted(name)) for name in key]
-    empty = [sf.col(quoted(name)).isNull().alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
+    columns = [col(name) for name in key]
+    empty = [col(name).isNull().alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
     good = checked.frame.where(checked.good()).select(*columns, POSITION, _key_hash(checked, key), *empty)
     shared = good.groupBy(_HASH).agg(sf.count(sf.lit(1)).alias(_ROWS)).where(sf.col(_ROWS) > 1).select(_HASH)
     rank = sf.row_number().over(Window.partitionBy(*columns).orderBy(POSITION))
