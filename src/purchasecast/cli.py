@@ -222,6 +222,7 @@ def _reader(source: dict[str, Any]) -> dict[str, Any]:
 @click.option("--no-refit", is_flag=True, help="Save the model of the training rows, without the holdout.")
 @click.option("--seed", default=7, show_default=True, help="Seed of split, folds and factors.")
 @click.option("--grid", metavar="TEXT|FILE", help="Grid: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'.")
+@_rejects_option
 @_rate_option
 @_common
 def train(run: _Run, data: str, out: Path, schema: str, grid: str | None, no_refit: bool, **options: Any) -> int:
@@ -231,6 +232,7 @@ def train(run: _Run, data: str, out: Path, schema: str, grid: str | None, no_ref
     from purchasecast.train import train as run_training
 
     reader = _reader({name: options.pop(name) for name in ("source_format", "table", "option")})
+    rejects = options.pop("rejects")
     candidates = parse_grid(grid) if grid else None
     settings = TrainSettings(
         **options,
@@ -240,7 +242,7 @@ def train(run: _Run, data: str, out: Path, schema: str, grid: str | None, no_ref
     )
     described = load_schema(schema)
     raw = read_table(run.spark(), data, described, **reader)
-    result = run_training(raw, described, out, settings, steps=run.steps)
+    result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
     text = _training_text(result, described.money)
     run.result(result.to_dict(), text)
     return 0
@@ -274,9 +276,10 @@ def _evaluation_text(evaluation: Any, money: str | None) -> str:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data")
 @_source
+@_rejects_option
 @_rate_option
 @_common
-def evaluate(run: _Run, model: Path, data: str, max_reject_rate: float, **source: Any) -> int:
+def evaluate(run: _Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
     """Measure MODEL on the labelled rows of DATA."""
     from purchasecast.bundle import load_bundle
     from purchasecast.predict import evaluate_bundle
@@ -284,7 +287,7 @@ def evaluate(run: _Run, model: Path, data: str, max_reject_rate: float, **source
 
     bundle = load_bundle(model)
     raw = read_table(run.spark(), data, bundle.schema, **_reader(source))
-    found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, steps=run.steps)
+    found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
     run.result(found.to_dict(), _evaluation_text(found, bundle.schema.money))
     return 0
 

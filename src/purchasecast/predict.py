@@ -151,7 +151,12 @@ def predict(
 
 
 def evaluate_bundle(
-    raw: DataFrame, bundle: Bundle, *, max_reject_rate: float = 0.01, steps: Steps | None = None
+    raw: DataFrame,
+    bundle: Bundle,
+    *,
+    max_reject_rate: float = 0.01,
+    rejects: str | Path | None = None,
+    steps: Steps | None = None,
 ) -> Evaluation:
     """Measure a bundle on the labelled rows of a table.
 
@@ -163,6 +168,8 @@ def evaluate_bundle(
         The model.
     max_reject_rate : float, default 0.01
         Largest share of bad rows that a run goes on with.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
     steps : Steps, optional
         Times the steps and tells a watcher.
 
@@ -187,6 +194,8 @@ def evaluate_bundle(
         checked = validate(raw, schema, cache=True)
         step.rows = checked.report.rows
     with checked:
+        if rejects is not None:
+            write_rejects(checked, rejects)
         check_reject_rate(checked.report, max_reject_rate)
         with steps.step("evaluate") as step:
             found = evaluate(

@@ -32,7 +32,7 @@ from purchasecast.recipes import (
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
 from purchasecast.split import FOLD, holdout_split, with_folds
 from purchasecast.stages import CrossedEffectsEncoder
-from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate
+from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate, write_rejects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,7 @@ def train(
     out: str | Path,
     settings: TrainSettings | None = None,
     *,
+    rejects: str | Path | None = None,
     steps: Steps | None = None,
 ) -> TrainResult:
     """Train a model on a table and write its bundle.
@@ -118,6 +119,8 @@ def train(
         Directory of the bundle; a bundle that is there is replaced.
     settings : TrainSettings, optional
         How to train; the defaults where not given.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
     steps : Steps, optional
         Times the steps and tells a watcher.
 
@@ -145,6 +148,8 @@ def train(
         with steps.step("validate") as step:
             checked = cleanup.enter_context(validate(raw, schema, cache=True))
             step.rows = checked.report.rows
+        if rejects is not None:
+            write_rejects(checked, rejects)
         check_reject_rate(checked.report, settings.max_reject_rate)
         _check_size(checked.report, settings)
         plan = plan_features(checked.accepted, schema)
