@@ -33,6 +33,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -Xss4m")
         .config("spark.sql.shuffle.partitions", "4")  # small frames: 200 partitions would cost seconds a test
         .config("spark.default.parallelism", "4")
+        .config("spark.sql.codegen.wholeStage", "false")  # compiling a plan takes longer than a small frame
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
         .config("spark.driver.bindAddress", "127.0.0.1")

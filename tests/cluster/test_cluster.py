@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.cluster]
 
 ROWS = 2_000
-OPTIONS = ["--folds", "3", "--no-refit", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--json"]
+OPTIONS = ["--folds", "2", "--no-refit", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--json"]
+# Small frames, many plans: neither Java's optimizing compiler nor Spark's own pays here.
+JAVA_OPTIONS = "-Xss4m -XX:TieredStopAtLevel=1"
+SETTINGS = [
+    *("--conf", f"spark.driver.extraJavaOptions={JAVA_OPTIONS}", "--conf", "spark.sql.codegen.wholeStage=false"),
+    *("--conf", f"spark.executor.extraJavaOptions={JAVA_OPTIONS}", "--conf", "spark.driver.memory=1g"),
+]
 
 
 def purchasecast(*arguments: object, environment: dict[str, str] | None = None) -> dict[str, Any]:
@@ -40,13 +46,13 @@ def purchasecast(*arguments: object, environment: dict[str, str] | None = None) 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cluster")
-    purchasecast("generate", "--rows", ROWS, "--out", folder / "data.csv", "--json")
+    purchasecast("generate", "--rows", ROWS, "--out", folder / "data.csv", "--json", *SETTINGS)
     return folder
 
 
 @pytest.fixture(scope="module")
 def local(shop: Path) -> dict[str, Any]:
-    return purchasecast("train", shop / "data.csv", "--out", shop / "local", *OPTIONS)["evaluation"]
+    return purchasecast("train", shop / "data.csv", "--out", shop / "local", *OPTIONS, *SETTINGS)["evaluation"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [
         str(home / "bin" / "spark-submit"),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
-        *("--master", "local[2]", "--driver-memory", "1g", "--driver-java-options", "-Xss4m -XX:TieredStopAtLevel=1"),
+        *("--master", "local[2]", "--driver-memory", "1g", "--driver-java-options", JAVA_OPTIONS),
         *(
             "--conf",
             f"spark.connect.grpc.binding.port={port}",
@@ -72,6 +78,7 @@ def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "spark.connect.grpc.binding.address=127.0.0.1",
         ),
         *("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=3"),
+        *("--conf", "spark.sql.codegen.wholeStage=false"),
         *("--conf", "spark.driver.host=127.0.0.1", "--conf", "spark.driver.bindAddress=127.0.0.1"),
         "spark-internal",
     ]
@@ -113,8 +120,8 @@ def assert_same_figures(found: dict[str, Any], expected: dict[str, Any]) -> None
 
 def test_a_cluster_of_two_workers_gives_the_same_figures(shop: Path, local: dict[str, Any]) -> None:
     arguments = ["train", shop / "data.csv", "--out", shop / "cluster", *OPTIONS, "--master", "local-cluster[2,1,1024]"]
-    settings = ["--conf", "spark.driver.memory=1g", "--conf", "spark.sql.shuffle.partitions=3"]
-    assert_same_figures(purchasecast(*arguments, *settings)["evaluation"], local)
+    found = purchasecast(*arguments, *SETTINGS, "--conf", "spark.sql.shuffle.partitions=3")["evaluation"]
+    assert_same_figures(found, local)
 
 
 def test_spark_connect_gives_the_same_figures(shop: Path, local: dict[str, Any], connect_server: str) -> None:

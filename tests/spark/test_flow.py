@@ -47,7 +47,7 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     write_shop(generate(spark, rows=ROWS, seed=3), str(folder / "data.csv"), scoring=True)
     schema = load_schema("black_friday")
-    result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings(folds=3))
+    result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings(folds=2))
     (folder / "train.json").write_text(json.dumps(result.to_dict()))
     return folder
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-SETTINGS = TrainSettings(folds=3, refit=False)
+SETTINGS = TrainSettings(folds=2, refit=False)
 SMALL_GRID = replace(SETTINGS, reg_param=(0.1, 10.0, 100.0), elastic_net_param=(0.0, 1.0))
 
 

@@ -29,7 +29,7 @@ SCHEMA = Path(__file__).resolve().parents[2] / "examples" / "superstore.toml"
 def trained(spark: SparkSession, superstore: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     schema = load_schema(SCHEMA)
     out = tmp_path_factory.mktemp("superstore") / "model"
-    return train(read_table(spark, superstore, schema), schema, out, TrainSettings(folds=3))
+    return train(read_table(spark, superstore, schema), schema, out, TrainSettings(folds=2))
 
 
 def test_the_holdout_is_the_latest_time(trained: TrainResult) -> None:
