@@ -26,7 +26,7 @@ def encoder(**params: object) -> CrossedEffectsEncoder:
 def test_effects_solve_the_mixed_model_equations(spark: SparkSession) -> None:
     """At the variances it found, the effects are those of a dense solve of Henderson's equations."""
     shop = plant_shop(customers=30, products=20, rows=400, noise_sd=500.0)
-    model = encoder(tol=0.0, maxIter=10).fit(shop.frame(spark).drop("fold"))
+    model = encoder(tol=0.0, maxIter=15).fit(shop.frame(spark).drop("fold"))
     component = model.components[-1]
     table = shop.rows
     levels = {name: sorted(table[name].unique()) for name in ("customer", "product")}
