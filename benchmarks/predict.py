@@ -8,6 +8,7 @@ from statistics import median
 
 from _session import options, report, seconds_of, session
 
+from purchasecast.bundle import load_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.predict import Output, predict
 from purchasecast.progress import Steps
@@ -17,12 +18,17 @@ from purchasecast.train import train
 
 
 def main() -> None:
-    given = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--model", type=Path, help="a bundle of train.csv; without it one is trained first")
+    given = parser.parse_args()
     spark, schema = session(), load_schema("black_friday")
     test = str(given.data / "test.csv")
     folder = Path(tempfile.mkdtemp())
-    fast = TrainSettings(holdout=0.0, reg_param=(0.001,), elastic_net_param=(0.0,))
-    bundle = train(read_table(spark, given.data / "train.csv", schema), schema, folder / "model", fast).bundle
+    if given.model:
+        bundle = load_bundle(given.model)
+    else:
+        fast = TrainSettings(holdout=0.0, reg_param=(0.001,), elastic_net_param=(0.0,))
+        bundle = train(read_table(spark, given.data / "train.csv", schema), schema, folder / "model", fast).bundle
     text = spark.read.csv(test, header=True).schema
     results = []
 

@@ -261,13 +261,13 @@ def _evaluation_text(evaluation: Any, money: str | None) -> str:
     whole = evaluation.overall
     lines = [
         evaluation.computed_on,
-        f"  {'':24}{'rows':>10}{'RMSE' + unit:>14}{'R2':>8}{'product mean':>14}",
+        f"  {'':34}{'rows':>10}{'RMSE' + unit:>14}{'R2':>8}{'product mean':>14}",
     ]
     for part in (whole, *evaluation.slices):
         name = "all" if part.by == "all" else f"{part.by} {part.level}"
         r2 = "-" if part.r2 is None else f"{part.r2:.3f}"
         lines.append(
-            f"  {name[:24]:24}{part.rows:>10,}{part.rmse:>14,.0f}{r2:>8}{part.baseline_rmse['product_mean']:>14,.0f}"
+            f"  {name[:34]:34}{part.rows:>10,}{part.rmse:>14,.0f}{r2:>8}{part.baseline_rmse['product_mean']:>14,.0f}"
         )
     return "\n".join(lines)
 
@@ -369,7 +369,7 @@ def generate(run: _Run, rows: int, out: Path, seed: int, **options: Any) -> int:
 )
 @click.option(
     "--rows",
-    default=60_000,
+    default=30_000,
     show_default=True,
     type=click.IntRange(2_000),
     metavar="N",

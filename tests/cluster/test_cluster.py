@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.spark, pytest.mark.cluster]
+pytestmark = [pytest.mark.spark, pytest.mark.cluster, pytest.mark.slow]  # minutes each: `make test-all`
 
 ROWS = 2_000
 OPTIONS = ["--folds", "2", "--no-refit", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--json"]
