@@ -48,6 +48,7 @@ def test_a_target_without_any_cause_is_not_predicted(rows: DataFrame, tmp_path: 
     assert abs(r2) <= 0.005
 
 
+@pytest.mark.slow  # two training runs, one with as many levels as rows
 def test_a_near_unique_id_does_not_raise_the_holdout_score(rows: DataFrame, tmp_path: Path) -> None:
     plain = load_schema("black_friday")
     ticket = Column("Ticket", kind="nominal")
