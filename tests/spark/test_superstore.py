@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from purchasecast.train import TrainResult
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]  # a whole training run on real rows
 
 SCHEMA = Path(__file__).resolve().parents[2] / "examples" / "superstore.toml"
 
