@@ -5,6 +5,7 @@
     MODEL/
       manifest.json      format, versions, schema, settings, data fingerprint, sha256 of every other file
       pipeline/          the fitted `pyspark.ml.PipelineModel`
+      scorer/            the same model for scoring without Spark
       evaluation.json    `Evaluation` of the holdout, where there was one
       search.json        every candidate of the grid search
 
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 
     from pyspark.ml import PipelineModel
 
-__all__ = ["FORMAT_VERSION", "Bundle", "load_bundle", "save_bundle"]
+__all__ = ["FORMAT_VERSION", "SCORER", "Bundle", "load_bundle", "save_bundle"]
 
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
 _PIPELINE = "pipeline"
+SCORER = "scorer"
 _LIBRARIES = ("pyspark", "numpy", "pyarrow", "pandas", "scikit-learn", "xgboost-cpu")
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,11 @@ class Bundle:
             return None
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
+
+    @property
+    def scorer_folder(self) -> Path:
+        """Folder of the portable model, which `purchasecast.scorer` reads."""
+        return self.path / SCORER
 
     def pipeline(self) -> PipelineModel:
         """Return the fitted pipeline; needs an active Spark session that reaches the directory."""

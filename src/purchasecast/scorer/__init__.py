@@ -1,0 +1,45 @@
+"""Score without Spark: load the portable part of a bundle and predict with NumPy and Arrow.
+
+Examples
+--------
+>>> from purchasecast.scorer import load
+>>> scorer = load("model")  # doctest: +SKIP
+>>> scorer.predict_one({"User_ID": 1000001, "Product_ID": "P00069042"}).prediction  # doctest: +SKIP
+14812.3
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from purchasecast.bundle import load_bundle
+from purchasecast.scorer.explanation import Contributions
+from purchasecast.scorer.format import FORMAT_VERSION
+from purchasecast.scorer.model import Estimate, Prediction, Scorer, read_scorer
+from purchasecast.scorer.table import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FORMAT_VERSION", "Contributions", "Estimate", "Prediction", "Problem", "Scorer", "load", "read_scorer"]
+
+
+def load(path: str | Path) -> Scorer:
+    """Load a model for scoring without Spark.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``purchasecast train --out`` wrote.
+
+    Returns
+    -------
+    Scorer
+        The model; its files have been checked against their checksums, and it has passed its own test.
+
+    Raises
+    ------
+    BundleError
+        If there is no model, it has no scorer, or it is damaged or of another version.
+    """
+    return read_scorer(load_bundle(path).scorer_folder)

@@ -1,0 +1,88 @@
+"""What drives a prediction: its exact additive parts, by column of the schema, around those of an average row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from purchasecast.scorer.batch import INTERCEPT, RANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from purchasecast.scorer.batch import Batch, Source
+
+__all__ = ["Contributions", "contributions_of", "read_averages", "write_averages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """Parts of predictions, in money.
+
+    Attributes
+    ----------
+    base : ndarray
+        What is predicted for an average row, one a row.
+    parts : dict of tuple of str to ndarray
+        What a row's value in these columns adds to the base, one a row; two columns together for their
+        interaction; ``("",)`` for what holding the prediction to its allowed range adds.
+
+    Notes
+    -----
+    ``base + sum(parts)`` is the prediction, to rounding.
+    """
+
+    base: NDArray[np.float64]
+    parts: dict[Source, NDArray[np.float64]]
+
+    def to_dicts(self, row: int) -> list[dict[str, Any]]:
+        """Return the parts of one row, largest first, as JSON-safe data."""
+        listed = [
+            {"columns": [name for name in source if name], "contribution": float(values[row])}
+            for source, values in self.parts.items()
+            if source != RANGE or values[row]
+        ]
+        return sorted(listed, key=lambda part: -abs(part["contribution"]))
+
+
+def contributions_of(batch: Batch, name: str, averages: Mapping[Source, float]) -> Contributions:
+    """Return the parts of a derived column around their averages.
+
+    Parameters
+    ----------
+    batch : Batch
+        A batch that explains.
+    name : str
+        The column, such as the prediction.
+    averages : mapping of tuple of str to float
+        The average part over training rows, by source.
+
+    Returns
+    -------
+    Contributions
+        The parts; sources that are not averaged are taken around 0.
+    """
+    parts = dict(batch.parts_of(name))
+    base = parts.pop(INTERCEPT, np.zeros(batch.rows))
+    around = {source: averages.get(source, 0.0) for source in parts}
+    return Contributions(
+        base + sum(around.values()), {source: values - around[source] for source, values in parts.items()}
+    )
+
+
+def write_averages(parts: Mapping[Source, NDArray[np.float64]]) -> list[dict[str, Any]]:
+    """Return the average of every part, as JSON-safe data."""
+    return [
+        {"columns": list(source), "average": float(values.mean())}
+        for source, values in parts.items()
+        if source not in {INTERCEPT, RANGE}
+    ]
+
+
+def read_averages(entries: Sequence[Mapping[str, Any]]) -> dict[Source, float]:
+    """Return what `write_averages` wrote, by source."""
+    return {tuple(entry["columns"]): float(entry["average"]) for entry in entries}

@@ -1,0 +1,162 @@
+"""The scorer's folder: ``scorer.json``, and Arrow files of level tables beside it; written and read without Spark.
+
+::
+
+    scorer/
+      scorer.json      format, schema, feature vectors, steps in order, averages, known attributes, self-test
+      levels/0.arrow   one file a key: a customer, a product, another column, or a pair of columns
+
+docs/serving.md describes every field. The format's number changes when an older reader would misread a newer folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.errors import BundleCorruptError, BundleError, BundleVersionError
+from purchasecast.scorer.levels import write_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from purchasecast.schema import Schema
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "ScorerWriter", "read_manifest"]
+
+FORMAT = "purchasecast-scorer"
+FORMAT_VERSION = 1
+MANIFEST = "scorer.json"
+
+
+@dataclass(slots=True)
+class _Levels:
+    """A level table that is being put together."""
+
+    columns: tuple[str, ...]
+    keys: pa.Array
+    values: dict[str, pa.Array] = field(default_factory=dict)
+
+
+class ScorerWriter:
+    """Puts a scorer's folder together.
+
+    Parameters
+    ----------
+    schema : Schema
+        Description of the rows that the model takes.
+
+    Examples
+    --------
+    >>> from purchasecast.schema import load_schema
+    >>> writer = ScorerWriter(load_schema("black_friday"))
+    >>> writer.add_step({"kind": "clip", "input": "raw", "output": "prediction", "minimum": 0.0})
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._levels: list[_Levels] = []
+        self._vectors: dict[str, list[dict[str, Any]]] = {}
+        self._steps: list[dict[str, Any]] = []
+        self._rest: dict[str, Any] = {}
+
+    def add_levels(self, columns: Sequence[str], keys: pa.Array) -> int:
+        """Begin a level table of distinct keys; return its number."""
+        self._levels.append(_Levels(tuple(columns), keys))
+        return len(self._levels) - 1
+
+    def levels_of(self, columns: Sequence[str]) -> int | None:
+        """Return the number of the table whose key is made of these columns."""
+        found = [k for k, levels in enumerate(self._levels) if levels.columns == tuple(columns)]
+        return found[0] if found else None
+
+    def keys(self, number: int) -> pa.Array:
+        """Return the keys of a table."""
+        return self._levels[number].keys
+
+    def value_names(self, number: int) -> tuple[str, ...]:
+        """Return the names of a table's columns of values."""
+        return tuple(self._levels[number].values)
+
+    def add_values(self, number: int, name: str, values: pa.Array) -> None:
+        """Add a column to a table: aligned with its keys, and one more value for unseen levels."""
+        self._levels[number].values[name] = values
+
+    def add_vector(self, name: str, features: Sequence[Mapping[str, Any]]) -> None:
+        """Describe a feature vector, one entry a column: ``column``, and ``size`` where it becomes indicators."""
+        self._vectors[name] = [dict(feature) for feature in features]
+
+    def add_step(self, entry: Mapping[str, Any]) -> None:
+        """Add a step; steps run in this order."""
+        self._steps.append(dict(entry))
+
+    def set(self, name: str, value: Any) -> None:
+        """Set ``known``, ``averages``, ``typical`` or ``self_test``."""
+        self._rest[name] = value
+
+    def write(self, folder: Path) -> None:
+        """Write the folder; it is created."""
+        (folder / "levels").mkdir(parents=True, exist_ok=True)
+        files = []
+        for number, levels in enumerate(self._levels):
+            name = f"levels/{number}.arrow"
+            write_levels(folder / name, levels.keys, levels.values)
+            files.append({"columns": list(levels.columns), "file": name, "rows": len(levels.keys)})
+        document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "schema": self.schema.to_dict(),
+            "levels": files,
+            "vectors": self._vectors,
+            "steps": self._steps,
+            **self._rest,
+        }
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read ``scorer.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        The scorer's folder.
+
+    Returns
+    -------
+    dict
+        The document.
+
+    Raises
+    ------
+    BundleError
+        If the folder holds no scorer.
+    BundleVersionError
+        If it is of a format that this version does not read.
+    BundleCorruptError
+        If the document is no scorer's.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise BundleError(
+            f"{folder}: expected a scorer ({MANIFEST}), found none; train the model again with this purchasecast."
+        )
+    try:
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        kind, version = document["format"], document["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleCorruptError(
+            f"{MANIFEST}: expected a scorer's description, found text that is none ({type(error).__name__}); "
+            "train the model again."
+        ) from error
+    if kind != FORMAT or version != FORMAT_VERSION:
+        raise BundleVersionError(
+            f"{MANIFEST}: expected {FORMAT} {FORMAT_VERSION}, found {kind} {version}; "
+            "use the purchasecast that wrote it or train again."
+        )
+    return document

@@ -1,0 +1,273 @@
+"""Score rows with a portable model: NumPy and Arrow only, no Spark and no Java."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from purchasecast.errors import BundleCorruptError, DataError
+from purchasecast.schema import Schema
+from purchasecast.scorer.batch import Batch, KeyedLevels, Row
+from purchasecast.scorer.catalogue import Catalogue
+from purchasecast.scorer.explanation import Contributions, contributions_of, read_averages
+from purchasecast.scorer.format import read_manifest
+from purchasecast.scorer.levels import read_levels
+from purchasecast.scorer.steps import build_step
+from purchasecast.scorer.steps.base import Context, Feature
+from purchasecast.scorer.table import InputReader, Problem
+from purchasecast.scorer.values import BadValueError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from purchasecast.scorer.values import Value
+
+__all__ = ["LOWER", "PREDICTION", "UPPER", "Estimate", "Prediction", "Scorer", "read_scorer"]
+
+PREDICTION, LOWER, UPPER = "prediction", "lower", "upper"
+_TOLERANCE = 1e-6  # relative, of the self-test: boosted trees add up in single precision
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The prediction of one row, in money; the bounds are None where the model has no interval."""
+
+    prediction: float
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predictions of many rows, in the order of the rows.
+
+    Attributes
+    ----------
+    prediction : ndarray of float
+        In money; NaN for a row with a problem.
+    lower, upper : ndarray of float or None
+        Bounds of the interval; None where the model has none.
+    contributions : Contributions or None
+        What drives each prediction; None where it was not asked for.
+    problems : tuple of Problem
+        Values that break a rule of the schema.
+    """
+
+    prediction: NDArray[np.float64]
+    lower: NDArray[np.float64] | None = None
+    upper: NDArray[np.float64] | None = None
+    contributions: Contributions | None = None
+    problems: tuple[Problem, ...] = ()
+
+    def to_columns(self) -> dict[str, pa.Array]:
+        """Return the predictions as Arrow columns; null where a row has a problem."""
+        named = {PREDICTION: self.prediction, LOWER: self.lower, UPPER: self.upper}
+        return {name: pa.array(values, from_pandas=True) for name, values in named.items() if values is not None}
+
+
+class Scorer:
+    """A portable model.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that ``scorer.json`` is in.
+    document : mapping
+        Its content.
+
+    Attributes
+    ----------
+    schema : Schema
+        Description of the rows that the model takes.
+    catalogue : Catalogue
+        What the model knows of customers and products.
+    """
+
+    def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
+        self.schema = Schema.from_dict(document["schema"])
+        self._levels = tuple(
+            KeyedLevels(tuple(entry["columns"]), read_levels(folder / entry["file"])) for entry in document["levels"]
+        )
+        vectors = {
+            name: tuple(Feature(entry["column"], int(entry.get("size", 0))) for entry in entries)
+            for name, entries in document["vectors"].items()
+        }
+        context = Context(folder, self._levels, vectors)
+        self._steps = tuple(build_step(entry, context) for entry in document["steps"])
+        self._row_steps = tuple(step.row for step in self._steps)
+        self._averages = read_averages(document.get("averages", ()))
+        self._reader = InputReader(self.schema)
+        self.catalogue = Catalogue(self.schema, document, self._levels)
+        self.examples: tuple[dict[str, Any], ...] = tuple(example["row"] for example in document.get("self_test", ()))
+        self._test(document.get("self_test", ()))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that a row must have."""
+        return tuple(column.name for column in self._reader.columns)
+
+    def predict_one(self, row: Mapping[str, Any]) -> Estimate:
+        """Score one row; the fast way for one.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            Values by column. Attributes that it leaves out are taken from what the model knows of its customer and
+            product.
+
+        Returns
+        -------
+        Estimate
+            Prediction and bounds.
+
+        Raises
+        ------
+        DataError
+            If a value breaks a rule of the schema, or is missing.
+        """
+        try:
+            values: dict[str, Any] = {name: parse(row[name]) for name, parse in self._reader.plan}
+        except (KeyError, BadValueError):
+            values = self._values_of_incomplete(row)
+        state = Row(values, self._levels)
+        for step in self._row_steps:
+            step(state)
+        return Estimate(values[PREDICTION], values.get(LOWER), values.get(UPPER))
+
+    def predict(self, rows: Any, *, explain: bool = False, errors: Literal["raise", "mark"] = "raise") -> Prediction:
+        """Score many rows.
+
+        Parameters
+        ----------
+        rows : sequence of mappings, or table
+            Rows as in `predict_one`; or a pyarrow, pandas or Polars table, or any other that exports Arrow, with the
+            schema's columns.
+        explain : bool, default False
+            Whether to return what drives each prediction.
+        errors : {"raise", "mark"}, default "raise"
+            What a row that breaks a rule of the schema does: stop the call, or be left without a prediction and
+            listed in `Prediction.problems`.
+
+        Returns
+        -------
+        Prediction
+            One prediction a row.
+
+        Raises
+        ------
+        ColumnMismatchError
+            If the table's columns are not those of the schema.
+        DataError
+            If a row breaks a rule and `errors` is ``raise``.
+        """
+        inputs: dict[str, Any]
+        if isinstance(rows, Sequence):
+            completed = [self.catalogue.complete(row) for row in rows]
+            inputs, problems = self._reader.rows(completed)
+            count = len(rows)
+        else:
+            table = _as_arrow(rows)
+            self._reader.check_columns(table.column_names)
+            inputs, problems = self._reader.table(table)
+            count = len(table)
+        if problems and errors == "raise":
+            raise DataError(_told(problems))
+        return self._score(inputs, count, problems, explain=explain)
+
+    def check(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Return what is wrong with a row, by column; empty for a good one."""
+        return self._reader.row(row)[1]
+
+    def _score(self, inputs: dict[str, Any], count: int, problems: Sequence[Problem], *, explain: bool) -> Prediction:
+        batch = Batch(count, inputs, self._levels, explains=explain)
+        for step in self._steps:
+            step.batch(batch)
+        bad = np.array(sorted({problem.row for problem in problems}), dtype=np.intp)
+        found: dict[str, NDArray[np.float64] | None] = {}
+        for name in (PREDICTION, LOWER, UPPER):
+            values = batch.columns.get(name)
+            if values is not None and len(bad):
+                values = values.copy()
+                values[bad] = np.nan
+            found[name] = values
+        contributions = contributions_of(batch, PREDICTION, self._averages) if explain else None
+        prediction = found[PREDICTION]
+        if prediction is None:
+            raise BundleCorruptError(f"scorer: expected a step that makes {PREDICTION}, found none; train again.")
+        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems))
+
+    def _values_of_incomplete(self, row: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the values of a row that lacks some, or has a bad one, which is told."""
+        values, problems = self._reader.row(self.catalogue.complete(row))
+        if problems:
+            raise DataError("; ".join(f"{name}: {reason}" for name, reason in problems.items()))
+        return {name: values.get(name) for name, _ in self._reader.plan}
+
+    def _test(self, examples: Sequence[Mapping[str, Any]]) -> None:
+        """Score the rows that the exporter has scored on Spark, both ways, and refuse to differ."""
+        if not examples:
+            return
+        together = self.predict([example["row"] for example in examples]).prediction
+        for example, of_batch in zip(examples, together, strict=True):
+            expected = float(example["prediction"])
+            for found in (float(of_batch), self.predict_one(example["row"]).prediction):
+                if not math.isclose(found, expected, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+                    raise BundleCorruptError(
+                        f"scorer: expected the prediction {expected!r} of its own test row, found {found!r}; "
+                        "train the model again, or use the purchasecast that wrote it."
+                    )
+
+
+def read_scorer(folder: Path) -> Scorer:
+    """Read a scorer's folder, without checksums.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that ``scorer.json`` is in.
+
+    Returns
+    -------
+    Scorer
+        The model; it has passed its own test.
+
+    Raises
+    ------
+    BundleError
+        If there is no scorer, it is of another format, or it is damaged.
+    """
+    document = read_manifest(folder)
+    try:
+        return Scorer(folder, document)
+    except (KeyError, TypeError, IndexError) as error:
+        raise BundleCorruptError(
+            f"scorer: expected a whole description, found one that lacks {error}; train the model again."
+        ) from error
+
+
+def _as_arrow(rows: Any) -> pa.Table:
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    if type(rows).__module__.partition(".")[0] == "pandas":
+        return pa.Table.from_pandas(rows, preserve_index=False)
+    if hasattr(rows, "__arrow_c_stream__"):
+        return pa.table(rows)
+    raise DataError(
+        f"rows: expected a list of mappings or a table that exports Arrow, found {type(rows).__name__}; "
+        "pass a pyarrow, pandas or Polars table."
+    )
+
+
+def _told(problems: Sequence[Problem]) -> str:
+    first = "; ".join(f"row {problem.row}, {problem.column}: {problem.reason}" for problem in problems[:3])
+    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return f"rows: expected values that the schema allows, found {first}{more}; correct them, or pass errors='mark'."

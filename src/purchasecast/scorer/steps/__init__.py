@@ -1,0 +1,60 @@
+"""The steps of a portable model: one small evaluator a `kind`, each in two forms, for a batch and for a row.
+
+A new kind is a module here and a line in ``KINDS``; no other step changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.errors import BundleVersionError
+from purchasecast.scorer.steps.clip import Clip
+from purchasecast.scorer.steps.crossed_effects import CrossedEffects
+from purchasecast.scorer.steps.index import IndexLevels
+from purchasecast.scorer.steps.latent_factors import LatentFactors
+from purchasecast.scorer.steps.linear import Linear
+from purchasecast.scorer.steps.numeric import Numeric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from purchasecast.scorer.steps.base import Context, Step
+
+__all__ = ["KINDS", "build_step"]
+
+KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
+    "clip": Clip.from_manifest,
+    "crossed_effects": CrossedEffects.from_manifest,
+    "index": IndexLevels.from_manifest,
+    "latent_factors": LatentFactors.from_manifest,
+    "linear": Linear.from_manifest,
+    "numeric": Numeric.from_manifest,
+}
+
+
+def build_step(entry: Mapping[str, Any], context: Context) -> Step:
+    """Return the evaluator of one entry of the manifest.
+
+    Parameters
+    ----------
+    entry : mapping
+        With ``kind`` and what that kind needs.
+    context : Context
+        The tables, vectors and folder that entries refer to.
+
+    Returns
+    -------
+    Step
+        The evaluator.
+
+    Raises
+    ------
+    BundleVersionError
+        If this version does not know the kind.
+    """
+    kind = entry["kind"]
+    if kind not in KINDS:
+        raise BundleVersionError(
+            f"scorer: expected steps of the kinds {', '.join(KINDS)}, found {kind}; use a newer purchasecast."
+        )
+    return KINDS[kind](entry, context)
