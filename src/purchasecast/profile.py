@@ -1,0 +1,131 @@
+"""Univariate analysis: what the table holds, how the target is distributed, and how it goes with every feature.
+
+Two passes over the accepted rows, whatever the number of columns (`_profile_passes`); the rest is arithmetic on sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from purchasecast._profile_build import ProfileBuilder
+from purchasecast._profile_passes import (
+    ColumnPlan,
+    Distributions,
+    LevelDistribution,
+    collect_distributions,
+    collect_levels,
+)
+from purchasecast._profile_result import (
+    Concentration,
+    FeatureProfile,
+    Histogram,
+    LevelProfile,
+    Mode,
+    NumberProfile,
+    PairCell,
+    PairProfile,
+    Profile,
+    ProfileWarning,
+    TargetProfile,
+    Transformation,
+)
+from purchasecast.errors import DataError
+from purchasecast.progress import Steps
+
+if TYPE_CHECKING:
+    from purchasecast.schema import Column, Schema
+    from purchasecast.validate import Validated
+
+__all__ = [
+    "Concentration",
+    "FeatureProfile",
+    "Histogram",
+    "LevelProfile",
+    "Mode",
+    "NumberProfile",
+    "PairCell",
+    "PairProfile",
+    "Profile",
+    "ProfileWarning",
+    "TargetProfile",
+    "Transformation",
+    "profile",
+]
+
+MOST_LEVELS = 100  # past it a column is described by its concentration, not level by level
+_MOST_PAIR_LEVELS = 30
+_MOST_PAIRS = 6
+
+
+def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -> Profile:
+    """Describe the accepted rows of a table.
+
+    Parameters
+    ----------
+    checked : Validated
+        What `purchasecast.validate.validate` returned, with ``cache=True`` for speed: its rows are read twice.
+    schema : Schema
+        Their description.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    Profile
+        Target, features, concentrations, pairs and warnings.
+
+    Raises
+    ------
+    DataError
+        If there is no accepted row.
+
+    Notes
+    -----
+    Two passes with one exchange of the rows; the driver receives some ten thousand numbers a column at most, and none
+    of it depends on the order or the partitions of the rows, but for the rounding of sums.
+    """
+    steps = steps or Steps()
+    if not checked.report.accepted:
+        raise DataError("profile: expected accepted rows, found none; see validate for the reasons.")
+    plan = ColumnPlan.of(schema, checked.report.accepted)
+    with steps.step("distributions") as step:
+        found = collect_distributions(checked.accepted, schema, plan)
+        step.rows = checked.report.accepted
+    few, few_found, many = _split(plan, found)
+    pairs = _choose_pairs(few, few_found)
+    with steps.step("levels") as step:
+        sums = collect_levels(checked.accepted, schema, few, few_found, pairs)
+        step.rows = checked.report.accepted
+    result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
+    return replace(result, seconds=dict(steps.seconds))
+
+
+def _split(
+    plan: ColumnPlan, found: Distributions
+) -> tuple[ColumnPlan, Distributions, list[tuple[Column, LevelDistribution]]]:
+    """Tell the texts of few levels from those of very many, customers and products among them."""
+    together = list(zip(plan.texts, found.texts, strict=True))
+    is_many = [c.role in {"customer", "product"} or (d.levels > MOST_LEVELS and c.kind != "date") for c, d in together]
+    many = [pair for pair, flag in zip(together, is_many, strict=True) if flag]
+    few = [pair for pair, flag in zip(together, is_many, strict=True) if not flag]
+    by_year = tuple(column.name for column, levels in few if levels.levels > MOST_LEVELS)
+    return (
+        replace(plan, texts=tuple(column for column, _ in few), by_year=by_year),
+        replace(found, texts=tuple(levels for _, levels in few)),
+        many,
+    )
+
+
+def _choose_pairs(plan: ColumnPlan, found: Distributions) -> tuple[tuple[str, str], ...]:
+    """Cross the product's first category with what describes the customer or the place; else the first features."""
+    fit = [
+        column
+        for column, levels in zip(plan.texts, found.texts, strict=True)
+        if column.role is None and column.kind != "date" and 1 < levels.levels <= _MOST_PAIR_LEVELS
+    ]
+    of_product = [column for column in fit if column.of == "product"]
+    if of_product:
+        others = [column for column in fit if column.of != "product"]
+        return tuple((of_product[0].name, column.name) for column in others[:_MOST_PAIRS])
+    return tuple((a.name, b.name) for i, a in enumerate(fit[:4]) for b in fit[i + 1 : 4])[:_MOST_PAIRS]
