@@ -69,6 +69,8 @@ def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",  # the command line draws its own progress
         # Java never compiles a method of more bytecode than this: Spark must cut its code smaller, not just run it.
         "spark.sql.codegen.hugeMethodLimit": "8000",
+        # Off: for every column expression Python would tell Java its own line of code, at three times the cost of it.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
     java_options = [_STACK]
     logging_file = Path(__file__).with_name("log4j2.properties")

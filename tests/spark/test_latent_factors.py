@@ -10,7 +10,7 @@ from pyspark.sql import functions as sf
 from tests.spark.conftest import FOLDS, plant_shop
 
 from purchasecast.stages import LatentFactorEncoder
-from purchasecast.stages.latent_factors import _number_levels
+from purchasecast.stages._factorize import _number_levels
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,3 +65,16 @@ def test_scalar_offset_is_taken_off_too(spark: SparkSession) -> None:
     frame = shop.frame(spark).withColumn("level", sf.col("spend"))
     out = encoder(rank=1, maxIter=1).fit(frame).transform(frame)
     assert out.where("abs(interaction) > 1e-6").count() == 0
+
+
+def test_a_task_and_sparks_als_fit_the_same_model(spark: SparkSession) -> None:
+    """From other first factors both reach the same interaction; a pair that occurs twice counts twice in both."""
+    shop = plant_shop(
+        customers=40, products=30, rows=900, customer_sd=0.0, product_sd=0.0, interaction_sd=1_500.0, noise_sd=100.0
+    )
+    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0)).drop("fold")
+    twice = frame.unionByName(frame.where("customer < 'c2'")).cache()
+    ways = [encoder(rank=2, regParam=0.05, maxIter=40, maxTaskRows=rows).fit(twice) for rows in (10**6, 0)]
+    mine, theirs = (way.transform(frame).toPandas().sort_values(["customer", "product"]) for way in ways)
+    np.testing.assert_allclose(mine["interaction"], theirs["interaction"], atol=5.0)
+    assert mine["interaction"].std() > 1_000

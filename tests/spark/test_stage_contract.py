@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Case:
     encoded: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def crossed_effects() -> Case:
+def crossed_effects(**params: int) -> Case:
     stage = CrossedEffectsEncoder(
         inputCols=["customer", "product"],
         outputCols=["a", "b"],
@@ -47,6 +48,7 @@ def crossed_effects() -> Case:
         attributeCols=["group"],
         numFolds=FOLDS,
         maxIter=3,
+        **params,
     )
     return Case(
         stage,
@@ -57,7 +59,7 @@ def crossed_effects() -> Case:
     )
 
 
-def latent_factors() -> Case:
+def latent_factors(**params: int) -> Case:
     stage = LatentFactorEncoder(
         userCol="customer",
         itemCol="product",
@@ -69,17 +71,23 @@ def latent_factors() -> Case:
         rank=2,
         maxIter=3,
         numFolds=FOLDS,
+        **params,
     )
     return Case(
         stage,
         outputs=["interaction", "scale", "u_0", "u_1", "v_0", "v_1"],
         unseen={"interaction": 0.0, "u_0": 0.0, "v_1": 0.0},
         bad_params=[{"rank": 0}, {"maxIter": 0}, {"regParam": -1.0}, {"scalePrior": -1.0}, {"numFolds": 1}],
-        tolerance=1e-3,  # ALS computes in single precision
+        tolerance=1e-3 if params else 1e-9,  # Spark's ALS computes in single precision
     )
 
 
-MAKERS = {"crossed_effects": crossed_effects, "latent_factors": latent_factors}
+MAKERS = {
+    "crossed effects in tasks": crossed_effects,
+    "crossed effects by passes": partial(crossed_effects, maxTaskRows=0),
+    "latent factors in tasks": latent_factors,
+    "latent factors by passes": partial(latent_factors, maxTaskRows=0),
+}
 
 
 def with_level(frame: DataFrame) -> DataFrame:

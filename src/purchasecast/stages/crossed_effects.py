@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
@@ -38,47 +38,23 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
-from purchasecast.errors import DataError, SettingsError
+from purchasecast.errors import SettingsError
 from purchasecast.stages._attributes import AttributeEffects, fit_attribute_effects
-from purchasecast.stages._base import (
-    HasFolds,
-    TableModelMixin,
-    broadcast_if_small,
-    require_columns,
-)
+from purchasecast.stages._backfit import VarianceComponents, backfit_by_passes, backfit_in_tasks
+from purchasecast.stages._base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages._in_tasks import HasTaskRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from pyspark.sql import Column
 
 __all__ = ["CrossedEffectsEncoder", "CrossedEffectsModel", "VarianceComponents"]
 
-_START_SHRINKAGE = 10.0  # rows a level is shrunk by in the first round, before the variances are known
-_LEAST_SHRINKAGE, _LARGEST_SHRINKAGE = 1e-9, 1e9  # a group without any effect is shrunk to nothing
 
-
-@dataclass(frozen=True, slots=True)
-class VarianceComponents:
-    """What one fit estimated.
-
-    Attributes
-    ----------
-    residual : float
-        Variance of a purchase around its effects, money squared.
-    groups : tuple of float
-        Variance of the effects of each group, in the order of ``inputCols``, money squared.
-    levels : tuple of int
-        Levels of each group that the fit saw.
-    rounds : int
-        Rounds of backfitting until nothing moved.
-    """
-
-    residual: float
-    groups: tuple[float, ...]
-    levels: tuple[int, ...]
-    rounds: int
-
-
-class _CrossedEffectsParams(HasInputCols, HasOutputCols, HasLabelCol, HasWeightCol, HasMaxIter, HasTol, HasFolds):
+class _CrossedEffectsParams(
+    HasInputCols, HasOutputCols, HasLabelCol, HasWeightCol, HasMaxIter, HasTol, HasFolds, HasTaskRows
+):
     """Params of the encoder and its model."""
 
     attributeCols: Param[list[str]] = Param(
@@ -121,10 +97,11 @@ class _CrossedEffectsParams(HasInputCols, HasOutputCols, HasLabelCol, HasWeightC
     def _set_defaults(self) -> None:
         self._setDefault(
             labelCol="label",
-            maxIter=10,
-            tol=2e-3,
+            maxIter=30,
+            tol=1e-5,
             foldCol="fold",
             numFolds=5,
+            maxTaskRows=5_000_000,
             attributeCols=[],
             numericCols=[],
             countCols=[],
@@ -183,10 +160,13 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         Column of fold numbers; where the frame has it, fitting and encoding are out of fold.
     numFolds : int, default 5
         Number of folds.
-    maxIter : int, default 10
+    maxIter : int, default 30
         Most rounds of backfitting.
-    tol : float, default 2e-3
-        Stop when the residual variance of every fit changes by less than this share in a round.
+    tol : float, default 1e-5
+        Stop when the residual variance of a fit changes by less than this share in a round.
+    maxTaskRows : int, default 5,000,000
+        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row; beyond,
+        by passes of the whole cluster.
 
     Raises
     ------
@@ -203,8 +183,9 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
     stages that work on the residual, which must not see through the encoder what they leave out: element ``k`` is
     the fitted value of the fit that leaves fold ``k`` out. Rows are neither dropped nor reordered.
 
-    Passes over the rows: one for the attributes, then one a group and round, on a cached frame of ``numFolds`` + 5
-    columns. On the driver: (``numFolds`` + 1) x groups x 4 numbers a round.
+    Passes over the rows: one for the attributes, one that counts, then one that hands the rows to the tasks; or, beyond
+    ``maxTaskRows``, one a group and round, on a cached frame of ``numFolds`` + 5 columns. On the driver:
+    (``numFolds`` + 1) x groups x 4 numbers a round.
 
     Examples
     --------
@@ -231,8 +212,9 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         fitsCol: str = "fits",
         foldCol: str = "fold",
         numFolds: int = 5,
-        maxIter: int = 10,
-        tol: float = 2e-3,
+        maxIter: int = 30,
+        tol: float = 1e-5,
+        maxTaskRows: int = 5_000_000,
     ) -> None:
         super().__init__()
         self._set_defaults()
@@ -267,7 +249,8 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         rows, attributes = self._residual_frame(dataset, fits)
         rows.persist()
         try:
-            tables, components = _backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
+            backfit = backfit_in_tasks if rows.count() <= self.getMaxTaskRows() else backfit_by_passes
+            tables, components = backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
         finally:
             rows.unpersist()
         model = CrossedEffectsModel()
@@ -316,35 +299,34 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
         require_columns(self, dataset, [*self.getInputCols(), *self.getAttributeCols(), *self.getNumericCols()])
         has_folds = self._has_folds(dataset)
         last = self.getNumFolds()
-        used = list(range(last + 1)) if has_folds else [last]
         baselines = self._attributes.all_columns() if has_folds else sf.array(self._attributes.last_column())
         joined = dataset.withColumn("_pc_baselines", baselines)
         for g, name in enumerate(self.getInputCols()):
-            joined = joined.join(self._lookup(g, used), col(name) == col(f"_pc_level_{g}"), "left")
+            joined = joined.join(self._lookup(g, has_folds=has_folds), col(name) == col(f"_pc_level_{g}"), "left")
 
-        fit = self._fit_number() if has_folds else sf.lit(0)
+        fit = self._fit_number() if has_folds else sf.lit(last)
         groups = range(len(self.getInputCols()))
-        effects = [[sf.coalesce(col(f"_pc_e_{g}_{k}"), sf.lit(0.0)) for k in used] for g in groups]
-        fitted = [
-            functools.reduce(operator.add, [of_group[j] for of_group in effects], col("_pc_baselines")[j])
-            for j in range(len(used))
-        ]
-        out = {self.getOutputCols()[g]: sf.get(sf.array(*effects[g]), fit) for g in groups}
+        effects = {g: _of_fit(f"_pc_e_{g}", fit if has_folds else None) for g in groups}
+        baseline = sf.get("_pc_baselines", fit if has_folds else sf.lit(0))
+        out = {self.getOutputCols()[g]: effects[g] for g in groups}
         for g, name in enumerate(self.getCountCols()):
-            out[name] = sf.get(sf.array(*[sf.coalesce(col(f"_pc_n_{g}_{k}"), sf.lit(0.0)) for k in used]), fit)
-        out[self.getBaselineCol()] = sf.get("_pc_baselines", fit)
-        out[self.getFittedCol()] = sf.get(sf.array(*fitted), fit)
+            out[name] = _of_fit(f"_pc_n_{g}", fit if has_folds else None)
+        out[self.getBaselineCol()] = baseline
+        out[self.getFittedCol()] = functools.reduce(operator.add, effects.values(), baseline)
         if has_folds:
-            out[self.getFitsCol()] = sf.array(*fitted)
+            by_fit = [f"coalesce(_pc_e_{g}[i], 0D)" for g in groups]
+            out[self.getFitsCol()] = sf.expr(f"transform(_pc_baselines, (x, i) -> x + {' + '.join(by_fit)})")
         kept = [col(name) for name in dataset.columns if name not in out]
         return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
 
-    def _lookup(self, g: int, used: Sequence[int]) -> DataFrame:
-        """Return one group's table with only the fits that a frame needs."""
-        effects = [col(f"e_{k}").alias(f"_pc_e_{g}_{k}") for k in used]
-        counts = [col(f"n_{k}").alias(f"_pc_n_{g}_{k}") for k in used] if self.getCountCols() else []
-        table = self._tables_by_group[g].select(col("level").alias(f"_pc_level_{g}"), *effects, *counts)
-        return broadcast_if_small(table, self.components[-1].levels[g], 1 + len(effects) + len(counts))
+    def _lookup(self, g: int, *, has_folds: bool) -> DataFrame:
+        """Return one group's table with only the fits that a frame needs: all of them, or the last."""
+        last = self.getNumFolds()
+        numbers = ["e", "n"] if self.getCountCols() else ["e"]
+        values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{x}_{g}") for x in numbers]
+        table = self._tables_by_group[g].select(col("level").alias(f"_pc_level_{g}"), *values)
+        width = len(numbers) * (last + 1 if has_folds else 1)
+        return broadcast_if_small(table, self.components[-1].levels[g], 1 + width)
 
     def level_table(self, inputCol: str) -> DataFrame:
         """Return what the fit on all rows knows of a group's levels.
@@ -358,7 +340,8 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
             raise SettingsError(f"inputCol: expected one of {self.getInputCols()}, found {inputCol!r}.")
         last = self.getNumFolds()
         table = self._tables_by_group[self.getInputCols().index(inputCol)]
-        return table.select("level", col(f"n_{last}").alias("rows"), "mean", col(f"e_{last}").alias("effect"))
+        weight, effect = sf.get("n", sf.lit(last)), sf.get("e", sf.lit(last))
+        return table.select("level", weight.alias("rows"), "mean", effect.alias("effect"))
 
     def to_portable(self) -> dict[str, Any]:
         """Return what a scorer without Spark needs: JSON-safe params, and a frame of level effects a group.
@@ -397,123 +380,7 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
         )
 
 
-@dataclass(slots=True)
-class _Fit:
-    """The running estimates of one fit."""
-
-    weight: float
-    squares: float  # weighted sum of squared residuals, effects taken off
-    shrinkage: list[float]
-    variances: list[float]
-    freedom: list[float]
-    levels: list[int]
-
-    @property
-    def residual(self) -> float:
-        """Residual variance, by the degrees of freedom that the effects leave."""
-        return max(self.squares, 0.0) / max(self.weight - sum(self.freedom), 1.0)
-
-
-def _backfit(
-    rows: DataFrame, groups: int, fits: int, max_rounds: int, tol: float
-) -> tuple[list[DataFrame], tuple[VarianceComponents, ...]]:
-    """Run rounds of backfitting until the residual variance of every fit stands still."""
-    state = _start(rows, groups, fits)
-    tables = [_empty_effects(rows, g, fits) for g in range(groups)]
-    rounds, moved = 0, float("inf")
-    while rounds < max_rounds and moved > tol:
-        before = [fit.residual for fit in state]
-        for g in range(groups):
-            tables[g] = _update_group(rows, tables, g, state)
-        moved = max(abs(old - fit.residual) / (old or 1.0) for old, fit in zip(before, state, strict=True))
-        rounds += 1
-    components = tuple(
-        VarianceComponents(fit.residual, tuple(fit.variances), tuple(fit.levels), rounds) for fit in state
-    )
-    return tables, components
-
-
-def _start(rows: DataFrame, groups: int, fits: int) -> list[_Fit]:
-    """Return the state before the first round: weight and sum of squares of every fit, in one pass."""
-    sums = []
-    for k in range(fits):
-        residual = col(f"r_{k}")
-        sums += [sf.sum(sf.when(residual.isNotNull(), col("weight"))), sf.sum(col("weight") * residual * residual)]
-    numbers = [float(x or 0.0) for x in rows.agg(*sums).collect()[0]]  # one row, whatever the data
-    if not all(numbers[::2]):
-        raise DataError("CrossedEffectsEncoder: expected rows in every fit, found none; are all rows in one fold?")
-    return [
-        _Fit(
-            numbers[2 * k],
-            numbers[2 * k + 1],
-            [_START_SHRINKAGE] * groups,
-            [0.0] * groups,
-            [0.0] * groups,
-            [0] * groups,
-        )
-        for k in range(fits)
-    ]
-
-
-def _empty_effects(rows: DataFrame, g: int, fits: int) -> DataFrame:
-    """Return a group's table before the first round: label mean, weight of every fit, no effect yet."""
-    weight = col("weight")
-    mean = sf.sum(weight * col("label")) / sf.sum(weight)
-    weights = [
-        sf.coalesce(sf.sum(sf.when(col(f"r_{k}").isNotNull(), weight)), sf.lit(0.0)).alias(f"n_{k}")
-        for k in range(fits)
-    ]
-    zeros = {f"e_{k}": sf.lit(0.0) for k in range(fits)}
-    known = rows.where(col(f"g_{g}").isNotNull())
-    grouped = known.groupBy(col(f"g_{g}").alias("level")).agg(mean.alias("mean"), *weights)
-    return grouped.withColumns(zeros).localCheckpoint(eager=True)
-
-
-def _update_group(rows: DataFrame, tables: Sequence[DataFrame], g: int, state: list[_Fit]) -> DataFrame:
-    """Fit one group on the residual of the others, and take in what that says of the variances."""
-    fits = range(len(state))
-    joined = rows.where(col(f"g_{g}").isNotNull())
-    residuals = [col(f"r_{k}") for k in fits]
-    for h, table in enumerate(tables):
-        if h == g:
-            continue
-        others = table.select(col("level").alias(f"l_{h}"), *[col(f"e_{k}").alias(f"e_{h}_{k}") for k in fits])
-        others = broadcast_if_small(others, max(fit.levels[h] for fit in state), 1 + len(state))
-        joined = joined.join(others, col(f"g_{h}") == col(f"l_{h}"), "left")
-        residuals = [r - sf.coalesce(col(f"e_{h}_{k}"), sf.lit(0.0)) for k, r in enumerate(residuals)]
-    sums = [sf.coalesce(sf.sum(col("weight") * r), sf.lit(0.0)).alias(f"s_{k}") for k, r in enumerate(residuals)]
-    # No number of this round stands in the plan of the pass itself, so that Spark compiles it once for all rounds.
-    grouped = joined.groupBy(col(f"g_{g}").alias("level")).agg(*sums)
-    # Not eager: the job that reads the variances off the table fills it.
-    table = tables[g].join(grouped, "level").localCheckpoint(eager=False)
-    effects = [(col(f"s_{k}") / (col(f"n_{k}") + state[k].shrinkage[g])).alias(f"new_{k}") for k in fits]
-    updated = table.select("*", *effects)
-    _update_variances(updated, g, state)
-    weights = [col(f"n_{k}") for k in fits]
-    return updated.select("level", "mean", *weights, *[col(f"new_{k}").alias(f"e_{k}") for k in fits])
-
-
-def _update_variances(table: DataFrame, g: int, state: list[_Fit]) -> None:
-    """Re-estimate the variances by Schall's fixed point from one group's table: five numbers a fit.
-
-    With R the residual before the update and e the old effects, the residual without this group has the squares
-    R'R + 2 e's - e'Ne, s being its sums and N the weights by level; taking off the new effects is the same backwards.
-    """
-    sums = []
-    for k, fit in enumerate(state):
-        n, s, old, new = (col(f"{name}_{k}") for name in ("n", "s", "e", "new"))
-        sums += [
-            sf.sum((2 * s - n * old) * old),
-            sf.sum((2 * s - n * new) * new),
-            sf.sum(new * new),
-            sf.sum(n / (n + fit.shrinkage[g])),
-            sf.count(sf.when(n > 0, 1)),
-        ]
-    numbers = table.agg(*sums).collect()[0]  # one row, whatever the data
-    for k, fit in enumerate(state):
-        given_back, taken, effect_squares, freedom, levels = (float(x or 0.0) for x in numbers[5 * k : 5 * k + 5])
-        fit.squares += given_back - taken
-        fit.freedom[g], fit.levels[g] = freedom, int(levels)
-        fit.variances[g] = effect_squares / freedom if freedom else 0.0
-        ratio = fit.residual / fit.variances[g] if fit.variances[g] else _LARGEST_SHRINKAGE
-        fit.shrinkage[g] = min(max(ratio, _LEAST_SHRINKAGE), _LARGEST_SHRINKAGE)
+def _of_fit(name: str, fit: Column | None) -> Column:
+    """Return a looked-up number, of the fit where there is one a fit; 0 for a level that is null or unseen."""
+    value = col(name) if fit is None else sf.get(name, fit)
+    return sf.coalesce(value, sf.lit(0.0))

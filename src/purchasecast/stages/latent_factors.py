@@ -5,12 +5,8 @@ With :math:`r` the residual of the additive effects and :math:`s_j` the spread o
 .. math:: \frac{r_{ij}}{s_j} \approx u_i^T v_j, \qquad
           s_j^2 = \frac{\sum_{i} r_{ij}^2 + \kappa\, \bar{r^2}}{n_j + \kappa},
 
-fitted by Spark's own alternating least squares. Dividing by the spread lets cheap and dear products speak with the
-same voice; the product is multiplied back afterwards.
-
-All folds' fits run as one ALS: fit ``k`` gets customers and products with numbers of its own, so that the rating matrix
-is block diagonal and its factorization is that of every block. The cost is that of the ratings, the overhead that
-of a single run.
+fitted by alternating least squares with a ridge penalty on every rating. Dividing by the spread lets cheap and dear
+products speak with the same voice; the product is multiplied back afterwards.
 
 References
 ----------
@@ -20,29 +16,20 @@ AAIM 2008. https://doi.org/10.1007/978-3-540-68880-8_32
 
 from __future__ import annotations
 
-import functools
-import itertools
-import operator
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasRegParam, HasSeed
-from pyspark.ml.recommendation import ALS
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import Window
 from pyspark.sql import functions as sf
 
-from purchasecast._columns import col
-from purchasecast.errors import DataError, SettingsError
-from purchasecast.stages._base import (
-    HasFolds,
-    TableModelMixin,
-    broadcast_if_small,
-    numbered,
-    require_columns,
-)
+from purchasecast._columns import col, quoted
+from purchasecast.errors import SettingsError
+from purchasecast.stages._base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
+from purchasecast.stages._factorize import Factorization, factorize_by_als, factorize_in_tasks
+from purchasecast.stages._in_tasks import HasTaskRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,12 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 
-_LARGEST_INT = 2**31 - 1  # ALS numbers users and items by 32-bit integers
-_INDEX_BUCKETS = 256
-_RATINGS_PER_BLOCK = 1_500_000  # of ALS: fewer blocks shuffle less, and a block must fit into a task's memory
 
-
-class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds):
+class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds, HasTaskRows):
     """Params of the encoder and its model."""
 
     userCol: Param[str] = Param(
@@ -109,7 +92,8 @@ class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, Ha
             itemFactorsPrefix="",
             rank=8,
             regParam=0.1,
-            maxIter=10,
+            maxIter=15,
+            maxTaskRows=5_000_000,
             scalePrior=20.0,
             seed=7,
             foldCol="fold",
@@ -161,8 +145,11 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         Number of factors.
     regParam : float, default 0.1
         Ridge penalty of ALS a rating, on the scaled residual.
-    maxIter : int, default 10
-        Iterations of ALS.
+    maxIter : int, default 15
+        Iterations of alternating least squares.
+    maxTaskRows : int, default 5,000,000
+        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row; beyond,
+        all fits by one run of Spark's ALS.
     scalePrior : float, default 20.0
         Rows that a product's residual spread is shrunk by toward that of all.
     seed : int, default 7
@@ -184,11 +171,12 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
     Notes
     -----
     A null or unseen customer or product has no interaction: 0; its spread is that of all products together.
-    Rows are neither dropped nor reordered. ALS computes in single precision: another order or partitioning of the
-    rows moves the output by about 1e-5 of its size.
+    Rows are neither dropped nor reordered, and their order does not matter. (Beyond ``maxTaskRows`` Spark's ALS
+    computes in single precision: another order or partitioning moves the output by up to 1e-3 of its size.)
 
-    Passes over the rows: one each for spreads and for the two numberings, then one to hand the ratings to ALS, which
-    holds ``numFolds`` of them a row and shuffles only factors from there on. Nothing but a few sums reaches the driver.
+    Passes over the rows: one that counts, then one that hands the rows to the tasks; or, beyond ``maxTaskRows``, one
+    each for spreads and for the two numberings, and one to hand the ratings to Spark's ALS, which holds ``numFolds`` of
+    them a row and shuffles only factors from there on. Nothing but a few sums reaches the driver.
 
     Examples
     --------
@@ -212,7 +200,8 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         itemFactorsPrefix: str = "",
         rank: int = 8,
         regParam: float = 0.1,
-        maxIter: int = 10,
+        maxIter: int = 15,
+        maxTaskRows: int = 5_000_000,
         scalePrior: float = 20.0,
         seed: int = 7,
         foldCol: str = "fold",
@@ -234,31 +223,20 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         fits = self.getNumFolds() + 1
         rows = self._residual_frame(dataset, fits).persist()
         try:
-            overall, item_scales = _residual_spread(rows, fits, self.getScalePrior())
-            users, items = _number_levels(rows, "user"), _number_levels(rows, "item")
-            ratings = _block_diagonal(rows, users, items, item_scales, fits)
-            # By the data, never by the partitions: the random start of the factors depends on the blocks.
-            blocks = max(2, -(-rows.count() * self.getNumFolds() // _RATINGS_PER_BLOCK))
-            als = ALS(
-                userCol="user",
-                itemCol="item",
-                ratingCol="rating",
+            how = Factorization(
                 rank=self.getRank(),
-                regParam=self.getRegParam(),
-                maxIter=self.getMaxIter(),
+                reg=self.getRegParam(),
+                iterations=self.getMaxIter(),
+                scale_prior=self.getScalePrior(),
                 seed=self.getSeed(),
-                numUserBlocks=blocks,
-                numItemBlocks=blocks,
+                fits=fits,
             )
-            factors = als.fit(ratings)
+            found = (factorize_in_tasks if rows.count() <= self.getMaxTaskRows() else factorize_by_als)(rows, how)
             model = LatentFactorModel()
             model._resetUid(self.uid)
             self._copyValues(model)
-            model._users = _long_table(users, factors.userFactors, self.getRank(), fits)
-            spread = item_scales.select("level", sf.posexplode(sf.array(*numbered("s", fits))).alias("fit", "scale"))
-            model._items = _long_table(items, factors.itemFactors, self.getRank(), fits, spread)
-            model._overall_scale = overall
-            model._levels = (model._users.count(), model._items.count())
+            model._users, model._items, model._overall_scale = found.users, found.items, found.overall
+            model._levels = (found.users.count(), found.items.count())
         finally:
             rows.unpersist()
         return model
@@ -289,33 +267,36 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
         require_columns(self, dataset, [self.getUserCol(), self.getItemCol()])
         last = self.getNumFolds()
         has_folds = self._has_folds(dataset)
-        fit = self._fit_number() if has_folds else sf.lit(last)
         joined = dataset
         for side, name in (("u", self.getUserCol()), ("v", self.getItemCol())):
-            table = self._lookup(side, has_folds=has_folds)
-            on = col(name) == col(f"_pc_{side}_level")
-            joined = joined.join(table, on & (fit == col(f"_pc_{side}_fit")) if has_folds else on, "left")
+            joined = joined.join(self._lookup(side, has_folds=has_folds), col(name) == col(f"_pc_{side}_level"), "left")
 
-        user = [col(f"_pc_u_{f}") for f in range(self.getRank())]
-        item = [col(f"_pc_v_{f}") for f in range(self.getRank())]
-        product = functools.reduce(operator.add, [u * v for u, v in zip(user, item, strict=True)])
-        out = {self.getOutputCol(): sf.coalesce(product * col("_pc_v_scale"), sf.lit(0.0))}
+        fit = self._fit_number() if has_folds else None
+        user, item, scale = (col(name) if fit is None else sf.get(name, fit) for name in ("_pc_u", "_pc_v", "_pc_s"))
+        # A higher-order function also ends Spark's generated method here; with the joins of a second stage in it, it
+        # would pass the size up to which Java compiles it, and all joins would be four times slower.
+        dot = "aggregate(zip_with(_pc_u_fit, _pc_v_fit, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
+        out = {self.getOutputCol(): sf.expr(f"coalesce({dot} * _pc_s_fit, 0D)")}
         if self._optional("scaleCol"):
-            overall = sf.get(sf.lit(self._overall_scale), fit) if has_folds else sf.lit(self._overall_scale[last])
-            out[self._optional("scaleCol")] = sf.coalesce(col("_pc_v_scale"), overall)
-        for option, values in (("userFactorsPrefix", user), ("itemFactorsPrefix", item)):
+            overall = sf.lit(self._overall_scale[last]) if fit is None else sf.get(sf.lit(self._overall_scale), fit)
+            out[self._optional("scaleCol")] = sf.coalesce(col("_pc_s_fit"), overall)
+        for option, values in (("userFactorsPrefix", "_pc_u_fit"), ("itemFactorsPrefix", "_pc_v_fit")):
             if self._optional(option):
                 names = numbered(self._optional(option), self.getRank())
-                out |= {name: sf.coalesce(v, sf.lit(0.0)) for name, v in zip(names, values, strict=True)}
+                out |= {name: sf.expr(f"coalesce(get({values}, {f}), 0D)") for f, name in enumerate(names)}
+        of_fit = {"_pc_u_fit": user, "_pc_v_fit": item, "_pc_s_fit": scale}
         kept = [col(name) for name in dataset.columns if name not in out]
-        return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
+        chosen = joined.select(*map(quoted, dataset.columns), *[value.alias(name) for name, value in of_fit.items()])
+        return chosen.select(*kept, *[value.alias(name) for name, value in out.items()])
 
     def _lookup(self, side: str, *, has_folds: bool) -> DataFrame:
+        """Return one side's table with only the fits that a frame needs: all of them, or the last."""
+        last = self.getNumFolds()
         table, rows = (self._users, self._levels[0]) if side == "u" else (self._items, self._levels[1])
-        if not has_folds:
-            table, rows = table.where(col("fit") == self.getNumFolds()).drop("fit"), rows // (self.getNumFolds() + 1)
-        renamed = table.select(*[col(name).alias(f"_pc_{side}_{name}") for name in table.columns])
-        return broadcast_if_small(renamed, rows, len(table.columns))
+        names = {"f": f"_pc_{side}", "s": "_pc_s"} if side == "v" else {"f": f"_pc_{side}"}
+        values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(name) for x, name in names.items()]
+        renamed = table.select(col("level").alias(f"_pc_{side}_level"), *values)
+        return broadcast_if_small(renamed, rows, (self.getRank() + 1) * (last + 1 if has_folds else 1))
 
     def to_portable(self) -> dict[str, Any]:
         """Return what a scorer without Spark needs: JSON-safe params, and a frame of factors a group.
@@ -332,11 +313,15 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
             "item_factors": self._optional("itemFactorsPrefix"),
             "rank": self.getRank(),
             "overall_scale": self._overall_scale[last],
-            "tables": {
-                "user": self._users.where(col("fit") == last).drop("fit"),
-                "item": self._items.where(col("fit") == last).drop("fit"),
-            },
+            "tables": {"user": self._last_factors(self._users), "item": self._last_factors(self._items)},
         }
+
+    def _last_factors(self, table: DataFrame) -> DataFrame:
+        """Return ``level``, the factors ``0`` .. of the fit on all rows and, for items, ``scale``."""
+        last = self.getNumFolds()
+        factors = [sf.expr(f"get(get(f, {last}), {i})").alias(str(i)) for i in range(self.getRank())]
+        scale = [sf.get("s", sf.lit(last)).alias("scale")] if "s" in table.columns else []
+        return table.where(sf.get("f", sf.lit(last)).isNotNull()).select("level", *factors, *scale)
 
     def _tables(self) -> Mapping[str, DataFrame]:
         return {"users": self._users, "items": self._items}
@@ -348,76 +333,3 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
         self._users, self._items = tables["users"], tables["items"]
         self._overall_scale = [float(scale) for scale in state["overall_scale"]]
         self._levels = (int(state["levels"][0]), int(state["levels"][1]))
-
-
-def _residual_spread(rows: DataFrame, fits: int, prior: float) -> tuple[list[float], DataFrame]:
-    """Return the spread over all rows, one a fit, and a table of each item's shrunken spread ``s_k``."""
-    sums = []
-    for k in range(fits):
-        taken = col("fold") != k
-        sums += [
-            sf.sum(sf.when(taken, col(f"r_{k}") * col(f"r_{k}")).otherwise(0.0)).alias(f"q_{k}"),
-            sf.count(sf.when(taken, 1)).alias(f"n_{k}"),
-        ]
-    by_item = rows.groupBy(col("item").alias("level")).agg(*sums).localCheckpoint(eager=True)
-    totals = by_item.agg(*[sf.sum(f"{name}_{k}") for k in range(fits) for name in "qn"]).collect()[0]
-    mean_squares = [float(totals[2 * k] or 0) / max(float(totals[2 * k + 1] or 0), 1.0) for k in range(fits)]
-    scales = []
-    for k, mean_square in enumerate(mean_squares):
-        least = mean_square * 1e-12 or 1.0  # residuals of exactly 0 must not divide by 0
-        shrunken = (col(f"q_{k}") + prior * mean_square) / sf.greatest(col(f"n_{k}") + prior, sf.lit(1e-9))
-        scales.append(sf.sqrt(sf.greatest(shrunken, sf.lit(least))).alias(f"s_{k}"))
-    return [mean_square**0.5 for mean_square in mean_squares], by_item.select("level", *scales)
-
-
-def _number_levels(rows: DataFrame, name: str) -> DataFrame:
-    """Give the levels of a column numbers from 0, the same whatever the order and partitions of the rows.
-
-    A level's number is its rank within its hash bucket, after all levels of the buckets before: no sort of all
-    levels in one place, and only 256 counts to add up.
-    """
-    bucket = sf.pmod(sf.xxhash64("level"), sf.lit(_INDEX_BUCKETS)).cast("int")
-    rank = sf.row_number().over(Window.partitionBy("bucket").orderBy("level")) - 1
-    levels = rows.select(col(name).alias("level")).distinct()
-    ranked = levels.withColumn("bucket", bucket).withColumn("rank", rank).localCheckpoint(eager=True)
-    counts = {row["bucket"]: row["count"] for row in ranked.groupBy("bucket").count().collect()}  # at most 256 rows
-    starts = [0, *itertools.accumulate(counts.get(b, 0) for b in range(_INDEX_BUCKETS))]
-    number = sf.get(sf.lit(starts), col("bucket")).cast("long") + col("rank")
-    return ranked.select("level", number.alias("number"))
-
-
-def _block_diagonal(rows: DataFrame, users: DataFrame, items: DataFrame, scales: DataFrame, fits: int) -> DataFrame:
-    """Return one scaled rating for each row and each fit that sees the row, numbered so that fits share nothing."""
-    for name, levels in (("userCol", users), ("itemCol", items)):
-        if levels.count() * fits > _LARGEST_INT:
-            raise DataError(
-                f"{name}: expected at most {_LARGEST_INT // fits} levels with {fits - 1} folds, found more; "
-                "use fewer folds or drop LatentFactorEncoder from the pipeline."
-            )
-    numbered_rows = (
-        rows.join(users.withColumnRenamed("level", "user").withColumnRenamed("number", "user_number"), "user")
-        .join(items.withColumnRenamed("level", "item").withColumnRenamed("number", "item_number"), "item")
-        .join(scales.withColumnRenamed("level", "item"), "item")
-    )
-    ratings = sf.array(*[sf.when(col("fold") != k, col(f"r_{k}") / col(f"s_{k}")) for k in range(fits)])
-    exploded = numbered_rows.select("user_number", "item_number", sf.posexplode(ratings).alias("fit", "rating"))
-    return exploded.where(col("rating").isNotNull()).select(
-        (col("user_number") * fits + col("fit")).cast("int").alias("user"),
-        (col("item_number") * fits + col("fit")).cast("int").alias("item"),
-        col("rating").cast("float").alias("rating"),
-    )
-
-
-def _long_table(
-    levels: DataFrame, factors: DataFrame, rank: int, fits: int, spread: DataFrame | None = None
-) -> DataFrame:
-    """Return one row a level and fit: ``level``, ``fit``, the factors ``0`` .. and, for items, ``scale``."""
-    by_number = factors.select(
-        (col("id") / fits).cast("long").alias("number"),
-        sf.pmod("id", sf.lit(fits)).alias("fit"),
-        *[sf.get("features", sf.lit(f)).cast("double").alias(str(f)) for f in range(rank)],
-    )
-    table = levels.join(by_number, "number").drop("number")
-    if spread is not None:
-        table = table.join(spread, ["level", "fit"])
-    return table.localCheckpoint(eager=True)

@@ -1,0 +1,117 @@
+"""Alternating least squares with NumPy, all ratings of a fit in memory; runs on the executors.
+
+The model, and its penalty on every rating (Zhou and others, 2008), are those of Spark's ALS. Double precision, and
+first factors drawn by the sorted levels, make the answer the same whatever the order of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from purchasecast.stages._solve_effects import read_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["solve_factors"]
+
+_FIRST_SPREAD = 0.1
+
+
+def solve_factors(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    fits: range,
+    rank: int,
+    reg: float,
+    iterations: int,
+    scale_prior: float,
+    seed: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the factors of every fit: one row a user (side 0) and item (side 1), and one of the overall scale (-1)."""
+    table = pa.Table.from_batches(batches)
+    (user, users), (item, items) = (read_levels(table.column(name)) for name in ("user", "item"))
+    values = table.column("residuals").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    by_fit = values.reshape(-1, len(fits))
+    for j, k in enumerate(fits):
+        seen = ~np.isnan(by_fit[:, j])
+        residual, rows, columns = by_fit[seen, j], user[seen], item[seen]
+        overall, scale = _scales(residual, columns, len(items), scale_prior)
+        scaled, shape = residual / scale[columns], (len(users), len(items))
+        by_user, by_item = _by_row(scaled, rows, columns, shape), _by_row(scaled, columns, rows, shape[::-1])
+        u, v = _alternate(by_user, by_item, rank, reg, iterations, np.random.default_rng([seed, k]))
+        nothing_u, nothing_v = pa.nulls(len(items), users.type), pa.nulls(len(users), items.type)
+        yield _factor_rows(k, 0, users, nothing_v, u, np.zeros(len(users)))
+        yield _factor_rows(k, 1, nothing_u, items, v, scale)
+        yield _factor_rows(k, -1, pa.nulls(1, users.type), pa.nulls(1, items.type), np.zeros((1, 0)), [overall])
+
+
+def _scales(residual: Floats, columns: NDArray[np.intp], size: int, prior: float) -> tuple[float, Floats]:
+    """Return the root mean square of all residuals, and that of each item, shrunken toward it."""
+    mean_square = float(residual @ residual) / max(len(residual), 1)
+    squares = np.bincount(columns, residual * residual, size)
+    shrunken = (squares + prior * mean_square) / np.maximum(np.bincount(columns, minlength=size) + prior, 1e-9)
+    least = mean_square * 1e-12 or 1.0  # residuals of exactly 0 must not divide by 0
+    return mean_square**0.5, np.sqrt(np.maximum(shrunken, least))
+
+
+def _by_row(data: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> sp.csr_array:
+    """Return a sparse matrix in which a pair that occurs twice stays two ratings, as SciPy's own builder has it not."""
+    order = np.lexsort((columns, rows))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+    return sp.csr_array((data[order], columns[order], starts), shape=shape)
+
+
+def _alternate(
+    by_user: sp.csr_array, by_item: sp.csr_array, rank: int, reg: float, iterations: int, random: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Solve for users and items in turn, from small random factors of the items."""
+    seen_by_user, seen_by_item = (
+        sp.csr_array((np.ones(len(matrix.data)), matrix.indices, matrix.indptr), shape=matrix.shape)
+        for matrix in (by_user, by_item)
+    )
+    v = random.normal(0.0, _FIRST_SPREAD, (by_item.shape[0], rank))
+    u = np.zeros((by_user.shape[0], rank))
+    for _ in range(iterations):
+        u = _half_step(by_user, seen_by_user, v, reg)
+        v = _half_step(by_item, seen_by_item, u, reg)
+    return u, v
+
+
+def _half_step(ratings: sp.csr_array, seen: sp.csr_array, other: Floats, reg: float) -> Floats:
+    """Solve the ridge equations of one side; who has no rating keeps factors of 0."""
+    rank = other.shape[1]
+    upper, left = np.triu_indices(rank)
+    outer = seen @ (other[:, upper] * other[:, left])
+    gram = np.empty((len(outer), rank, rank))
+    gram[:, upper, left] = outer
+    gram[:, left, upper] = outer
+    counts = np.diff(seen.indptr)
+    diagonal = np.arange(rank)
+    gram[:, diagonal, diagonal] += (reg * counts + (counts == 0))[:, None] + 1e-12
+    solved: Floats = np.linalg.solve(gram, (ratings @ other)[:, :, None])[:, :, 0]
+    return solved
+
+
+def _factor_rows(
+    k: int, side: int, users: pa.Array, items: pa.Array, factors: Floats, scale: Floats | list[float]
+) -> pa.RecordBatch:
+    rows, rank = factors.shape
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * rank)
+    columns = {
+        "fit": pa.array(np.full(rows, k, dtype=np.int32)),
+        "side": pa.array(np.full(rows, side, dtype=np.int32)),
+        "user": users,
+        "item": items,
+        "factors": pa.ListArray.from_arrays(offsets, pa.array(factors.ravel())),
+        "scale": pa.array(scale, pa.float64()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
