@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from purchasecast.bundle import FORMAT_VERSION, load_bundle, save_bundle
+from purchasecast.bundle import FORMAT_VERSION, add_document, load_bundle, save_bundle
 from purchasecast.errors import BundleCorruptError, BundleError, BundleVersionError
 from purchasecast.schema import load_schema
 
@@ -93,3 +94,43 @@ def test_a_run_that_fails_leaves_the_old_bundle(tmp_path: Path) -> None:
         save_bundle(tmp_path / "model", write_parts=fail, documents={}, manifest={})
     load_bundle(tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_document_is_added_later_and_replaced(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "model")
+    (tmp_path / "model" / "pipeline" / "findings.json").write_text("{}")  # the same name elsewhere is another file
+    bundle = replace_checksums(bundle)
+    for findings in ({"findings": [1]}, {"findings": [2]}):
+        bundle = add_document(bundle, "findings", findings)
+        loaded = load_bundle(tmp_path / "model")
+        assert loaded.document("findings") == findings
+        assert loaded.manifest == bundle.manifest
+    assert bundle.document("search") == {"chosen": 3}
+    assert sorted(bundle.manifest["files"]) == [
+        "findings.json",
+        "pipeline/findings.json",
+        "pipeline/part",
+        "search.json",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def replace_checksums(bundle: Bundle) -> Bundle:
+    def write_parts(folder: Path) -> None:
+        shutil.copytree(bundle.path / "pipeline", folder / "pipeline")
+
+    return save_bundle(
+        bundle.path, write_parts=write_parts, documents={"search": {"chosen": 3}}, manifest=dict(bundle.manifest)
+    )
+
+
+def test_a_document_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "model")
+    with pytest.raises(ValueError, match="JSON"):
+        add_document(bundle, "findings", {"value": float("nan")})
+    assert load_bundle(tmp_path / "model").document("findings") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    shutil.rmtree(tmp_path / "model")
+    with pytest.raises(BundleError, match="No such file"):
+        add_document(bundle, "findings", {})
+    assert list(tmp_path.iterdir()) == []

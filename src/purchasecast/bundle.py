@@ -8,6 +8,7 @@
       scorer/            the same model for scoring without Spark
       evaluation.json    `Evaluation` of the holdout, where there was one
       search.json        every candidate of the grid search
+      findings.json      what `insights` found last, where it was asked
 
 This module reads and writes the files; it needs Spark for `pipeline/` only.
 """
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from pyspark.ml import PipelineModel
 
-__all__ = ["FORMAT_VERSION", "SCORER", "Bundle", "load_bundle", "save_bundle"]
+__all__ = ["FORMAT_VERSION", "SCORER", "Bundle", "add_document", "load_bundle", "save_bundle"]
 
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
@@ -140,6 +141,68 @@ def save_bundle(
         shutil.rmtree(folder, ignore_errors=True)
     logger.info("bundle written to %s", path)
     return Bundle(Path(path), full)
+
+
+def add_document(bundle: Bundle, name: str, document: Mapping[str, Any]) -> Bundle:
+    """Add a JSON document to a model directory, or replace the one of that name, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What `load_bundle` returned.
+    name : str
+        Name of the document, without suffix, such as ``findings``.
+    document : mapping
+        What it holds.
+
+    Returns
+    -------
+    Bundle
+        The directory with the document, under the same path.
+
+    Raises
+    ------
+    BundleError
+        If the directory is gone, or cannot be written.
+
+    Notes
+    -----
+    The other files are linked, not copied, into a sibling that then takes the directory's place.
+    """
+    target = bundle.path.resolve()
+    # What is written anew must not be linked: writing to a link writes to the old directory's file too.
+    anew = [f"{name}.json", _MANIFEST]
+    try:
+        sibling = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        try:
+            folder = sibling / target.name
+            shutil.copytree(
+                target,
+                folder,
+                copy_function=_link_or_copy,
+                ignore=lambda inside, _: anew if Path(inside) == target else [],
+            )
+            _write_json(folder / anew[0], document)
+            with (folder / anew[0]).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            files = dict(sorted({**bundle.manifest["files"], anew[0]: digest}.items()))
+            _write_json(folder / _MANIFEST, {**bundle.manifest, "files": files})
+            _swap(folder, target)
+        finally:
+            shutil.rmtree(sibling, ignore_errors=True)
+    except OSError as error:
+        raise BundleError(
+            f"{bundle.path}: expected a model directory that can be written, found {error.strerror or error}; "
+            "copy the model to a place of your own."
+        ) from error
+    return Bundle(bundle.path, {**bundle.manifest, "files": files})
+
+
+def _link_or_copy(source: str, destination: str) -> None:
+    try:
+        os.link(source, destination)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, destination)
 
 
 def load_bundle(path: str | Path) -> Bundle:
