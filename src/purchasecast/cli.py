@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -332,6 +333,36 @@ def predict(run: _Run, model: Path, data: str, out: str, **options: Any) -> int:
         result.to_dict(),
         f"{result.rows:,} rows scored, {result.rejected:,} rejected ({unseen})\npredictions: {result.out}",
     )
+    return 0
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; a public one needs a token."
+)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0 for a free one.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Bearer token; or PURCHASECAST_TOKEN."
+)
+@_common
+def serve(run: _Run, model: Path, host: str, port: int, token_file: Path | None) -> int:
+    """Serve MODEL: an HTTP API and a web page, without Java."""
+    from purchasecast.serve.settings import TOKEN_VARIABLE, ServeSettings, read_token
+
+    try:
+        from purchasecast.serve.logs import set_up_logs
+        from purchasecast.serve.server import run_server
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"serve: expected the libraries of the extra `serve`, found no {error.name}; "
+            "run `pip install 'purchasecast[serve]'`."
+        ) from error
+
+    token = read_token(token_file) if token_file else os.environ.get(TOKEN_VARIABLE) or None
+    settings = ServeSettings(host=host, port=port, token=token)
+    set_up_logs(verbose=run.verbose)
+    run_server(model, settings, lambda url: run.result({"url": url, "model": str(model)}, url))
     return 0
 
 

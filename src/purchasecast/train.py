@@ -14,10 +14,11 @@ from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
 from purchasecast._columns import col, quoted
-from purchasecast.bundle import Bundle, save_bundle
+from purchasecast.bundle import SCORER, Bundle, save_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
 from purchasecast.evaluate import Evaluation, Reference, evaluate, reference_of
+from purchasecast.export import write_scorer
 from purchasecast.progress import Steps
 from purchasecast.recipes import (
     FEATURES,
@@ -287,6 +288,7 @@ def _save(
 ) -> Bundle:
     def write_parts(folder: Path) -> None:
         final.model.write().save((folder / "pipeline").as_uri())
+        write_scorer(final.model, schema, checked.accepted, folder / SCORER)
 
     documents: dict[str, dict[str, Any]] = {
         "search": final.search.to_dict(),

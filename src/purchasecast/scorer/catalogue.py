@@ -127,6 +127,10 @@ class Catalogue:
         position = self._sides[role].find(key)
         return None if position is None else self._sides[role].known(position)
 
+    def knows(self, role: str, key: Any) -> bool:
+        """Tell whether training has seen a customer or product."""
+        return role in self._sides and self._sides[role].find(key) is not None
+
     def search(self, role: str, text: str, limit: int = 10) -> list[Known]:
         """Return customers or products whose id starts with a text, else contains it; the busiest without a text."""
         if role not in self._sides:

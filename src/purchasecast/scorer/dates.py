@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Column
 
-__all__ = ["calendar_part", "date_parser"]
+__all__ = ["calendar_part", "date_parser", "date_text"]
 
 _ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[ T](.*))?", re.DOTALL)
+_RUNS = re.compile(r"'([^']*)'|([A-Za-z])\2*|[^A-Za-z']")  # a quoted text, a run of one letter, or anything else
 _LETTERS = {  # Spark's letter and its count; a single one takes any number of digits that the field can have
     "yyyy": "(?P<year>[0-9]{4})",
     "y": "(?P<year>[0-9]{4})",
@@ -72,6 +73,29 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
     return read
 
 
+def date_text(column: Column, day: date) -> str:
+    """Return a day as the column writes it.
+
+    Examples
+    --------
+    >>> from purchasecast.schema import Column
+    >>> date_text(Column("Day", "date", format="M/d/yyyy"), date(2024, 2, 9))
+    '2/9/2024'
+    """
+    if column.format is None:
+        return f"{day.year:04d}-{day.month:02d}-{day.day:02d}"
+    fields = {"y": day.year, "M": day.month, "d": day.day, "H": 0, "m": 0, "s": 0}
+
+    def written(run: re.Match[str]) -> str:
+        letter, text = run.group(2), run.group(0)
+        if letter is None:
+            return run.group(1) if text.startswith("'") else text
+        number = fields[letter] % 100 if text == "yy" else fields[letter]
+        return f"{number:0{len(text)}d}"
+
+    return _RUNS.sub(written, column.format)
+
+
 def calendar_part(day: date, part: str) -> float:
     """Return a part of a day as Spark's function of the same name does.
 
@@ -105,7 +129,7 @@ def calendar_part(day: date, part: str) -> float:
 
 def _compiled(column: Column) -> re.Pattern[str]:
     pieces = []
-    for run in re.finditer(r"'([^']*)'|([A-Za-z])\2*|[^A-Za-z']", column.format or ""):
+    for run in _RUNS.finditer(column.format or ""):
         text = run.group(0)
         if text in _LETTERS:
             pieces.append(_LETTERS[text])

@@ -88,6 +88,10 @@ class Scorer:
         Description of the rows that the model takes.
     catalogue : Catalogue
         What the model knows of customers and products.
+    labels : dict of str to tuple of str
+        Levels that training has seen, by column, most frequent first; of columns that become indicators.
+    examples : tuple of dict
+        A few rows that the model takes.
     """
 
     def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
@@ -106,6 +110,12 @@ class Scorer:
         self._reader = InputReader(self.schema)
         self.catalogue = Catalogue(self.schema, document, self._levels)
         self.examples: tuple[dict[str, Any], ...] = tuple(example["row"] for example in document.get("self_test", ()))
+        self.labels: dict[str, tuple[str, ...]] = {
+            column["column"]: tuple(label for label in column["labels"] if label != column["null"])
+            for entry in document["steps"]
+            if entry["kind"] == "index"
+            for column in entry["columns"]
+        }
         self._test(document.get("self_test", ()))
 
     @property
@@ -180,6 +190,16 @@ class Scorer:
         if problems and errors == "raise":
             raise DataError(_told(problems))
         return self._score(inputs, count, problems, explain=explain)
+
+    def check_columns(self, found: Sequence[str]) -> None:
+        """Check that a table has the columns that the model reads, and no stranger.
+
+        Raises
+        ------
+        ColumnMismatchError
+            If a column is missing, extra or named twice.
+        """
+        self._reader.check_columns(found)
 
     def check(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong with a row, by column; empty for a good one."""

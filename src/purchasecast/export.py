@@ -1,0 +1,219 @@
+"""A fitted pipeline becomes the portable model of `purchasecast.scorer`: every stage's numbers, and nothing of Spark.
+
+This is the one place that collects level tables to the driver; each has a cap. What the recipe's own SQL does is
+derived again from the schema, and checked against the statement that the pipeline carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml.feature import (
+    ImputerModel,
+    OneHotEncoderModel,
+    SQLTransformer,
+    StringIndexerModel,
+    VectorAssembler,
+)
+from pyspark.ml.regression import LinearRegressionModel
+
+from purchasecast._export_catalogue import add_catalogue
+from purchasecast._export_levels import add_crossed_effects, add_latent_factors
+from purchasecast.errors import BundleError
+from purchasecast.recipes import NO_LEVEL, PREDICTION, UNKNOWN, FeaturePlan, feature_stages, prediction_stage
+from purchasecast.scorer.format import ScorerWriter
+from purchasecast.stages.crossed_effects import CrossedEffectsModel
+from purchasecast.stages.latent_factors import LatentFactorModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame
+
+    from purchasecast.schema import Schema
+
+__all__ = ["export_scorer", "write_scorer"]
+
+logger = logging.getLogger(__name__)
+
+_TEXT, _NUMBER = "_pc_l_", "_pc_x_"  # how recipes call what their SQL makes of a category and of a quantity
+
+
+def export_scorer(model: PipelineModel, schema: Schema, rows: DataFrame, folder: Path) -> None:
+    """Write the portable form of a fitted pipeline.
+
+    Parameters
+    ----------
+    model : PipelineModel
+        What a recipe was fitted to.
+    schema : Schema
+        Description of the rows.
+    rows : DataFrame
+        Accepted training rows: for the attributes of customers and products, and for averages.
+    folder : Path
+        Where to, on the driver's machine; created.
+
+    Raises
+    ------
+    BundleError
+        If a stage has no portable form, or a level table passes the cap.
+
+    Notes
+    -----
+    Collects every level table and the attributes of every customer and product to the driver. Jobs: one a level
+    table, one for the attributes of each side, one for a sample of 20,000 rows, one to score a few of them as test.
+    """
+    writer = ScorerWriter(schema)
+    export = _Export(model, schema, writer)
+    export.run()
+    add_catalogue(writer, model, rows, folder)
+    logger.info("scorer written: %d stages", len(model.stages))
+
+
+def write_scorer(model: PipelineModel, schema: Schema, rows: DataFrame, folder: Path) -> bool:
+    """Write the portable form of a fitted pipeline where it has one, and say so where it has none.
+
+    Parameters
+    ----------
+    model, schema, rows, folder
+        As in `export_scorer`.
+
+    Returns
+    -------
+    bool
+        Whether there is a scorer; without one the folder is not there, and a warning says why.
+    """
+    try:
+        export_scorer(model, schema, rows, folder)
+    except BundleError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        logger.warning("this model cannot be served without Spark: %s", error)
+        return False
+    return True
+
+
+def _pass_over(stage: Any) -> None:
+    """Export nothing of a stage."""
+
+
+class _Export:
+    """One walk along the stages; every stage adds what it needs to the writer."""
+
+    def __init__(self, model: PipelineModel, schema: Schema, writer: ScorerWriter) -> None:
+        self._stages = list(model.stages)
+        self._schema = schema
+        self._writer = writer
+        self._indicator_sizes: dict[str, tuple[str, int]] = {}  # vector column -> index column, indicators
+        self._fills: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Check that every stage can be exported, then export them in order."""
+        by_type: dict[type[Any], Callable[[Any], None]] = {
+            SQLTransformer: _pass_over,  # what it does is in the steps of numbers, levels and range
+            ImputerModel: _pass_over,
+            StringIndexerModel: self._index,
+            CrossedEffectsModel: lambda stage: add_crossed_effects(self._writer, stage.to_portable()),
+            LatentFactorModel: lambda stage: add_latent_factors(self._writer, stage.to_portable()),
+            OneHotEncoderModel: self._indicators,
+            VectorAssembler: self._assemble,
+            LinearRegressionModel: self._linear,
+        }
+        unknown = [type(stage).__name__ for stage in self._stages if type(stage) not in by_type]
+        if unknown:
+            raise BundleError(
+                f"scorer: expected stages that can be scored without Spark, found {', '.join(unknown)}; "
+                "score this model with `purchasecast predict`."
+            )
+        self._check_statements()
+        self._numbers()
+        for stage in self._stages:
+            by_type[type(stage)](stage)
+        self._clip()
+
+    def _of_type(self, kind: type[Any]) -> list[Any]:
+        return [stage for stage in self._stages if type(stage) is kind]
+
+    def _numeric_columns(self) -> dict[str, tuple[str, str | None]]:
+        """Return what each number of the pipeline is made of: a column, and a part of a date or None."""
+        made: dict[str, tuple[str, str | None]] = {
+            f"{_NUMBER}{column.name}": (column.name, None) for column in self._schema.numeric
+        }
+        for column in self._schema.calendars:
+            made |= {f"{_NUMBER}{column.name} {part}": (column.name, part) for part in column.calendar}
+        return made
+
+    def _check_statements(self) -> None:
+        """Check that the pipeline's SQL is what a recipe of this version would write for its columns."""
+        indexed = [name for stage in self._of_type(StringIndexerModel) for name in stage.getInputCols()]
+        imputed = [name for stage in self._of_type(ImputerModel) for name in stage.getInputCols()]
+        plan = FeaturePlan(
+            groups=(),
+            one_hot=tuple(name.removeprefix(_TEXT) for name in indexed),
+            numeric=tuple(name.removeprefix(_NUMBER) for name in self._numeric_columns()),
+            imputed=tuple(name.removeprefix(_NUMBER) for name in imputed),
+        )
+        expected = [feature_stages(self._schema, plan, folds=2, seed=0)[0], prediction_stage(self._schema)]
+        found = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
+        if found != [stage.getStatement() for stage in expected]:
+            raise BundleError(
+                "scorer: expected the SQL of this version's recipes, found another; train the model again."
+            )
+
+    def _numbers(self) -> None:
+        fills: dict[str, float] = {}
+        for stage in self._of_type(ImputerModel):
+            row = stage.surrogateDF.collect()[0]
+            outputs = zip(stage.getInputCols(), stage.getOutputCols(), strict=True)
+            fills |= {output: float(row[name]) for name, output in outputs}
+        columns = [
+            {"column": column, "output": output, "part": part, "fill": fills.get(output)}
+            for output, (column, part) in self._numeric_columns().items()
+        ]
+        if columns:
+            self._writer.add_step({"kind": "numeric", "columns": columns})
+
+    def _index(self, stage: StringIndexerModel) -> None:
+        columns = []
+        for text, output, labels in zip(stage.getInputCols(), stage.getOutputCols(), stage.labelsArray, strict=True):
+            name = text.removeprefix(_TEXT)
+            null = NO_LEVEL if self._schema.column(name).null == "level" else UNKNOWN
+            columns.append({"column": name, "text": text, "output": output, "null": null, "labels": list(labels)})
+        self._writer.add_step({"kind": "index", "columns": columns})
+
+    def _indicators(self, stage: OneHotEncoderModel) -> None:
+        dropped = 1 if stage.getDropLast() else 0
+        for index, vector, size in zip(stage.getInputCols(), stage.getOutputCols(), stage.categorySizes, strict=True):
+            self._indicator_sizes[vector] = (index, size - dropped)
+
+    def _assemble(self, stage: VectorAssembler) -> None:
+        features: list[dict[str, Any]] = []
+        for name in stage.getInputCols():
+            index, size = self._indicator_sizes.get(name, (name, 0))
+            features.append({"column": index, "size": size} if size else {"column": index})
+        self._writer.add_vector(stage.getOutputCol(), features)
+
+    def _linear(self, stage: LinearRegressionModel) -> None:
+        self._writer.add_step(
+            {
+                "kind": "linear",
+                "features": stage.getFeaturesCol(),
+                "output": stage.getPredictionCol(),
+                "intercept": float(stage.intercept),
+                "coefficients": [float(value) for value in stage.coefficients.toArray()],
+            }
+        )
+
+    def _clip(self) -> None:
+        minimum = self._schema.column(self._schema.target).minimum
+        self._writer.add_step(
+            {
+                "kind": "clip",
+                "input": self._of_type(LinearRegressionModel)[-1].getPredictionCol(),
+                "output": PREDICTION,
+                "minimum": float(minimum) if isinstance(minimum, int | float) else None,
+            }
+        )

@@ -1,0 +1,204 @@
+"""The outermost layer: every request passes here, and every answer leaves here.
+
+Request ids, access, limits on size, time and number, security headers, one log line and the metrics. Plain ASGI, as
+a layer more costs a third of the time that a row takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from purchasecast.serve.logs import place_of
+from purchasecast.serve.problems import ProblemError, problem_response
+from purchasecast.serve.settings import is_loopback
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from purchasecast.serve.auth import Guard
+    from purchasecast.serve.measures import Measures
+    from purchasecast.serve.settings import ServeSettings
+
+__all__ = ["FILE_ROUTE", "Gate"]
+
+logger = logging.getLogger(__name__)
+
+FILE_ROUTE = "/v1/predict/file"
+_HEAVY = (FILE_ROUTE, "/v1/recommend/", "/v1/similar/", "/ui/result")
+_OPEN = ("/healthz", "/readyz", "/login", "/static/")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _PAGE_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_BROKEN = 499  # the client went away: no answer, and for the log only
+
+
+class Gate:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    settings : ServeSettings
+        The limits.
+    guard : Guard
+        Who may ask.
+    measures : Measures
+        Counts and times.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings, guard: Guard, measures: Measures) -> None:
+        self.app = app
+        self._settings = settings
+        self._guard = guard
+        self._measures = measures
+        self._active = self._heavy = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._settings)
+        heavy = exchange.path.startswith(_HEAVY)
+        self._active += 1
+        self._heavy += heavy
+        try:
+            self._admit(exchange, heavy=heavy)
+            async with asyncio.timeout(exchange.seconds):
+                await self.app(scope, exchange.receive, exchange.send)
+        except ProblemError as problem:
+            await exchange.tell(problem)
+        except TimeoutError:
+            await exchange.tell(
+                ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
+            )
+        except Exception as error:  # noqa: BLE001  nothing of it may reach the client
+            exchange.error = f"{type(error).__name__} at {place_of(error.__traceback__)}"
+            await exchange.tell(ProblemError(500, "The server made a mistake; its log has the request's id."))
+        finally:
+            self._active -= 1
+            self._heavy -= heavy
+            self._finish(exchange)
+
+    def _admit(self, exchange: _Exchange, *, heavy: bool) -> None:
+        headers = exchange.headers
+        if self._guard.is_open and not is_loopback(_host_name(headers.get("host", ""))):
+            # A page elsewhere may make a browser look up its own name here; without a token the name must be ours.
+            raise ProblemError(421, "Expected a request to this machine by its own name; set a token to serve others.")
+        if exchange.method not in {"GET", "HEAD"} and headers.get("sec-fetch-site") == "cross-site":
+            raise ProblemError(403, "Expected a request from this site, found one from another.")
+        if not exchange.path.startswith(_OPEN) and exchange.path != "/" and not self._guard.admits(headers):
+            raise ProblemError(
+                401, "Expected the header `Authorization: Bearer TOKEN`.", headers={"www-authenticate": "Bearer"}
+            )
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced[:18]) > exchange.most_bytes:
+            raise ProblemError(413, f"Expected a body of at most {exchange.most_bytes:,} bytes, found a larger one.")
+        crowded = self._active > self._settings.max_requests
+        if crowded or (heavy and self._heavy > self._settings.max_heavy_requests):
+            raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
+
+    def _finish(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        route = getattr(exchange.scope.get("route"), "path", "other")
+        self._measures.request(exchange.method, route, exchange.status, seconds)
+        fields: dict[str, Any] = {
+            "request_id": exchange.id,
+            "method": exchange.method,
+            "route": route,  # the template, not the address: that may name a customer
+            "status": exchange.status,
+            "milliseconds": round(seconds * 1_000, 3),
+        }
+        if exchange.error:
+            fields["error"] = exchange.error
+        level = logging.ERROR if exchange.error else logging.INFO
+        if logger.isEnabledFor(level):
+            logger.log(level, "request", extra={"fields": fields})
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServeSettings) -> None:
+        self.scope = scope
+        self.headers = Headers(scope=scope)
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.started = time.perf_counter()
+        wished = self.headers.get("x-request-id", "")
+        self.id = wished if _REQUEST_ID.fullmatch(wished) else uuid.uuid4().hex
+        self.status = _BROKEN
+        self.error: str | None = None
+        is_file = self.path == FILE_ROUTE
+        self.most_bytes = settings.max_file_bytes if is_file else settings.max_body_bytes
+        self.seconds = settings.request_seconds * (10 if is_file else 1)
+        self._body_until = self.started + settings.body_seconds * (6 if is_file else 1)
+        self._receive, self._send = receive, send
+        self._bytes = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """Take a piece of the body, within the limits of size and time."""
+        if self._complete:
+            return await self._receive()
+        left = self._body_until - time.perf_counter()
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                message = await self._receive()
+        except TimeoutError:
+            raise ProblemError(408, "Expected the whole body sooner.", headers={"connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            self._complete = True
+            return message
+        self._bytes += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._bytes > self.most_bytes:
+            raise ProblemError(
+                413,
+                f"Expected a body of at most {self.most_bytes:,} bytes, found a larger one.",
+                headers={"connection": "close"},
+            )
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer; to its start, add what every answer carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message["headers"])
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers["x-request-id"] = self.id
+        await self._send(message)
+
+    async def tell(self, problem: ProblemError) -> None:
+        """Answer with a problem, if nothing has been answered yet."""
+        if self.status != _BROKEN:
+            self.error = self.error or f"cut short: {problem.status}"
+            return
+        response = problem_response(problem.status, problem.detail, problem.errors, problem.headers)
+        await response(self.scope, self._receive, self.send)
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without the port."""
+    return host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]

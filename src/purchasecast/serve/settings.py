@@ -1,0 +1,114 @@
+"""What the server is told: where to listen, whom to let in, and how much a request may ask for."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from purchasecast.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["TOKEN_VARIABLE", "ServeSettings", "is_loopback", "read_token"]
+
+TOKEN_VARIABLE = "PURCHASECAST_TOKEN"  # noqa: S105  the name of a variable
+_SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Settings of a server.
+
+    Parameters
+    ----------
+    host : str, default "127.0.0.1"
+        Address to listen on. Any but this machine's own needs a token.
+    port : int, default 8000
+        Port to listen on; 0 takes a free one.
+    token : str, optional
+        The bearer token that every request must carry; none by default.
+    max_rows : int, default 1000
+        Largest number of rows of one ``/v1/predict``.
+    max_body_bytes : int, default 1 MiB
+        Largest body, files excepted.
+    max_file_bytes : int, default 64 MiB
+        Largest file to be scored.
+    max_file_rows : int, default 2,000,000
+        Largest number of rows of a file.
+    body_seconds : float, default 10.0
+        Longest time in which a body must arrive; a file may take six times as long.
+    request_seconds : float, default 30.0
+        Longest time of a request; a file may take ten times as long.
+    max_requests : int, default 512
+        Requests at a time; more are answered with 503.
+    max_heavy_requests : int, default 4
+        Files and recommendations at a time, so that they never hold up single rows.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is outside its range, or a public address has no token.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str | None = None
+    max_rows: int = 1_000
+    max_body_bytes: int = 1 << 20
+    max_file_bytes: int = 64 << 20
+    max_file_rows: int = 2_000_000
+    body_seconds: float = 10.0
+    request_seconds: float = 30.0
+    max_requests: int = 512
+    max_heavy_requests: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_body_bytes", "max_file_bytes", "max_file_rows", "max_requests"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}.")
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"port: expected 0 to 65535, found {self.port}.")
+        if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
+            raise SettingsError(
+                f"token: expected at least {_SHORTEST_TOKEN} characters, found {len(self.token)}; "
+                "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`."
+            )
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise SettingsError("token: expected printable ASCII characters, found others.")
+        if self.token is None and not is_loopback(self.host):
+            raise SettingsError(
+                f"host: expected this machine's own address, as no token is set, found {self.host}; "
+                f"set {TOKEN_VARIABLE} or pass --token-file."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address reaches this machine only.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_token(file: Path) -> str:
+    """Read a token from a file, such as a mounted secret; blanks around it do not count.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--token-file: expected a readable file, found none ({type(error).__name__}).") from error

@@ -1,0 +1,219 @@
+// A little liveliness for a page that works without: choices while typing, results in place, a progress bar.
+
+const result = document.getElementById("result");
+
+/** Ask the server for the result of a form and put it in place; errors go to their fields. */
+async function ask(form) {
+  const query = new URLSearchParams(new FormData(form));
+  for (const [name, value] of [...query]) {
+    if (!value.trim() && !name.startsWith("if:")) query.delete(name, value);
+  }
+  result.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(`/ui/result?${query}`, { headers: { accept: "text/html" } });
+    if (answer.status === 401) return location.reload();
+    const text = await answer.text();
+    if (answer.ok) {
+      clearErrors(document.getElementById("ask"));
+      result.innerHTML = text;
+      history.replaceState(null, "", `/?${query}`);
+      if (matchMedia("(max-width: 52rem)").matches) result.scrollIntoView({ block: "start" });
+    } else if (answer.status === 422) {
+      showErrors(form, new DOMParser().parseFromString(text, "text/html"));
+    } else {
+      result.replaceChildren(paragraph("The server is busy; try again in a moment."));
+    }
+  } catch {
+    result.replaceChildren(paragraph("The server cannot be reached."));
+  } finally {
+    result.removeAttribute("aria-busy");
+  }
+}
+
+function paragraph(text) {
+  const made = document.createElement("p");
+  made.className = "error";
+  made.setAttribute("role", "alert");
+  made.textContent = text;
+  return made;
+}
+
+function clearErrors(form) {
+  for (const place of form.querySelectorAll("[data-error]")) place.hidden = true;
+  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+  for (const summary of form.querySelectorAll(":scope > .error")) summary.remove();
+}
+
+/** Show each error at its field, and go to the first one. */
+function showErrors(form, answer) {
+  clearErrors(form);
+  let first = null;
+  for (const item of answer.querySelectorAll("[data-field]")) {
+    const name = item.dataset.field;
+    const control = form.elements.namedItem(name) ?? form.elements.namedItem(`if:${name}`);
+    const place = [...form.querySelectorAll("[data-error]")].find((p) => p.dataset.error === name);
+    if (place) {
+      place.textContent = item.textContent;
+      place.hidden = false;
+    } else {
+      form.append(paragraph(item.textContent));
+    }
+    if (control instanceof HTMLElement) {
+      control.setAttribute("aria-invalid", "true");
+      first ??= control;
+    }
+  }
+  first?.focus();
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.id === "ask" || form.id === "what-if") {
+    event.preventDefault();
+    ask(form);
+  } else if (form.id === "upload") {
+    event.preventDefault();
+    send(form);
+  }
+});
+
+/** Make an input a combobox over the customers or products that the model knows. */
+function makeSearch(input) {
+  const role = input.dataset.search;
+  const list = document.createElement("ul");
+  list.className = "choices";
+  list.id = `${input.id}-choices`;
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", document.querySelector(`label[for="${input.id}"]`).textContent);
+  list.hidden = true;
+  input.after(list);
+  for (const [name, value] of Object.entries({
+    role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
+  })) input.setAttribute(name, value);
+  let found = [], active = -1, asked = 0, timer = 0;
+
+  const close = () => {
+    clearTimeout(timer);
+    asked += 1;
+    list.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  };
+
+  const mark = (place) => {
+    active = place;
+    [...list.children].forEach((item, k) => item.setAttribute("aria-selected", String(k === place)));
+    if (place >= 0) {
+      input.setAttribute("aria-activedescendant", list.children[place].id);
+      list.children[place].scrollIntoView({ block: "nearest" });
+    }
+  };
+
+  const choose = (place) => {
+    input.value = found[place].id;
+    for (const [name, value] of Object.entries(found[place].attributes)) {
+      const control = input.form.elements.namedItem(name);
+      if (!control) continue;
+      const text = value === null ? "" : String(value);
+      control.value = text;
+    }
+    close();
+  };
+
+  const search = async () => {
+    const mine = (asked += 1);
+    const answer = await fetch(`/v1/search/${role}?${new URLSearchParams({ q: input.value.trim() })}`).catch(() => null);
+    if (!answer?.ok || mine !== asked) return;
+    found = (await answer.json()).found;
+    if (mine !== asked) return;
+    list.replaceChildren(...found.map((known, k) => {
+      const item = document.createElement("li");
+      item.id = `${list.id}-${k}`;
+      item.setAttribute("role", "option");
+      item.setAttribute("aria-selected", "false");
+      const rows = document.createElement("span");
+      rows.textContent = `${Math.round(known.rows).toLocaleString("en")} purchases`;
+      item.append(known.id, rows);
+      item.addEventListener("pointerdown", (event) => { event.preventDefault(); choose(k); });
+      return item;
+    }));
+    list.hidden = found.length === 0;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    active = -1;
+  };
+
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 120); });
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (list.hidden) return search();
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      mark((active + step + found.length) % found.length);
+    } else if (event.key === "Enter" && !list.hidden && active >= 0) {
+      event.preventDefault();
+      choose(active);
+    } else if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      close();
+    }
+  });
+}
+
+for (const input of document.querySelectorAll("[data-search]")) makeSearch(input);
+
+/** Send a file, show how far it is, and offer the scored one for download. */
+function send(form) {
+  const input = form.elements.namedItem("file");
+  const [file] = input.files;
+  const problem = document.getElementById("file-error");
+  const done = document.getElementById("upload-done");
+  const area = document.getElementById("upload-progress");
+  const bar = document.getElementById("upload-bar");
+  const state = document.getElementById("upload-state");
+  const button = form.querySelector("button");
+  const fail = (text) => {
+    problem.textContent = text;
+    problem.hidden = false;
+    input.setAttribute("aria-invalid", "true");
+    input.focus();
+  };
+  problem.hidden = true;
+  input.removeAttribute("aria-invalid");
+  done.replaceChildren();
+  if (!file) return fail("Choose a file first.");
+  if (file.size > Number(input.dataset.most)) return fail("This file is larger than the server takes; split it.");
+
+  const request = new XMLHttpRequest();
+  request.open("POST", form.action);
+  request.responseType = "blob";
+  request.upload.addEventListener("progress", (event) => {
+    if (event.lengthComputable) bar.value = (100 * event.loaded) / event.total;
+  });
+  request.upload.addEventListener("load", () => { state.textContent = "Scoring"; bar.removeAttribute("value"); });
+  request.addEventListener("loadend", async () => {
+    area.hidden = true;
+    button.disabled = false;
+    if (request.status === 200) return offer(request, file);
+    const told = await request.response?.text().then(JSON.parse).catch(() => null);
+    fail(told?.detail ?? "The server could not be reached.");
+  });
+  state.textContent = "Sending";
+  bar.value = 0;
+  area.hidden = false;
+  button.disabled = true;
+  request.send(new FormData(form));
+
+  function offer(answer, sent) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(answer.response);
+    const [, name] = /filename="([^"]+)"/.exec(answer.getResponseHeader("content-disposition") ?? "") ?? [];
+    link.download = name ?? `${sent.name}.scored`;
+    link.textContent = `Download ${link.download}`;
+    const bad = Number(answer.getResponseHeader("x-rows-without-prediction"));
+    const rows = Number(answer.getResponseHeader("x-rows")).toLocaleString("en");
+    done.append(`${rows} rows scored${bad ? `, ${bad.toLocaleString("en")} of them without a prediction (see the column problem)` : ""}. `, link);
+    link.focus();
+  }
+}
