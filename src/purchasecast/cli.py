@@ -199,6 +199,44 @@ def _reader(source: dict[str, Any]) -> dict[str, Any]:
 
 @cli.command()
 @click.argument("data")
+@_schema_option
+@_source
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
+)
+@_rejects_option
+@_rate_option
+@_common
+def profile(run: _Run, data: str, schema: str, out: Path, **options: Any) -> int:
+    """Describe DATA: the target, every feature, and how they go together."""
+    from purchasecast.profile import profile as describe
+    from purchasecast.report import render_profile, write_page
+    from purchasecast.sources import read_table
+    from purchasecast.validate import check_reject_rate, write_rejects
+    from purchasecast.validate import validate as check
+
+    described = load_schema(schema)
+    raw = read_table(run.spark(), data, described, **_reader(options))
+    run.steps.expect(4)
+    with run.steps.step("validate") as step, check(raw, described, cache=True) as checked:
+        step.rows = checked.report.rows
+        if options["rejects"] is not None:
+            write_rejects(checked, options["rejects"])
+        check_reject_rate(checked.report, options["max_reject_rate"])
+        found = describe(checked, described, steps=run.steps)
+    with run.steps.step("draw"):
+        page = write_page(render_profile(found, checked.report), out)
+    lines = [
+        f"{found.rows:,} rows described",
+        *[f"  {warning.sentence}" for warning in found.warnings],
+        f"page: {page}",
+    ]
+    run.result({"page": str(page), **checked.report.to_dict(), "profile": found.to_dict()}, "\n".join(lines))
+    return 0
+
+
+@cli.command()
+@click.argument("data")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="MODEL", help="Directory of the model.")
 @_schema_option
 @_source
@@ -290,6 +328,25 @@ def evaluate(run: _Run, model: Path, data: str, max_reject_rate: float, rejects:
     raw = read_table(run.spark(), data, bundle.schema, **_reader(source))
     found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
     run.result(found.to_dict(), _evaluation_text(found, bundle.schema.money))
+    return 0
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
+)
+@click.option("--insights", type=click.Path(path_type=Path), metavar="DIR", help="Folder that `insights` wrote.")
+@_common
+def report(run: _Run, model: Path, out: Path, insights: Path | None) -> int:
+    """Draw what MODEL holds as one HTML page; needs no Spark and no network."""
+    from purchasecast.bundle import load_bundle
+    from purchasecast.report import read_report, render_report, write_page
+
+    with run.steps.step("draw"):
+        page = write_page(render_report(read_report(load_bundle(model), insights=insights)), out)
+    size = page.stat().st_size
+    run.result({"page": str(page), "bytes": size, "seconds": run.steps.seconds}, f"page: {page} ({size / 1e6:.1f} MB)")
     return 0
 
 

@@ -19,6 +19,7 @@ from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
 from purchasecast.evaluate import Evaluation, Reference, evaluate, reference_of
 from purchasecast.export import write_scorer
+from purchasecast.profile import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import (
     FEATURES,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from purchasecast.profile import Profile
     from purchasecast.schema import Schema
 
 __all__ = ["TrainResult", "train"]
@@ -163,7 +165,7 @@ def _run(
     rows = checked.accepted
     has_holdout = settings.holdout > 0
     fits_twice = has_holdout and settings.refit
-    steps.expect(2 + (1 + fits_twice) * (2 + len(feature_stages(schema, plan, folds=2, seed=0))) + has_holdout)
+    steps.expect(3 + (1 + fits_twice) * (2 + len(feature_stages(schema, plan, folds=2, seed=0))) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     fitted = _fit(training, schema, plan, settings, steps)
     evaluation, reference = None, reference_of(training, schema)
@@ -178,8 +180,11 @@ def _run(
     if fits_twice:
         final = _fit(rows, schema, plan, settings, steps, chosen=fitted.search)
         final_reference = reference_of(rows, schema)
+    with steps.step("profile") as step:
+        described = profile(checked, schema)
+        step.rows = described.rows
     with steps.step("save"):
-        bundle = _save(out, final, schema, settings, checked, evaluation, final_reference)
+        bundle = _save(out, final, schema, settings, checked, evaluation, final_reference, described)
     seconds = dict(steps.seconds)
     if evaluation:
         evaluation = evaluation.with_seconds(seconds)
@@ -285,6 +290,7 @@ def _save(
     checked: Validated,
     evaluation: Evaluation | None,
     reference: Reference,
+    described: Profile,
 ) -> Bundle:
     def write_parts(folder: Path) -> None:
         final.model.write().save((folder / "pipeline").as_uri())
@@ -293,6 +299,7 @@ def _save(
     documents: dict[str, dict[str, Any]] = {
         "search": final.search.to_dict(),
         "validation": checked.report.to_dict(),
+        "profile": described.to_dict(),
     }
     if evaluation:
         documents["evaluation"] = evaluation.to_dict()

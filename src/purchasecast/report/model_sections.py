@@ -1,0 +1,297 @@
+"""The sections that show the model: its stages, its search, its coefficients, and how well it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.report import charts
+from purchasecast.report.parts import Figure, Fold, Note, Section, Stage, Stages, Table, Tile, Tiles
+from purchasecast.report.words import money, number, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from purchasecast.evaluate import Evaluation, Slice
+    from purchasecast.report.sources import ReportData
+    from purchasecast.schema import Schema
+    from purchasecast.search import SearchResult
+
+__all__ = ["method_section", "model_section", "quality_section", "quality_tile"]
+
+_MOST_COEFFICIENTS = 20
+_MOST_SLICES = 21
+_BASELINES = {"mean": "the mean of all rows", "product_mean": "each product's mean"}
+
+
+def quality_tile(evaluation: Evaluation, unit: str | None) -> Tile:
+    """Return the error of the model beside that of the best simple rule."""
+    whole = evaluation.overall
+    rule, error = min(whole.baseline_rmse.items(), key=lambda pair: pair[1])
+    return Tile(
+        "Typical error (RMSE)",
+        money(whole.rmse, unit),
+        f"{percent(1 - whole.rmse / error)} below {_BASELINES.get(rule, rule)}",
+    )
+
+
+def model_section(data: ReportData) -> Section:
+    """Show the pipeline, the grid search and the coefficients."""
+    blocks: list[Any] = []
+    stages = (data.model or {}).get("stages")
+    if stages:
+        blocks.append(Stages(tuple(Stage(stage["name"], stage["detail"]) for stage in stages)))
+    else:
+        blocks.append(Note("This model does not list its stages, so the pipeline is not drawn."))
+    blocks += _search_blocks(data.search) if data.search else [Note("There was no grid search.")]
+    coefficients = (data.model or {}).get("coefficients")
+    if coefficients:
+        blocks += _coefficient_blocks(coefficients, data.schema.money)
+    else:
+        blocks.append(Note("This model comes without coefficients, so none are shown."))
+    return Section("model", "The model", "How a prediction is made, and how its settings were chosen.", tuple(blocks))
+
+
+def _search_blocks(search: SearchResult) -> list[Figure | Note]:
+    best = search.best
+    ratios = sorted({c.elastic_net_param for c in search.candidates})
+    strengths = sorted({c.reg_param for c in search.candidates})
+    by_place = {(c.reg_param, c.elastic_net_param): c for c in search.candidates}
+    cells = [
+        (number(ratio), f"{strength:g}", by_place[strength, ratio].average, _digits(by_place[strength, ratio].average))
+        for strength in strengths
+        for ratio in ratios
+        if (strength, ratio) in by_place
+    ]
+    name = search.metric.upper()
+    rows = tuple(
+        (
+            f"{c.reg_param:g}",
+            f"{c.elastic_net_param:g}",
+            f"{c.average:,.2f}",
+            f"{c.standard_deviation:,.2f}",
+            "" if c.nonzero is None else f"{c.nonzero:,.1f}",
+        )
+        for c in search.candidates
+    )
+    columns = ("regParam", "elasticNetParam", f"mean {name}", "standard deviation over folds", "coefficients not 0")
+    figure = Figure(
+        f"regParam {best.reg_param:g} with elasticNetParam {best.elastic_net_param:g} does best of "
+        f"{len(search.candidates)}: {name} {best.average:,.1f}",
+        charts.grid(
+            cells,
+            "elasticNetParam (0 ridge, 1 lasso)",
+            "regParam",
+            f"mean {name} over {search.folds} folds",
+            reverse=not search.larger_is_better,
+            marked=(number(best.elastic_net_param), f"{best.reg_param:g}"),
+        ),
+        Table(f"All {len(search.candidates)} candidates", columns, rows, names=2),
+        note=f"Dark is better; the frame is the choice. {search.folds} folds of the training rows.",
+    )
+    return [figure]
+
+
+def _digits(value: float) -> str:
+    """Write a metric with a digit more than `number`: candidates differ little."""
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
+def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | None) -> list[Figure]:
+    """Show coefficients, largest effect of a usual change first; each has name, value, low, high."""
+    ordered = sorted(coefficients, key=lambda one: -abs(one["value"]))
+    rows = [(one["name"], one["value"], one["low"], one["high"], "") for one in ordered[:_MOST_COEFFICIENTS]]
+    largest = ordered[0]
+    table = Table(
+        "All coefficients",
+        ("feature", "coefficient", "95 % interval"),
+        tuple(
+            (
+                one["name"],
+                number(one["value"]),
+                "" if one["low"] is None else f"{number(one['low'])} to {number(one['high'])}",
+            )
+            for one in ordered
+        ),
+    )
+    axis = (
+        f"coefficient times the feature's standard deviation ({unit})" if unit else "coefficient x standard deviation"
+    )
+    return [
+        Figure(
+            f"{largest['name']} moves the prediction most",
+            charts.dots(rows, axis, zero=True),
+            table,
+            f"The {len(rows)} largest of {len(ordered)}. A coefficient holds the other features fixed; it is no cause.",
+        )
+    ]
+
+
+def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
+    """Show how good the predictions are, beside simple rules, in slices, and whether their intervals hold."""
+    title, lead = "How good it is", "Errors on rows that the model has not seen."
+    if evaluation is None:
+        note = Note("No rows were held out, so there are no honest figures of this model's errors.", "warning")
+        return Section("quality", title, lead, (note,))
+    unit = schema.money
+    blocks: list[Any] = [_quality_tiles(evaluation, unit), _baseline_figure(evaluation, unit)]
+    blocks += _calibration_blocks(evaluation, unit)
+    for by in dict.fromkeys(part.by for part in evaluation.slices):
+        parts = [part for part in evaluation.slices if part.by == by]
+        if len(parts) > 1 or by not in {"customer", "product"}:
+            blocks.append(_slice_figure(by, parts, unit, schema))
+    blocks += _coverage_blocks(evaluation, unit, schema)
+    return Section("quality", title, evaluation.computed_on, tuple(blocks))
+
+
+def _quality_tiles(evaluation: Evaluation, unit: str | None) -> Tiles:
+    whole = evaluation.overall
+    tiles = [
+        Tile("Rows measured", f"{whole.rows:,}"),
+        Tile("RMSE", money(whole.rmse, unit), "large errors count more"),
+        Tile("Mean absolute error", money(whole.mae, unit)),
+        Tile("R2", "-" if whole.r2 is None else f"{whole.r2:.3f}", "1 is perfect, 0 is the mean"),
+        Tile("Bias", money(whole.bias, unit), "prediction less truth, on average"),
+    ]
+    if whole.coverage is not None:
+        tiles.append(Tile("Interval coverage", percent(whole.coverage), "of truths inside their 90 % interval"))
+    return Tiles(tuple(tiles))
+
+
+def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:
+    whole = evaluation.overall
+    errors = {"this model": whole.rmse} | {_BASELINES.get(k, k): v for k, v in whole.baseline_rmse.items()}
+    rows = [(name, error, number(error)) for name, error in sorted(errors.items(), key=lambda pair: pair[1])]
+    rule, error = min(whole.baseline_rmse.items(), key=lambda pair: pair[1])
+    better = whole.rmse < error
+    title = (
+        f"The model errs {percent(1 - whole.rmse / error)} less than {_BASELINES.get(rule, rule)}"
+        if better
+        else f"The model does no better than {_BASELINES.get(rule, rule)}"
+    )
+    return Figure(
+        title,
+        charts.bars(rows, f"RMSE ({unit})" if unit else "RMSE"),
+        Table("RMSE on the held-out rows", ("prediction by", "RMSE"), tuple((name, text) for name, _, text in rows)),
+    )
+
+
+def _calibration_blocks(evaluation: Evaluation, unit: str | None) -> list[Figure | Note]:
+    """Show mean truth against mean prediction by tenth of the predictions, where the evaluation has them."""
+    tenths = getattr(evaluation, "calibration", None)
+    if not tenths:
+        return [Note("This evaluation holds no calibration by tenth of the predictions.")]
+    pairs = [(float(_field(one, "prediction")), float(_field(one, "target"))) for one in tenths]
+    worst = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
+    gap = worst[0] - worst[1]
+    of = f" ({unit})" if unit else ""
+    return [
+        Figure(
+            f"Predictions are {money(abs(gap), unit)} too {'high' if gap > 0 else 'low'} at worst, by tenth",
+            charts.points([(p, t, "") for p, t in pairs], f"mean prediction{of}", f"mean truth{of}", diagonal=True),
+            Table(
+                "Calibration by tenth of the predictions",
+                ("tenth", f"mean prediction{of}", f"mean truth{of}"),
+                tuple((str(k + 1), number(p), number(t)) for k, (p, t) in enumerate(pairs)),
+            ),
+            "On the dashed line prediction and truth agree.",
+        )
+    ]
+
+
+def _field(one: Any, name: str) -> Any:
+    """Read a number of a tenth, whether it is an object or a mapping."""
+    value = one.get(name) if isinstance(one, dict) else getattr(one, name, None)
+    if value is None:
+        mean = f"mean_{name}"
+        value = one[mean] if isinstance(one, dict) else getattr(one, mean)
+    return value
+
+
+def _name_of(by: str, schema: Schema) -> str:
+    return schema.column(by).label if by in schema.names else by
+
+
+def _slice_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Schema) -> Figure:
+    shown = sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES]
+    shown.sort(key=lambda part: -part.rmse)
+    rows = [
+        row
+        for part in shown
+        for row in ((part.level, part.rmse, "model"), (part.level, part.baseline_rmse["product_mean"], "product mean"))
+    ]
+    worse = [part for part in shown if part.rmse > part.baseline_rmse["product_mean"]]
+    name = _name_of(by, schema)
+    claim = (
+        f"worse than the product mean for {', '.join(p.level for p in worse[:3])}" if worse else "better in every slice"
+    )
+    table = Table(
+        f"Errors by {name}",
+        (name, "rows", "RMSE", "product mean's RMSE", "R2", "bias"),
+        tuple(
+            (
+                part.level,
+                f"{part.rows:,}",
+                number(part.rmse),
+                number(part.baseline_rmse["product_mean"]),
+                "-" if part.r2 is None else f"{part.r2:.3f}",
+                number(part.bias),
+            )
+            for part in parts
+        ),
+    )
+    return Figure(
+        f"By {name}: {claim}",
+        charts.ranges(rows, f"RMSE ({unit})" if unit else "RMSE"),
+        table,
+        f"The {len(shown)} slices with most rows of {len(parts)}." if len(shown) < len(parts) else "",
+    )
+
+
+def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -> list[Figure | Note]:
+    parts = [part for part in evaluation.slices if part.coverage is not None]
+    if evaluation.overall.coverage is None or not parts:
+        return [Note("The model gives no intervals, so their coverage is not shown.")]
+    shown = sorted(sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES], key=lambda part: part.coverage or 0.0)
+    names = [f"{_name_of(part.by, schema)} {part.level}" for part in shown]
+    rows = [(name, part.coverage or 0.0, None, None, "") for name, part in zip(names, shown, strict=True)]
+    lowest, highest = shown[0].coverage or 0.0, shown[-1].coverage or 0.0
+    table = Table(
+        "Coverage of the 90 % intervals",
+        ("slice", "rows", "coverage", f"mean width ({unit})" if unit else "mean width"),
+        tuple(
+            (name, f"{part.rows:,}", percent(part.coverage or 0.0), number(part.mean_width or 0.0))
+            for name, part in zip(names, shown, strict=True)
+        ),
+    )
+    title = f"90 % intervals hold {percent(lowest)} to {percent(highest)} of the truths, slice by slice"
+    return [Figure(title, charts.dots(rows, "share of truths inside"), table)]
+
+
+def method_section(data: ReportData) -> Section:
+    """Say how everything was computed: settings, versions, fingerprint and seconds."""
+    manifest = data.manifest
+    tables = [
+        Table("Settings", ("setting", "value"), _pairs(manifest.get("settings", {}))),
+        Table(
+            "Versions",
+            ("library", "version"),
+            _pairs({"purchasecast": manifest.get("purchasecast", "unknown"), **manifest.get("libraries", {})}),
+        ),
+        Table("The data", ("fact", "value"), _pairs(manifest.get("data", {}))),
+    ]
+    for name, seconds in (("Profile", data.profile), ("Evaluation", data.evaluation), ("Findings", data.insights)):
+        if seconds is not None and seconds.seconds:
+            rows = tuple((step, f"{value:,.1f}") for step, value in seconds.seconds.items())
+            tables.append(Table(f"{name}: seconds by step", ("step", "seconds"), rows))
+    trained = manifest.get("trained_on", "all rows")
+    lead = f"The saved model was fitted on {trained}. Settings, versions and the fingerprint of the rows, to repeat it."
+    return Section("method", "How it was computed", lead, (Fold("Settings, versions and data", tuple(tables)),))
+
+
+def _pairs(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    def text(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value)) or "(default)"
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    return tuple((str(key), text(value)) for key, value in values.items())

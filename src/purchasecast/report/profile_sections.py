@@ -1,0 +1,369 @@
+"""The sections that show a `Profile`: the data, the target, each feature, concentrations, pairs and file order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from purchasecast.report import charts
+from purchasecast.report.parts import Figure, Fold, Note, Section, Table, Tile, Tiles
+from purchasecast.report.words import compact, money, number, percent, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from purchasecast._validation_report import ValidationReport
+    from purchasecast.profile import Concentration, FeatureProfile, LevelProfile, PairProfile, Profile
+
+__all__ = [
+    "data_section",
+    "explained",
+    "feature_section",
+    "headline_tiles",
+    "order_section",
+    "pair_section",
+    "target_section",
+]
+
+_MOST_LEVELS = 21  # in one picture
+_MOST_SIDE = 12  # rows and columns of a coloured table
+
+
+def headline_tiles(profile: Profile) -> tuple[Tile, ...]:
+    """Return the size of the business in four numbers at most."""
+    target = profile.target
+    unit = profile.money
+    tiles = [
+        Tile(f"Total {target.label}", money(target.total, unit), f"{profile.rows:,} rows"),
+        Tile(
+            f"Mean {target.label}",
+            money(target.numbers.mean, unit),
+            f"half of the rows below {number(target.numbers.quantiles['0.5'])}",
+        ),
+    ]
+    for one in profile.concentrations:
+        if one.role is not None:
+            name = f"Largest fifth of the {plural_name(one)}"
+            tiles.append(Tile(name, percent(one.top_fifth), f"of the total, {one.levels:,} in all"))
+    return tuple(tiles)
+
+
+def plural_name(one: Concentration) -> str:
+    """Return what the levels of a column are called."""
+    return {"customer": "customers", "product": "products"}.get(one.role or "", f"levels of {one.label}")
+
+
+def data_section(profile: Profile | None, validation: ValidationReport | None) -> Section:
+    """Say what the data are: rows, rejects, empty values, and what a careful reader would point at."""
+    blocks: list[Tiles | Table | Note | Figure] = []
+    if validation is not None:
+        rejected = f"{validation.reject_rate:.2%} of {validation.rows:,}"
+        blocks.append(
+            Tiles(
+                (
+                    Tile("Rows in the source", f"{validation.rows:,}"),
+                    Tile("Accepted", f"{validation.accepted:,}", "all figures are of these"),
+                    Tile("Rejected", f"{validation.rejected:,}", rejected),
+                )
+            )
+        )
+        if validation.reasons:
+            rows = tuple((reason, f"{count:,}") for reason, count in validation.reasons.items())
+            blocks.append(Table("Why rows were rejected; a row may have several reasons", ("reason", "rows"), rows))
+        empty = [(name, count) for name, count in validation.nulls.items() if count]
+        if empty:
+            shares = tuple((name, f"{n:,}", percent(n / validation.accepted)) for name, n in _largest(empty))
+            blocks.append(Table("Empty values among the accepted rows", ("column", "rows", "share"), shares))
+        else:
+            blocks.append(Note("No accepted row has an empty value."))
+    if profile is None:
+        blocks.append(Note("There is no profile in this model, so the pictures of the data are left out."))
+    elif profile.warnings:
+        blocks += [Note(warning.sentence, "warning") for warning in profile.warnings]
+    lead = "What was read, what was turned away, and what a careful reader should know before using a number."
+    return Section("data", "The data", lead, tuple(blocks))
+
+
+def _largest(pairs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def target_section(profile: Profile) -> Section:
+    """Show how the target is distributed."""
+    target, unit = profile.target, profile.money
+    numbers, label = target.numbers, profile.target.label
+    axis = f"{label} ({unit})" if unit else label
+    quartiles = numbers.quantiles
+    histogram = Figure(
+        f"Half of all rows lie between {number(quartiles['0.25'])} and {money(quartiles['0.75'], unit)}",
+        charts.histogram(
+            numbers.histogram.edges,
+            numbers.histogram.rows,
+            axis,
+            log=numbers.histogram.scale == "log",
+            marks=[(quartiles["0.5"], f"median {number(quartiles['0.5'])}")],
+        ),
+        Table(
+            f"Distribution of {label}",
+            ("measure", unit or "value"),
+            (
+                *((f"quantile {percent(float(p))}", number(v)) for p, v in quartiles.items()),
+                ("mean", number(numbers.mean)),
+                ("standard deviation", number(numbers.sd)),
+                ("smallest", number(numbers.minimum)),
+                ("largest", number(numbers.maximum)),
+            ),
+        ),
+        note="The axis is logarithmic: equal steps are equal ratios." if numbers.histogram.scale == "log" else "",
+    )
+    deciles = [(f"tenth {k + 1}", share, percent(share)) for k, share in enumerate(target.deciles)][::-1]
+    shares = Figure(
+        f"The largest tenth of the rows brings {percent(target.deciles[-1])} of the total, "
+        f"the smallest {percent(target.deciles[0])}",
+        charts.bars(deciles, f"share of total {label}", share=True),
+        Table("Share of the total by tenth of the rows", ("tenth, largest first", "share"), _two(deciles)),
+    )
+    facts = _target_facts(profile)
+    modes = _modes_table(profile)
+    return Section("target", label, facts, (histogram, shares, *modes))
+
+
+def _two(rows: Sequence[tuple[str, float, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, _, text in rows)
+
+
+def _target_facts(profile: Profile) -> str:
+    target, unit = profile.target, profile.money
+    reach = ""
+    if target.low is not None and target.high is not None:
+        reach = f" (95 % interval {number(target.low)} to {number(target.high)}, rows of a customer taken together)"
+    if profile.concentration("customer") is None:
+        reach = reach.replace(", rows of a customer taken together", "")
+    outliers = target.outliers_below + target.outliers_above
+    advice = {
+        "none": "No transformation is needed",
+        "sqrt": "Its square root would be less skewed",
+        "log": "Its logarithm would be less skewed",
+    }[target.transformation.advice]
+    skewness = target.transformation.skewness
+    shown = ", ".join(f"{'as it is' if name == 'none' else name} {number(value)}" for name, value in skewness.items())
+    return (
+        f"Mean {money(target.numbers.mean, unit)}{reach}. {outliers:,} rows ({percent(outliers / profile.rows)}) lie "
+        f"outside Tukey's fences of {number(target.fences[0])} and {number(target.fences[1])} and hold "
+        f"{percent(target.share_of_outliers)} of the total. {advice} (skewness: {shown})."
+    )
+
+
+def _modes_table(profile: Profile) -> tuple[Fold, ...]:
+    modes = profile.target.modes
+    if len(modes) < 2:
+        return ()
+    rows = tuple((number(m.value), f"{number(m.low)} to {number(m.high)}", percent(m.share_of_rows)) for m in modes)
+    table = Table("Where rows gather: peaks of the smoothed distribution", ("peak", "between", "share of rows"), rows)
+    return (Fold(f"{len(modes)} price levels stand out", (table,)),)
+
+
+def explained(profile: Profile) -> list[tuple[str, float]]:
+    """Return every column's name for people and the share of variance between its levels."""
+    found = [(one.label, one.explained) for one in profile.features]
+    return found + [(one.label, one.explained) for one in profile.concentrations]
+
+
+def feature_section(profile: Profile) -> Section:
+    """Show the target by the levels of every feature, strongest first, and the concentration of the largest ids."""
+    label = profile.target.label
+    strengths = sorted(
+        explained(profile),
+        key=lambda pair: -pair[1],
+    )
+    blocks: list[Figure | Note] = []
+    if strengths:
+        rows = [(name, share, percent(share)) for name, share in strengths]
+        first = strengths[0]
+        blocks.append(
+            Figure(
+                f"{first[0]} alone accounts for {percent(first[1])} of the differences in {label}",
+                charts.bars(rows, "share of variance between the levels", share=True),
+                Table("Strength of association, corrected for the number of levels", ("column", "share"), _two(rows)),
+                note="A column by itself, and not what it adds to the others; association is not cause.",
+            )
+        )
+    blocks += [_concentration_figure(one, label) for one in profile.concentrations]
+    for feature in sorted(profile.features, key=lambda one: -one.explained):
+        blocks.append(_feature_figure(feature, profile))
+    lead = (
+        f"Mean {label} by level, with 95 % intervals"
+        f"{' that take the rows of a customer together' if profile.concentration('customer') else ''}; "
+        "columns with the strongest association first."
+    )
+    return Section("features", "What goes with it", lead, tuple(blocks))
+
+
+def _concentration_figure(one: Concentration, label: str) -> Figure:
+    name = plural_name(one)
+    rows = [(x, y, None, None, name) for x, y in one.curve]
+    picked = tuple((percent(x), percent(y)) for x, y in one.curve if round(x * 100) in {1, 5, 10, 20, 50, 80})
+    return Figure(
+        f"The largest fifth of the {name} holds {percent(one.top_fifth)} of {label}",
+        charts.curve(rows, f"share of {name}, largest first", f"share of total {label}", share=True),
+        Table(f"Share of the total held by the largest {name}", (f"share of {name}", "share of total"), picked),
+        note=(
+            f"{plural(one.levels, 'level')}, {one.once:,} with a single row; the median has "
+            f"{number(one.rows_per_level['0.5'])} rows. Gini coefficient {one.gini:.2f}. Dashed: all equal."
+        ),
+    )
+
+
+def _feature_figure(feature: FeatureProfile, profile: Profile) -> Figure:
+    axis = f"mean {profile.target.label}" + (f" ({profile.money})" if profile.money else "")
+    levels = sorted(feature.levels, key=lambda one: -one.rows)[:_MOST_LEVELS]
+    shown = [one for one in feature.levels if one in levels]
+    notes = (
+        [f"The {len(shown)} levels with most rows of {len(feature.levels)}."]
+        if len(shown) < len(feature.levels)
+        else []
+    )
+    if feature.nulls:
+        notes.append(f"{percent(feature.nulls / profile.rows)} of the rows have no value.")
+    if feature.spearman is not None:
+        notes.append(f"Rank correlation {feature.spearman:+.3f}.")
+    unit = f"{feature.label} ({feature.unit})" if feature.unit else feature.label
+    if feature.kind == "date":
+        lines = [(one.level, one.mean, one.low, one.high, "") for one in feature.levels]
+        svg = charts.curve(lines, unit, axis)
+    else:
+        rows = [(one.level, one.mean, one.low, one.high, "") for one in shown]
+        svg = charts.dots(rows, axis, sort=feature.kind == "nominal")
+    return Figure(_feature_title(feature, shown, profile), svg, _levels_table(feature, profile.money), " ".join(notes))
+
+
+def _feature_title(feature: FeatureProfile, shown: Sequence[LevelProfile], profile: Profile) -> str:
+    """Say which levels lie furthest apart; or that none can be told from another."""
+    known = [one for one in shown if one.low is not None and one.high is not None]
+    if len(known) < 2:
+        return f"{feature.label}: too few rows to compare levels"
+    top, bottom = max(known, key=lambda one: one.mean), min(known, key=lambda one: one.mean)
+    if (top.low or 0.0) <= (bottom.high or 0.0):
+        return f"{feature.label} makes no clear difference"
+    unit = f" {profile.money}" if profile.money else ""
+    return (
+        f"{feature.label}: “{top.level}” has the highest mean, {compact(top.mean)}{unit}; "
+        f"“{bottom.level}” the lowest, {compact(bottom.mean)}{unit}"
+    )
+
+
+def _levels_table(feature: FeatureProfile, unit: str | None) -> Table:
+    of = f" ({unit})" if unit else ""
+    rows = tuple(
+        (
+            one.level,
+            f"{one.rows:,}",
+            percent(one.share_of_rows),
+            percent(one.share_of_total),
+            number(one.mean),
+            "" if one.low is None or one.high is None else f"{number(one.low)} to {number(one.high)}",
+        )
+        for one in feature.levels
+    )
+    columns = (feature.label, "rows", "share of rows", "share of total", f"mean{of}", f"95 % interval{of}")
+    return Table(f"{feature.label}, level by level", columns, rows)
+
+
+def pair_section(profile: Profile) -> Section | None:
+    """Show the target by pairs of features that say more together than apart."""
+    if not profile.pairs:
+        return None
+    blocks = tuple(_pair_figure(pair, profile) for pair in profile.pairs[:4])
+    lead = (
+        "Mean by two columns at once. The share says how much of the differences lies in the combination, beyond the "
+        "sum of both columns' effects."
+    )
+    return Section("pairs", "What goes together", lead, blocks)
+
+
+def _pair_figure(pair: PairProfile, profile: Profile) -> Figure:
+    first, second = _order(pair, 0, profile), _order(pair, 1, profile)
+    kept_first, kept_second = _most(pair, 0, first), _most(pair, 1, second)
+    by_levels = {(cell.first, cell.second): cell for cell in pair.cells}
+    cells = [by_levels[a, b] for a in kept_first for b in kept_second if (a, b) in by_levels]
+    axis = f"mean ({profile.money})" if profile.money else "mean"
+    across_second = len(kept_second) <= len(kept_first)
+    drawn = [
+        (c.second, c.first, c.mean, compact(c.mean)) if across_second else (c.first, c.second, c.mean, compact(c.mean))
+        for c in cells
+    ]
+    x, y = (pair.second_label, pair.first_label) if across_second else (pair.first_label, pair.second_label)
+    dearest = max((c for c in cells if c.low is not None), key=lambda c: c.mean, default=None)
+    claim = f": most where “{dearest.first}” meets “{dearest.second}”" if dearest else ""
+    left_out = len(kept_first) < len(first) or len(kept_second) < len(second)
+    table = Table(
+        f"{pair.first_label} and {pair.second_label}",
+        (pair.first_label, pair.second_label, "rows", axis, "95 % interval"),
+        tuple(
+            (
+                c.first,
+                c.second,
+                f"{c.rows:,}",
+                number(c.mean),
+                "" if c.low is None else f"{number(c.low)} to {number(c.high or 0)}",
+            )
+            for c in cells
+        ),
+        names=2,
+    )
+    return Figure(
+        f"{pair.first_label} by {pair.second_label}{claim}",
+        charts.grid(drawn, x, y, axis),
+        table,
+        f"Combination beyond both columns: {percent(pair.interaction)} of the variance."
+        + (f" Levels with most rows only, up to {_MOST_SIDE} a side." if left_out else ""),
+    )
+
+
+def _order(pair: PairProfile, side: int, profile: Profile) -> list[str]:
+    """Return the levels of one side, in the order of the feature."""
+    feature = profile.feature(pair.first if side == 0 else pair.second)
+    levels = [one.level for one in feature.levels] if feature else list({_level(cell, side) for cell in pair.cells})
+    if feature and feature.kind != "nominal":
+        return levels
+    return sorted(levels, key=lambda level: (not level.isdigit(), int(level) if level.isdigit() else 0, level))
+
+
+def _most(pair: PairProfile, side: int, levels: Sequence[str]) -> list[str]:
+    """Keep the levels with most rows, in their order."""
+    rows = dict.fromkeys(levels, 0)
+    for cell in pair.cells:
+        rows[_level(cell, side)] += cell.rows
+    kept = sorted(levels, key=lambda level: -rows[level])[:_MOST_SIDE]
+    return [level for level in levels if level in kept]
+
+
+def _level(cell: object, side: int) -> str:
+    return str(getattr(cell, "second" if side else "first"))
+
+
+def order_section(profile: Profile) -> Section | None:
+    """Show the target along the file."""
+    if len(profile.file_order) < 3:
+        return None
+    rows = [(one.level, one.mean, one.low, one.high, "") for one in profile.file_order]
+    drifts = any(warning.kind == "file order" for warning in profile.warnings)
+    worst = max(profile.file_order, key=lambda one: abs(one.mean - profile.target.numbers.mean))
+    unit = profile.money
+    title = (
+        f"Tenth {worst.level} of the file differs: mean {money(worst.mean, unit)} "
+        f"against {money(profile.target.numbers.mean, unit)}"
+        if drifts
+        else f"Mean {profile.target.label} is steady along the file"
+    )
+    axis = f"mean {profile.target.label}" + (f" ({unit})" if unit else "")
+    figure = Figure(
+        title,
+        charts.dots(rows, axis),
+        Table(
+            "Mean by tenth of the file",
+            ("tenth", "rows", "mean"),
+            tuple((one.level, f"{one.rows:,}", number(one.mean)) for one in profile.file_order),
+        ),
+    )
+    lead = "Whether the order of the rows says something; where it does, a split by position would mislead."
+    return Section("order", "Along the file", lead, (figure,))
