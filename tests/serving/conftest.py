@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -17,7 +22,7 @@ from purchasecast.schema import Schema
 from purchasecast.scorer.format import ScorerWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 RANK = 3
@@ -279,3 +284,52 @@ def model(shop: TinyShop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scorer_json(model: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((model / "scorer" / "scorer.json").read_text())
     return document
+
+
+class LiveServer:
+    """A server in a process of its own, as users run it."""
+
+    def __init__(self, model: Path, log: Path, **settings: Any) -> None:
+        code = f"""
+from pathlib import Path
+from purchasecast.serve.logs import set_up_logs
+from purchasecast.serve.server import run_server
+from purchasecast.serve.settings import ServeSettings
+set_up_logs()
+run_server(Path({str(model)!r}), ServeSettings(port=0, **{settings!r}), lambda url: print(url, flush=True))
+"""
+        self.log = log
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, log.read_text()
+        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self.url}readyz", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError(self.log.read_text())
+
+    def stop(self) -> int:
+        """Ask the server to stop, as a service manager does."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    live = LiveServer(model, tmp_path_factory.mktemp("log") / "server.log")
+    yield live
+    assert live.stop() == 0
+    assert "Traceback" not in live.log.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_server"]
 
-_HEADER_SECONDS = 10.0
 _MOST_HEADER_BYTES = 65_536
 _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -28,6 +28,7 @@ _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close
 class _HurryingProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not arrive in time: uvicorn itself would wait for ever."""
 
+    header_seconds = 10.0
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
@@ -58,7 +59,7 @@ class _HurryingProtocol(HttpToolsProtocol):
 
     def _expect_headers(self) -> None:
         self._header_bytes = 0
-        self._deadline = self.loop.call_later(_HEADER_SECONDS, self._give_up)
+        self._deadline = self.loop.call_later(self.header_seconds, self._give_up)
 
     def _forget(self) -> None:
         if self._deadline is not None:
@@ -102,7 +103,7 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
         ) from error
     config = uvicorn.Config(
         app,
-        http=_HurryingProtocol,
+        http=type("Protocol", (_HurryingProtocol,), {"header_seconds": settings.header_seconds}),
         ws="none",
         log_config=None,
         access_log=False,
@@ -113,5 +114,7 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
     )
     host = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     announce(f"http://{host}:{listener.getsockname()[1]}/")
+    # uvicorn stops cleanly and then raises the signal again, which would make a clean stop look like a crash.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     with listener:
         uvicorn.Server(config).run(sockets=[listener])

@@ -37,6 +37,8 @@ class ServeSettings:
         Largest file to be scored.
     max_file_rows : int, default 2,000,000
         Largest number of rows of a file.
+    header_seconds : float, default 10.0
+        Longest time in which a request's headers must arrive.
     body_seconds : float, default 10.0
         Longest time in which a body must arrive; a file may take six times as long.
     request_seconds : float, default 30.0
@@ -59,6 +61,7 @@ class ServeSettings:
     max_body_bytes: int = 1 << 20
     max_file_bytes: int = 64 << 20
     max_file_rows: int = 2_000_000
+    header_seconds: float = 10.0
     body_seconds: float = 10.0
     request_seconds: float = 30.0
     max_requests: int = 512

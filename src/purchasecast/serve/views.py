@@ -137,12 +137,13 @@ def waterfall(found: Explained) -> list[Bar]:
     levels = [found.base]
     for _, _, amount in steps:
         levels.append(levels[-1] + amount)
-    low, high = min(0.0, *levels), max(0.0, *levels)
-    scale = 100 / ((high - low) or 1.0)
-    bars = [_bar("Average purchase", "", found.base, (0.0, found.base), (low, scale), "total")]
+    span = max(levels) - min(levels)
+    low = max(min(levels) - span / 2, min(0.0, *levels))  # cut off what all bars share, or small parts cannot be seen
+    scale = 100 / ((max(levels) - low) or 1.0)
+    bars = [_bar("Average purchase", "", found.base, (low, found.base), (low, scale), "total")]
     for (label, value, amount), start, stop in zip(steps, levels, levels[1:], strict=False):
         bars.append(_bar(label, value, amount, (start, stop), (low, scale), "up" if amount >= 0 else "down"))
-    bars.append(_bar("Prediction", "", found.prediction, (0.0, found.prediction), (low, scale), "total"))
+    bars.append(_bar("Prediction", "", found.prediction, (low, found.prediction), (low, scale), "total"))
     return bars
 
 
