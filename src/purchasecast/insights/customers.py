@@ -1,0 +1,175 @@
+r"""Customers who pay far less than customers like them do for the same items.
+
+A customer's residuals :math:`r_i` are what she paid less what customers alike pay for the same item (`peers`). Their
+mean is tested against 0 by the customer's own spread, one-sided. What the customer falls short by in sum is shrunken,
+because the lowest of many means are low by chance too:
+
+.. math:: \hat R_c = n_c \bar r_c \frac{\tau^2}{\tau^2 + v_c}, \qquad v_c = s_c^2 / n_c,
+
+with :math:`\tau^2` the variance of customers' true means, by the method of moments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from purchasecast.finding import Chart, Finding, Support
+from purchasecast.insights.discovery import MOST_COLLECTED, Trials
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.wording import Words
+
+__all__ = ["Shortfalls", "measure_shortfalls"]
+
+LEAST_ROWS = 10  # of a customer: a spread of fewer is not known
+_SHOWN = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfalls:
+    """Customers below their like, by how sure that is.
+
+    Attributes
+    ----------
+    customers : tuple of str
+        Who.
+    rows, totals, means, spreads : ndarray
+        Transactions, revenue, mean and standard deviation of the residuals, one each a customer.
+    tried : int
+        How many customers have enough rows.
+    variance : float
+        Variance of customers' true means, money squared.
+    same : str
+        What is held equal, for sentences.
+    """
+
+    customers: tuple[str, ...]
+    rows: Floats
+    totals: Floats
+    means: Floats
+    spreads: Floats
+    tried: int
+    variance: float
+    same: str
+
+    @property
+    def trials(self) -> Trials:
+        """One-sided: paying less."""
+        return Trials(stats.t.cdf(self.means / self._errors, self.rows - 1), self.tried)
+
+    @property
+    def _errors(self) -> Floats:
+        return np.asarray(np.maximum(self.spreads, 1e-12) / np.sqrt(self.rows))
+
+    def shrunken(self) -> tuple[Floats, Floats]:
+        """Return every customer's shortfall in sum, shrunken, and its standard error."""
+        noise = self._errors**2
+        share = self.variance / (self.variance + noise) if self.variance > 0 else np.zeros_like(noise)
+        return -self.rows * self.means * share, self.rows * np.sqrt(noise * share)
+
+    def listing(self, q: Floats, rate: float) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+        """Return the columns and the lines of the target list, largest shortfall first."""
+        shortfall, error = self.shrunken()
+        kept = [i for i in np.argsort(-shortfall, kind="stable") if q[i] <= rate]
+        columns = ("customer", "purchases", "spent", "shortfall", "standard_error", "q_value")
+        lines = [
+            (self.customers[i], int(self.rows[i]), *map(float, (self.totals[i], shortfall[i], error[i], q[i])))
+            for i in kept
+        ]
+        return columns, lines
+
+    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+        """Return one finding of all customers that are below their like."""
+        kept = np.flatnonzero(q <= rate)
+        if not len(kept):
+            return []
+        shortfall, error = self.shrunken()
+        value, half = float(shortfall[kept].sum()), float(stats.norm.ppf((1 + words.level) / 2))
+        spread = half * float(np.sqrt((error[kept] ** 2).sum()))
+        first = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
+        claim = (
+            f"{len(kept):,} of {self.tried:,} customers pay less than customers like them for {self.same}, together "
+            f"{words.money(value)} ({words.interval(value - spread, value + spread)})."
+        )
+        return [
+            Finding(
+                id="customers:below-their-like",
+                kind="customers",
+                claim=claim,
+                value=value,
+                unit=words.money_unit,
+                interval=(value - spread, value + spread),
+                support=Support(int(self.rows[kept].sum()), len(kept)),
+                method=(
+                    f"Each customer's purchases less what customers of the same attributes pay for {self.same}; "
+                    "one-sided t-test by customer; the sum is shrunken toward 0 for the luck of the selection."
+                ),
+                action="Work through the list below-their-like: ask, advise larger packs, or leave them be on purpose.",
+                money=value,
+                caveat="They may buy the rest elsewhere, or need less: the data do not say. No dates, so no trend.",
+                chart=Chart(
+                    "bar",
+                    ("customer", "shortfall"),
+                    tuple((self.customers[i], float(shortfall[i])) for i in first),
+                    f"The {len(first)} customers furthest below their like",
+                    "shortfall",
+                    "customer",
+                    words.money_unit,
+                ),
+                q_value=float(q[kept].max()),
+            )
+        ]
+
+
+def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfalls:
+    """Find customers whose residuals are low.
+
+    Parameters
+    ----------
+    residuals : DataFrame
+        One row a customer: ``level``, ``rows``, ``total``, ``r`` and ``rr`` (see `peers`).
+    rate : float
+        Rate of false discoveries: customers with larger p-values are not brought to the driver.
+    same : str
+        What is held equal, for sentences.
+
+    Returns
+    -------
+    Shortfalls
+        At most `MOST_COLLECTED` customers.
+    """
+    known = residuals.where(f"level is not null and rows >= {LEAST_ROWS}").selectExpr(
+        "cast(level as string) as level",
+        "cast(rows as double) as rows",
+        "total",
+        "r / rows as mean",
+        "sqrt(greatest(rr - r * r / rows, 0D) / (rows - 1)) as spread",
+    )
+    tried, means, noise = known.selectExpr(
+        "count(1)", "coalesce(var_samp(mean), 0D)", "coalesce(avg(spread * spread / rows), 0D)"
+    ).collect()[0]
+    # Of the t-distributions the normal one has the lightest tail, so nothing with p below the rate is left out.
+    lowest = -float(stats.norm.isf(rate))
+    low = known.where(f"mean <= {lowest!r}D * spread / sqrt(rows)").orderBy("mean", "level").limit(MOST_COLLECTED)
+    rows = low.collect()
+
+    def column(name: str) -> Floats:
+        return np.array([float(row[name]) for row in rows])
+
+    return Shortfalls(
+        tuple(row["level"] for row in rows),
+        column("rows"),
+        column("total"),
+        column("mean"),
+        column("spread"),
+        tried=int(tried),
+        variance=max(float(means) - float(noise), 0.0),
+        same=same,
+    )

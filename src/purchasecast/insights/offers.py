@@ -1,0 +1,275 @@
+"""Target lists: for each customer the products and categories not yet bought with the highest predicted spend.
+
+Candidates come first (`candidates`), then the model scores them, and each list keeps its best lines. A line's expected
+revenue is its predicted spend times the product's uptake, the share of all customers who bought it in the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import functions as sf
+from scipy import stats
+
+from purchasecast.finding import Chart, Finding, Support
+from purchasecast.insights.candidates import candidate_pairs, complete_rows
+from purchasecast.insights.discovery import Trials
+from purchasecast.insights.wording import counted, percent, slug
+from purchasecast.recipes import PREDICTION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame
+
+    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.inventory import Noise
+    from purchasecast.insights.sales import Sales
+    from purchasecast.insights.settings import InsightSettings
+    from purchasecast.insights.wording import Words
+
+__all__ = ["Offer", "Offers", "campaign_lists", "offers_by_customer", "score_offers"]
+
+MOST_CATEGORY_CAMPAIGNS = 6
+_SHOWN = 15
+_COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One campaign's list.
+
+    Attributes
+    ----------
+    name : str
+        ``category:LEVEL``, ``new-category`` or ``little-known``.
+    lines : Table
+        ``customer``, ``product``, ``category``, ``predicted``, ``uptake`` and ``expected``, best first.
+    """
+
+    name: str
+    lines: pa.Table
+
+    @property
+    def expected(self) -> float:
+        """Expected revenue of the list."""
+        return float(pc.sum(self.lines["expected"]).as_py() or 0.0)
+
+    @property
+    def file_name(self) -> str:
+        """What its files are called, without suffix."""
+        return f"offers-{slug(self.name)}"
+
+    def title(self, words: Words, category: str | None) -> str:
+        """Return what the list holds, for people."""
+        if self.name == "new-category":
+            return "Customers and the categories that they have not bought from yet"
+        if self.name == "little-known":
+            return "Customers for dear products that few have met"
+        level = self.name.removeprefix("category:")
+        return f"Customers for {words.named(category, level) if category else level}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The lists of all campaigns; forecasts, so nothing is tested.
+
+    Attributes
+    ----------
+    campaigns : tuple of Offer
+        The lists.
+    noise : Noise
+        What the model's errors are made of.
+    category : str or None
+        Column of the category.
+    customers : int
+        All customers.
+    """
+
+    campaigns: tuple[Offer, ...]
+    noise: Noise
+    category: str | None
+    customers: int
+
+    @property
+    def trials(self) -> Trials:
+        """None: these are forecasts, and carry intervals."""
+        return Trials(np.empty(0), 0)
+
+    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+        """Return one finding a list."""
+        return [self._finding(offer, words) for offer in self.campaigns if offer.lines.num_rows]
+
+    def deviation(self, offer: Offer) -> float:
+        """Return the standard deviation of a list's revenue: who buys is a coin toss, what is paid has an error."""
+        uptake, predicted = (offer.lines[name].to_numpy() for name in ("uptake", "predicted"))
+        known, categories = self.noise.of_category, offer.lines["category"].to_pylist()
+        error = np.array([known.get(category, self.noise.of_any) for category in categories])
+        return float(np.sqrt(np.sum(uptake * (error + predicted**2) - (uptake * predicted) ** 2)))
+
+    def _finding(self, offer: Offer, words: Words) -> Finding:
+        half = float(stats.norm.ppf((1 + words.level) / 2)) * self.deviation(offer)
+        value, lines = offer.expected, offer.lines
+        interval = (max(value - half, 0.0), value + half)
+        people = len(pc.unique(lines["customer"]))
+        mean, uptake = (float(pc.mean(lines[name]).as_py()) for name in ("predicted", "uptake"))
+        title = offer.title(words, self.category)
+        claim = (
+            f"{title}: {counted(lines.num_rows, 'offer')} to {counted(people, 'customer')} of what they have not "
+            f"bought, worth {words.money(mean)} a purchase by the model; {words.money(value)} "
+            f"({words.interval(*interval)}) if as many of them buy as of all customers ({percent(uptake)})."
+        )
+        by_product: dict[str, float] = {}
+        for product, expected in zip(lines["product"].to_pylist(), lines["expected"].to_pylist(), strict=True):
+            by_product[str(product)] = by_product.get(str(product), 0.0) + expected
+        first = sorted(by_product.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
+        return Finding(
+            id=f"offer:{offer.name}",
+            kind="offer",
+            claim=claim,
+            value=value,
+            unit=words.money_unit,
+            interval=interval,
+            support=Support(lines.num_rows, people),
+            method=(
+                "The model's prediction for products that customers of the same taste, or all, spend most on, less "
+                "those bought already; expected revenue is the prediction times the share of customers who bought it. "
+                "The interval takes buyers as independent. Money: the expected revenue of the list."
+            ),
+            action=f"Send list {offer.file_name}; keep a tenth of it back at random, to see what the offer adds.",
+            money=value,
+            caveat="What they would pay if they buy; whether an offer makes them buy, these data cannot say.",
+            chart=Chart(
+                "bar",
+                ("product", "expected revenue"),
+                tuple(first),
+                f"{len(first)} products of the list with most expected revenue",
+                "expected revenue",
+                "product",
+                words.money_unit,
+            ),
+        )
+
+
+def score_offers(
+    sales: Sales, accepted: DataFrame, model: Any, demand: DataFrame | None, little_known: Sequence[str]
+) -> DataFrame:
+    """Score the candidates of all customers.
+
+    Parameters
+    ----------
+    sales : Sales
+        Transactions with customers and products.
+    accepted : DataFrame
+        The same rows as they were accepted.
+    model : PipelineModel
+        The model.
+    demand : DataFrame, optional
+        Rows to score: their pairs are on their way already, so they are not offered.
+    little_known : sequence of str
+        Products to think of for every customer.
+
+    Returns
+    -------
+    DataFrame
+        One row a candidate: ``customer``, ``product``, ``category``, ``uptake``, ``little_known``, ``predicted``,
+        ``expected`` and ``new_category`` (whether the customer has bought from the category).
+    """
+    schema = sales.schema
+    bought = sales.frame.where("customer is not null and product is not null").select("customer", "product")
+    if demand is not None:
+        taken = demand.select(
+            *[
+                sf.col(f"`{name}`").alias(role)
+                for name, role in ((schema.customer, "customer"), (schema.product, "product"))
+            ]
+        )
+        bought = bought.unionByName(taken)
+    pairs = candidate_pairs(sales, model, bought, little_known)
+    scored = model.transform(complete_rows(accepted, schema, pairs))
+    known = sales.frame.select("customer", "category").distinct().withColumn("bought_from", sf.lit(True))
+    found: DataFrame = (
+        scored.select(
+            "customer", "product", "category", "uptake", "little_known", sf.col(PREDICTION).alias("predicted")
+        )
+        .join(known, ["customer", "category"], "left")
+        .selectExpr("*", "predicted * uptake as expected", "bought_from is null as new_category")
+        .drop("bought_from")
+    )
+    return found
+
+
+def offers_by_customer(scored: DataFrame, offers: int) -> DataFrame:
+    """Return the best offers of every customer, highest predicted spend first.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        What `score_offers` returned.
+    offers : int
+        How many a customer.
+
+    Returns
+    -------
+    DataFrame
+        ``customer``, ``place`` (1 is best) and the columns of a list.
+    """
+    ranked = scored.selectExpr(
+        "*", "row_number() over (partition by customer order by predicted desc, product) as place"
+    )
+    return ranked.where(f"place <= {offers}").select("customer", "place", *_COLUMNS[1:])
+
+
+def campaign_lists(scored: DataFrame, sales: Sales, settings: InsightSettings) -> tuple[Offer, ...]:
+    """Return the lists of all campaigns.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        What `score_offers` returned, cached.
+    sales : Sales
+        Transactions, for the categories with most revenue.
+    settings : InsightSettings
+        How many categories a customer, how many lines a list.
+
+    Returns
+    -------
+    tuple of Offer
+        ``new-category``, ``little-known`` and one of each of the six categories with most revenue; the empty left out.
+
+    Notes
+    -----
+    The driver receives at most `cap` lines a campaign.
+    """
+    best = scored.selectExpr(
+        "*", "row_number() over (partition by customer, category order by predicted desc, product) as of_category"
+    ).where("of_category = 1")
+    turn = "row_number() over (partition by customer order by predicted desc, category) as turn"
+    new = best.where("new_category").selectExpr("*", turn).where(f"turn <= {settings.offers}")
+    parts = [
+        new.selectExpr("'new-category' as campaign", *_COLUMNS),
+        scored.where("little_known").selectExpr("'little-known' as campaign", *_COLUMNS),
+    ]
+    if sales.category and sales.products is not None:
+        by_category = sales.products.groupBy("category").agg(sf.expr("sum(total) as total"))
+        top = by_category.orderBy(sf.desc("total"), "category").limit(MOST_CATEGORY_CAMPAIGNS).select("category")
+        chosen = best.join(sf.broadcast(top), "category", "left_semi")
+        parts.append(chosen.selectExpr("concat('category:', category) as campaign", *_COLUMNS))
+    else:
+        parts.pop(0)
+    together = parts[0]
+    for part in parts[1:]:
+        together = together.unionByName(part)
+    ranked = together.selectExpr(
+        "*", "row_number() over (partition by campaign order by expected desc, customer, product) as line"
+    ).where(f"line <= {settings.cap}")
+    table = ranked.toArrow().sort_by([("campaign", "ascending"), ("line", "ascending")])
+    names = pc.unique(table["campaign"]).to_pylist()
+    return tuple(
+        Offer(name, table.filter(pc.equal(table["campaign"], name)).drop_columns(["campaign", "line"]))
+        for name in names
+    )

@@ -1,0 +1,156 @@
+"""Inventory put into words: what to expect where, and what not to rely on. Without Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from purchasecast.finding import Chart, Finding, Support
+from purchasecast.insights.discovery import Trials
+from purchasecast.insights.wording import number, percent
+
+if TYPE_CHECKING:
+    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.inventory import Cell, UncertainProduct
+    from purchasecast.insights.wording import Words
+
+__all__ = ["Stock"]
+
+_MOST_LEVELS = 20  # of the picture's sides
+_SHOWN = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Expected revenue of a table to score.
+
+    Attributes
+    ----------
+    pairs : tuple of (str, str)
+        Columns added up by.
+    cells : tuple of tuple of Cell
+        One tuple a pair, most revenue first.
+    whole : Cell
+        All rows.
+    products : tuple of UncertainProduct
+        Largest deviation first; empty without products.
+    source : str
+        Where the variances are from.
+    scored : str
+        What was scored, such as ``the table to score``.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    whole: Cell
+    products: tuple[UncertainProduct, ...]
+    source: str
+    scored: str
+
+    @property
+    def trials(self) -> Trials:
+        """None: these are forecasts, and carry intervals."""
+        return Trials(np.empty(0), 0)
+
+    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+        """Return one finding a pair, and one of the products to be careful with."""
+        found = [self._pair(pair, cells, words) for pair, cells in zip(self.pairs, self.cells, strict=True) if cells]
+        return [*found, self._products(words)] if self.products else found
+
+    def _pair(self, pair: tuple[str, str], cells: tuple[Cell, ...], words: Words) -> Finding:
+        low, high = self.whole.interval(words.level)
+        first = cells[0]
+        cell_low, cell_high = first.interval(words.level)
+        claim = (
+            f"{self.scored[0].upper()}{self.scored[1:]} is expected to bring {words.money(self.whole.expected)} "
+            f"({words.interval(low, high)}) with {number(self.whole.units)} units in {self.whole.rows:,} purchases; "
+            f"most in {words.named(pair[0], first.first)} and {words.named(pair[1], first.second)}: "
+            f"{words.money(first.expected)} ({number(cell_low)} to {number(cell_high)}), {number(first.units)} units."
+        )
+        rows_by_level: dict[str, float] = {}
+        for cell in cells:
+            rows_by_level[cell.first] = rows_by_level.get(cell.first, 0.0) + cell.expected
+        shown = sorted(rows_by_level, key=lambda level: -rows_by_level[level])[:_MOST_LEVELS]
+        a, b = words.label(pair[0]), words.label(pair[1])
+        heat = sorted((c for c in cells if c.first in shown), key=lambda c: (shown.index(c.first), c.second))
+        return Finding(
+            id=f"inventory:{pair[0]}*{pair[1]}",
+            kind="inventory",
+            claim=claim,
+            value=self.whole.expected,
+            unit=words.money_unit,
+            interval=(low, high),
+            support=Support(self.whole.rows, self.whole.customers),
+            method=(
+                "Sum of the model's predictions; the interval is that of the sum: every row's own error, what is not "
+                f"known of each customer and product, shared by their rows, and errors of whole categories, from "
+                f"{self.source}. Money: half the interval's width, so the reserve to hold."
+            ),
+            action=f"Order by inventory-{a} by {b}: the middle for the plan, the high end where running out is dear.",
+            money=(high - low) / 2,
+            caveat=(
+                "Given that these purchases take place: which ones will is not forecast. A unit is a row of the table "
+                "unless the schema counts pieces. No dates, so no seasons."
+            ),
+            chart=Chart(
+                "heatmap",
+                (b, a, "expected revenue"),
+                tuple((c.second, c.first, c.expected) for c in heat),
+                f"Expected revenue by {a} and {b}",
+                b,
+                a,
+                words.money_unit,
+            ),
+        )
+
+    def _products(self, words: Words) -> Finding:
+        first = self.products[0]
+        shown = self.products[:_SHOWN]
+        half = {p.product: float(stats.norm.ppf((1 + words.level) / 2)) * p.deviation for p in shown}
+        claim = (
+            f"The revenue of {first.product} is the least certain: {words.money(first.expected)} give or take "
+            f"{words.money(half[first.product])} ({percent(half[first.product] / first.expected)}, {words.level:.0%} "
+            f"interval), from {first.rows:,} purchases; the {len(shown)} least certain products hold "
+            f"{words.money(sum(half.values()))} of such doubt."
+            if first.expected
+            else f"The revenue of {first.product} is the least certain."
+        )
+        return Finding(
+            id="inventory:uncertain-products",
+            kind="inventory",
+            claim=claim,
+            value=half[first.product],
+            unit=words.money_unit,
+            interval=None,
+            support=Support(sum(p.rows for p in shown)),
+            method=(
+                "Half width of the interval of each product's sum, as for the cells. Money: the half widths of the "
+                "products shown."
+            ),
+            action="Order these in smaller steps, or agree on returns, until more is known of them.",
+            money=sum(half.values()),
+            caveat="Doubt about what a purchase brings, not about how many there will be.",
+            chart=Chart(
+                "interval",
+                ("product", "expected revenue", "low", "high"),
+                tuple(
+                    (p.product, p.expected, max(p.expected - half[p.product], 0.0), p.expected + half[p.product])
+                    for p in shown
+                ),
+                f"The {len(shown)} products whose revenue is least certain",
+                "expected revenue",
+                "product",
+                words.money_unit,
+            ),
+        )
+
+    def listing(self, pair: int, words: Words) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+        """Return the columns and lines of a pair's table."""
+        columns = (*self.pairs[pair], "purchases", "units", "expected_revenue", "low", "high")
+        lines: list[tuple[str | float, ...]] = [
+            (c.first, c.second, c.rows, c.units, c.expected, *c.interval(words.level)) for c in self.cells[pair]
+        ]
+        return columns, lines

@@ -1,0 +1,156 @@
+"""Sums of forecasts: their intervals cover what comes, where intervals that forget shared errors would not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from purchasecast.errors import SettingsError
+from purchasecast.evaluate import Evaluation, Slice
+from purchasecast.insights.inventory import (
+    Cell,
+    Noise,
+    default_pair,
+    demand_frame,
+    expected_by,
+    noise_of,
+    uncertain_products,
+)
+from purchasecast.insights.stock import Stock
+from purchasecast.insights.wording import Words
+from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.schema import Schema, load_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SCHEMA = Schema.from_dict(
+    {
+        "name": "corner shop",
+        "money": "EUR",
+        "columns": {
+            "who": {"kind": "nominal", "role": "customer"},
+            "town": {"kind": "nominal", "of": "customer"},
+            "what": {"kind": "nominal", "role": "product"},
+            "aisle": {"kind": "nominal", "of": "product"},
+            "pieces": {"kind": "numeric", "unit": "pieces"},
+            "spend": {"kind": "numeric", "role": "target"},
+        },
+    }
+)
+RESIDUAL, CUSTOMER, PRODUCT = 50.0**2, 30.0**2, 60.0**2
+
+
+def forecast(seed: int, *, towns: int = 40) -> pd.DataFrame:
+    """Draw forecasts and what came of them: errors of rows, of customers and of products, as large as is known."""
+    random = np.random.default_rng(seed)
+    customers, products, rows = 20 * towns, 60, 300 * towns
+    who, what = random.integers(0, customers, rows), random.integers(0, products, rows)
+    seen_who, seen_what = random.integers(0, 40, customers), random.integers(0, 200, products)
+    unknown_who = random.normal(0, np.sqrt(1 / (seen_who / RESIDUAL + 1 / CUSTOMER)))
+    unknown_what = random.normal(0, np.sqrt(1 / (seen_what / RESIDUAL + 1 / PRODUCT)))
+    expected = random.uniform(300, 900, rows)
+    return pd.DataFrame(
+        {
+            "who": [f"c{i}" for i in who],
+            "town": [f"t{i % towns}" for i in who],
+            "what": [f"p{j}" for j in what],
+            "aisle": [f"a{j % 2}" for j in what],
+            "pieces": random.integers(1, 4, rows).astype(float),
+            PREDICTION: expected,
+            CUSTOMER_ROWS: seen_who[who].astype(float),
+            PRODUCT_ROWS: seen_what[what].astype(float),
+            "came": expected + unknown_who[who] + unknown_what[what] + random.normal(0, np.sqrt(RESIDUAL), rows),
+        }
+    )
+
+
+def evaluation(**changes: float) -> Evaluation:
+    def part(by: str, level: str, rows: int, rmse: float, bias: float) -> Slice:
+        return Slice(by, level, rows, rmse, rmse, None, bias, {})
+
+    bias = changes.get("bias", 0.0)
+    slices = (part("aisle", "a0", 1_000, 50.0, bias), part("aisle", "a1", 3_000, 80.0, bias))
+    return Evaluation(part("all", "all", 4_000, 70.0, 0.0), slices, "")
+
+
+def model() -> Any:
+    components = (SimpleNamespace(residual=RESIDUAL, groups=(CUSTOMER, PRODUCT)),)
+    return SimpleNamespace(
+        stages=[SimpleNamespace(), SimpleNamespace(components=components, getInputCols=lambda: ["who", "what"])]
+    )
+
+
+def test_noise_is_that_of_the_holdout_and_of_the_variance_components() -> None:
+    noise = noise_of(evaluation(), model(), SCHEMA)
+    assert (noise.residual, noise.customer, noise.product) == (RESIDUAL, CUSTOMER, PRODUCT)
+    assert noise.of_category["a0"] == pytest.approx((1_000 * 2_500 + 30 * 4_900) / 1_030)
+    assert noise.bias == 0.0  # errors of means are within what their rows explain
+    assert noise_of(evaluation(bias=20.0), model(), SCHEMA).bias == pytest.approx(400, rel=0.02)
+    without = noise_of(None, model(), SCHEMA)
+    assert (without.of_any, dict(without.of_category)) == (RESIDUAL, {})
+    assert "not evaluated" in without.source
+
+
+def test_the_pair_is_a_category_and_a_place() -> None:
+    assert default_pair(SCHEMA) == ("aisle", "town")
+    assert default_pair(load_schema("black_friday")) == ("Product_Category_1", "City_Category")
+    lone = Schema.from_dict(
+        {"name": "n", "columns": {"x": {"kind": "nominal"}, "y": {"kind": "numeric", "role": "target"}}}
+    )
+    assert default_pair(lone) is None
+
+
+def test_stock_is_told_with_the_interval_of_the_sum() -> None:
+    cells = (Cell("a1", "t1", 6, 2, 9.0, 600.0, 30.0), Cell("a0", "t1", 4, 2, 5.0, 400.0, 20.0))
+    stock = Stock((("aisle", "town"),), (cells,), Cell("all", "all", 10, 3, 14.0, 1_000.0, 40.0), (), "somewhere", "it")
+    (finding,) = stock.findings(np.empty(0), 0.1, Words(SCHEMA, 0.9))
+    assert finding.interval == pytest.approx((1_000 - 1.645 * 40, 1_000 + 1.645 * 40), rel=1e-3)
+    assert finding.money == pytest.approx(1.645 * 40, rel=1e-3)
+    assert "14 units in 10 purchases" in finding.claim
+    columns, lines = stock.listing(0, Words(SCHEMA))
+    assert columns[:2] == ("aisle", "town")
+    assert [line[0] for line in lines] == ["a1", "a0"]
+
+
+@pytest.mark.spark
+def test_intervals_of_sums_cover_what_comes(spark: SparkSession) -> None:
+    table = forecast(1)
+    # A row's own error on the holdout holds its customer's and product's share, as in an evaluation.
+    shared = sum(
+        (1 / (table[rows] / RESIDUAL + 1 / variance)).mean()
+        for rows, variance in ((CUSTOMER_ROWS, CUSTOMER), (PRODUCT_ROWS, PRODUCT))
+    )
+    noise = Noise({}, RESIDUAL + shared, 0.0, RESIDUAL, CUSTOMER, PRODUCT, "")
+    frame = spark.createDataFrame(table.drop(columns="came")).repartition(3)
+    demand = demand_frame(frame, SCHEMA, noise, [("aisle", "town"), ("what", "aisle")]).cache()
+    cells = {(c.first, c.second): c for c in expected_by(demand, 0, noise)}
+    sums = table.groupby(["aisle", "town"])
+    came = sums["came"].sum()
+    assert set(cells) == set(came.index)
+    for key, cell in cells.items():
+        assert cell.expected == pytest.approx(sums[PREDICTION].sum()[key])
+        assert cell.units == sums["pieces"].sum()[key]
+        assert cell.customers == sums["who"].nunique()[key]
+    covered = np.mean([c.interval(0.9)[0] <= came[key] <= c.interval(0.9)[1] for key, c in cells.items()])
+    assert covered >= 0.8  # 80 cells that share customers and products
+    rows = sums.size()
+    alone = [abs(came[k] - c.expected) <= 1.645 * np.sqrt(rows[k] * noise.of_any) for k, c in cells.items()]
+    assert np.mean(alone) < covered  # what forgets the shared errors covers less
+
+    by_product = table.groupby("what")
+    off = (by_product["came"].sum() - by_product[PREDICTION].sum()).abs()
+    products = uncertain_products(demand, noise, 60)
+    inside = np.mean([off[p.product] <= 1.645 * p.deviation for p in products])
+    assert inside >= 0.75
+    assert [p.deviation for p in products] == sorted((p.deviation for p in products), reverse=True)
+    whole = expected_by(demand, None, noise)[0]
+    assert whole.deviation < sum(c.deviation for c in cells.values())
+    assert whole.interval(0.99)[0] <= table["came"].sum() <= whole.interval(0.99)[1]
+    with pytest.raises(SettingsError, match="pieces"):
+        demand_frame(frame, SCHEMA, noise, [("aisle", "pieces")])
+    demand.unpersist()

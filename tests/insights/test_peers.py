@@ -1,0 +1,241 @@
+"""Customers alike and segments: against slow regressions, with planted truth, and with none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from purchasecast.insights.customers import Shortfalls, measure_shortfalls
+from purchasecast.insights.discovery import q_values
+from purchasecast.insights.peers import Level, Peers
+from purchasecast.insights.segments import contrast_segments
+from purchasecast.insights.wording import Words
+from purchasecast.schema import Schema
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pyspark.sql import SparkSession
+
+SAME = "the same products"
+SCHEMA = Schema.from_dict(
+    {
+        "name": "corner shop",
+        "money": "EUR",
+        "key": ["who", "what"],
+        "columns": {
+            "who": {"kind": "nominal", "role": "customer"},
+            "town": {"kind": "nominal", "of": "customer"},
+            "age": {"kind": "ordinal", "order": ["young", "old"], "of": "customer"},
+            "what": {"kind": "nominal", "role": "product"},
+            "aisle": {"kind": "nominal", "of": "product"},
+            "spend": {"kind": "numeric", "role": "target"},
+        },
+    }
+)
+TOWNS = np.array(["Ayr", "Bath", "Cork"])
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Rows, and what a town adds to a purchase for the same products."""
+
+    rows: pd.DataFrame
+    town: dict[str, float]
+
+    def adjusted(self, town: str) -> float:
+        """Return the true difference of a town to the others, weighted by their rows."""
+        sizes = self.rows["town"].value_counts()
+        others = [name for name in TOWNS if name != town]
+        return self.town[town] - float(np.average([self.town[o] for o in others], weights=[sizes[o] for o in others]))
+
+
+def shop(
+    *,
+    seed: int,
+    town: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    product_sd: float = 0.0,
+    customer_sd: float = 0.0,
+    taste: float = 0.0,
+    customers: int = 150,
+    products: int = 40,
+    rows: int = 3_000,
+) -> Planted:
+    """Draw purchases; with `taste` customers of the last town buy the dearer products more often."""
+    random = np.random.default_rng(seed)
+    place, old = random.integers(0, 3, customers), random.random(customers) < 0.4
+    price, own = random.normal(0, product_sd, products), random.normal(0, customer_sd, customers)
+    buyer = random.integers(0, customers, rows)
+    appeal = np.exp(taste * (place[buyer] == 2)[:, None] * np.argsort(np.argsort(price))[None, :] / products)
+    edges = np.cumsum(appeal, axis=1)
+    product = (edges < random.random(rows)[:, None] * edges[:, -1:]).sum(axis=1)
+    spend = 500 + price[product] + own[buyer] + np.array(town)[place[buyer]] + random.normal(0, 60, rows)
+    table = pd.DataFrame(
+        {
+            "who": [f"c{i}" for i in buyer],
+            "town": TOWNS[place[buyer]],
+            "age": np.where(old[buyer], "old", "young"),
+            "what": [f"p{j}" for j in product],
+            "aisle": [f"a{j % 3}" for j in product],
+            "spend": spend,
+        }
+    )
+    return Planted(table, dict(zip(TOWNS, town, strict=True)))
+
+
+def slow_peers(table: pd.DataFrame) -> tuple[Peers, pd.DataFrame]:
+    """Fit the regression the slow, obvious way: demean everything by product, least squares, sum by customer."""
+    names = ("town", "age")
+    levels = []
+    for j, name in enumerate(names):
+        order = list(SCHEMA.column(name).levels) or sorted(table[name].unique())
+        for level in order:
+            own = table[table[name] == level]
+            levels.append(Level(j, level, own["who"].nunique(), len(own), own["spend"].sum()))
+    first = {max((k for k in levels if k.attribute == j), key=lambda k: k.rows) for j in range(2)}
+    columns = tuple(i for i, level in enumerate(levels) if level not in first)
+    x = np.column_stack([(table[names[levels[c].attribute]] == levels[c].name).astype(float) for c in columns])
+    frame = pd.DataFrame(x).assign(y=table["spend"])
+    within = (frame - frame.groupby(table["what"]).transform("mean")).to_numpy()
+    z, y = within[:, :-1], within[:, -1]
+    inverse = np.linalg.inv(z.T @ z)
+    beta = inverse @ z.T @ y
+    residual = y - z @ beta
+    scores = []
+    for level in levels:
+        name = names[level.attribute]
+        scores.append(np.where(table[name] == level.name, table["spend"] - level.total / level.rows, 0.0))
+    scores += list((z * residual[:, None]).T)
+    by_customer = pd.DataFrame(np.column_stack(scores)).groupby(table["who"]).sum().to_numpy()
+    sums = pd.DataFrame({"level": table["who"], "total": table["spend"], "r": residual, "rr": residual**2})
+    residuals = sums.groupby("level").agg(rows=("r", "size"), total=("total", "sum"), r=("r", "sum"), rr=("rr", "sum"))
+    fitted = Peers(
+        tuple(levels),
+        columns,
+        beta,
+        inverse,
+        by_customer.T @ by_customer,
+        rows=len(table),
+        items=table["what"].nunique(),
+        customers=table["who"].nunique(),
+        residuals=cast("Any", None),
+        joined=cast("Any", None),
+    )
+    return fitted, residuals.reset_index()
+
+
+def slow_shortfalls(residuals: pd.DataFrame) -> Shortfalls:
+    known = residuals[residuals["rows"] >= 10]
+    mean = known["r"] / known["rows"]
+    spread = np.sqrt((known["rr"] - known["r"] ** 2 / known["rows"]) / (known["rows"] - 1))
+    variance = max(mean.var() - (spread**2 / known["rows"]).mean(), 0.0)
+    numbers: list[NDArray[np.float64]] = [c.to_numpy(float) for c in (known["rows"], known["total"], mean, spread)]
+    return Shortfalls(tuple(known["level"]), *numbers, tried=len(known), variance=variance, same=SAME)
+
+
+def contrast(planted: Planted, level: str) -> Any:
+    found = contrast_segments(slow_peers(planted.rows)[0], ("town", "age"), SAME)
+    return next(c for c in found.contrasts if c.level == level)
+
+
+def test_a_planted_town_is_found_with_its_sign_and_its_mix_told_apart() -> None:
+    planted = shop(seed=1, town=(0.0, 0.0, -40.0), product_sd=150.0, customer_sd=20.0, taste=3.0)
+    found = contrast_segments(slow_peers(planted.rows)[0], ("town", "age"), SAME)
+    q = q_values([found.trials])[0]
+    findings = {f.id: f for f in found.findings(q, 0.1, Words(SCHEMA))}
+    cork = findings["segment:town=Cork"]
+    assert cork.value < 0
+    assert cork.interval is not None
+    assert cork.interval[0] < planted.adjusted("Cork") < cork.interval[1]
+    assert "EUR less a purchase" in cork.claim
+    mix = findings["segment-mix:town=Cork"]  # dear products hide that they pay less for each
+    assert mix.value > 0
+    assert "turns the difference around" in mix.claim
+    assert cork.money == pytest.approx(abs(cork.value) * (planted.rows["town"] == "Cork").sum())
+    assert not any(name.startswith("segment:age") for name in findings)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    inside = []
+    for seed in range(80):
+        planted = shop(seed=seed, town=(30.0, 0.0, -20.0), product_sd=100.0, customer_sd=40.0, taste=2.0, rows=1_500)
+        found = contrast_segments(slow_peers(planted.rows)[0], ("town", "age"), SAME)
+        for c in found.contrasts:
+            if c.column == "town":
+                low, high = c.adjusted.interval(0.9)
+                inside.append(low <= planted.adjusted(c.level) <= high)
+    assert 0.84 <= np.mean(inside) <= 0.96  # 240 intervals in 80 shops: two standard errors are about 0.05
+
+
+def test_the_smaller_of_two_sides_is_told_and_small_groups_are_not() -> None:
+    fitted, _ = slow_peers(shop(seed=3).rows)
+    found = contrast_segments(fitted, ("town", "age"), SAME)
+    assert [c.level for c in found.contrasts if c.column == "age"] == ["old"]
+    few = tuple(replace(k, customers=19) if k.name == "Ayr" else k for k in fitted.levels)
+    assert "Ayr" not in [
+        c.level for c in contrast_segments(replace(fitted, levels=few), ("town", "age"), SAME).contrasts
+    ]
+
+
+def test_without_effects_findings_are_as_rare_as_stated() -> None:
+    rate, shops_with_a_claim = 0.1, 0
+    for seed in range(100):
+        fitted, residuals = slow_peers(shop(seed=1_000 + seed, rows=1_500, customers=100).rows)
+        evidence = [contrast_segments(fitted, ("town", "age"), SAME), slow_shortfalls(residuals)]
+        claims = [
+            e.findings(q, rate, Words(SCHEMA))
+            for e, q in zip(evidence, q_values([e.trials for e in evidence]), strict=True)
+        ]
+        shops_with_a_claim += any(claims)
+    assert shops_with_a_claim <= 18  # 100 shops at 0.1: 10 expected, and two and a half standard errors
+
+
+def test_customers_below_their_like_are_found_and_the_sum_is_not_inflated() -> None:
+    planted = shop(seed=5, product_sd=100.0)
+    table, low = planted.rows.copy(), [f"c{i}" for i in range(15)]
+    table.loc[table["who"].isin(low), "spend"] -= 100.0
+    truth = 100.0 * table["who"].isin(low).sum()
+    found = slow_shortfalls(slow_peers(table)[1])
+    q = q_values([found.trials])[0]
+    names = [name for name, value in zip(found.customers, q, strict=True) if value <= 0.1]
+    assert len(set(low) - set(names)) <= 1
+    assert len(set(names) - set(low)) <= 2
+    finding = found.findings(q, 0.1, Words(SCHEMA))[0]
+    assert 0.7 * truth < finding.value < 1.05 * truth
+    columns, lines = found.listing(q, 0.1)
+    assert [line[0] for line in lines] == sorted(names, key=lambda n: -lines[[x[0] for x in lines].index(n)][3])
+    assert columns[3] == "shortfall"
+
+
+@pytest.mark.spark
+def test_spark_fits_what_the_slow_regression_fits(spark: SparkSession) -> None:
+    from purchasecast.insights.peers import fit_peers
+    from purchasecast.insights.sales import read_sales
+
+    planted = shop(seed=7, town=(0.0, 0.0, -40.0), product_sd=150.0, customer_sd=40.0, taste=2.0)
+    slow, slow_residuals = slow_peers(planted.rows)
+    sales = read_sales(spark.createDataFrame(planted.rows).repartition(3), SCHEMA)
+    fast = fit_peers(sales)
+    assert sales.attributes == ("town", "age")
+    assert [k.name for k in fast.levels] == [k.name for k in slow.levels]
+    assert fast.columns == slow.columns
+    assert np.allclose(fast.coefficients, slow.coefficients)
+    assert np.allclose(fast.inverse, slow.inverse)
+    assert np.allclose(fast.scores, slow.scores, rtol=1e-6, atol=1e-6 * np.abs(slow.scores).max())
+    assert (fast.rows, fast.items, fast.customers) == (slow.rows, slow.items, slow.customers)
+    residuals = fast.residuals.toPandas().set_index("level").sort_index()
+    expected = slow_residuals.set_index("level").sort_index()
+    for name in ("rows", "total", "r", "rr"):
+        assert np.allclose(residuals[name], expected[name], atol=1e-6)
+    found, known = measure_shortfalls(fast.residuals, 0.1, SAME), slow_shortfalls(slow_residuals)
+    assert found.tried == known.tried
+    assert found.variance == pytest.approx(known.variance)
+    q = dict(zip(known.customers, q_values([known.trials])[0], strict=True))
+    fast_q = dict(zip(found.customers, q_values([found.trials])[0], strict=True))
+    kept = {name for name, value in q.items() if value <= 0.1}
+    assert kept == {name for name, value in fast_q.items() if value <= 0.1}
+    assert kept
+    sales.close()
