@@ -395,6 +395,48 @@ def predict(run: _Run, model: Path, data: str, out: str, **options: Any) -> int:
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Results.")
+@click.option("--demand", metavar="TABLE", help="Rows to come, without a target: their revenue is expected.")
+@click.option("--by", multiple=True, metavar="COL,COL", help="Add expected revenue up by these; may be repeated.")
+@click.option("--offers", default=5, show_default=True, metavar="N", help="Offers a customer.")
+@click.option("--cap", default=1000, show_default=True, metavar="N", help="Most lines of a campaign's list.")
+@click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
+@click.option("--false-discovery-rate", default=0.1, show_default=True, metavar="SHARE", help="Of tested findings.")
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the findings into MODEL, for its report.")
+@_source
+@_rate_option
+@_common
+def insights(run: _Run, model: Path, data: str | None, out: Path, demand: str | None, **options: Any) -> int:
+    """Say what to do: findings, and target lists.
+
+    DATA are past, labelled transactions. Without them only what MODEL itself knows is told. A DATA without a target
+    counts as --demand.
+    """
+    from purchasecast.bundle import add_document, load_bundle
+    from purchasecast.insights import InsightSettings, column_pair, find_insights, summary
+    from purchasecast.sources import read_table
+
+    settings = InsightSettings(
+        by=tuple(column_pair(text) for text in options.pop("by")),
+        **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
+    )
+    bundle, reader, spark = load_bundle(model), _reader(options), run.spark()
+    tables = {
+        name: read_table(spark, place, bundle.schema, target="optional", **reader)
+        for name, place in (("data", data), ("demand", demand))
+        if place
+    }
+    rate = options["max_reject_rate"]
+    found = find_insights(bundle, out, **tables, settings=settings, max_reject_rate=rate, steps=run.steps)
+    if options["keep"]:
+        add_document(bundle, "findings", found.to_dict())
+    run.result(found.to_dict(), f"{summary(found)}\nfindings: {out / 'findings.json'}")
+    return 0
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; a public one needs a token."
 )

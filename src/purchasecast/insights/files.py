@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from purchasecast.errors import SourceError
+from purchasecast.insights.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from purchasecast.finding import Insights
 
-__all__ = ["make_folder", "table_of", "write_findings", "write_list"]
+__all__ = ["make_folder", "summary", "table_of", "write_findings", "write_list"]
 
 
 def make_folder(out: Path) -> None:
@@ -84,3 +85,30 @@ def write_findings(insights: Insights, out: Path) -> Path:
     except OSError as error:
         raise SourceError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def summary(insights: Insights, most: int = 10) -> str:
+    """Return the best findings as text for a terminal.
+
+    Parameters
+    ----------
+    insights : Insights
+        What was found.
+    most : int, default 10
+        How many findings to tell.
+
+    Returns
+    -------
+    str
+        One line a finding with the money at stake, then what was not looked for, then the lists.
+    """
+    unit = f" {insights.money_unit}" if insights.money_unit else ""
+    lines = [insights.computed_on, ""]
+    for finding in insights.findings[:most]:
+        money = "" if finding.money is None else f" [{number(finding.money)}{unit}]"
+        lines.append(f"- {finding.claim}{money}")
+    if len(insights.findings) > most:
+        lines.append(f"  and {len(insights.findings) - most} more in findings.json")
+    lines += ["", *[f"not looked for ({absent.kind}): {absent.reason}" for absent in insights.absent]]
+    lines += [f"{campaign.rows:>10,} lines  {campaign.files[0]}  {campaign.title}" for campaign in insights.campaigns]
+    return "\n".join(lines)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from purchasecast.insights.bands import Reach
     from purchasecast.insights.inventory import Noise
 
-__all__ = ["InsightSettings", "find_insights"]
+__all__ = ["find_insights"]
 
 MOST_OF_A_KIND = 10
 MOST_LITTLE_KNOWN = 10  # products that every customer is scored for
@@ -127,7 +127,12 @@ def find_insights(
     run = _Run(bundle, Path(out), settings or InsightSettings(), steps or Steps())
     make_folder(run.out)
     schema = bundle.schema
-    if data is not None and schema.target not in data.columns and demand is None:
+    if data is not None and schema.target not in data.columns:
+        if demand is not None:
+            raise DataError(
+                f"insights: expected past transactions with the column {schema.target}, found none in DATA; "
+                "give rows without it as --demand only."
+            )
         data, demand = None, data
     run.steps.expect(8)
     with ExitStack() as cleanup:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from purchasecast.errors import SettingsError
 
-__all__ = ["InsightSettings"]
+__all__ = ["InsightSettings", "column_pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,32 @@ class InsightSettings:
         for name, most in (("offers", 100), ("cap", 100_000)):
             if not 1 <= getattr(self, name) <= most:
                 raise SettingsError(f"{name}: expected 1 to {most:,}, found {getattr(self, name)}.")
+
+
+def column_pair(text: str) -> tuple[str, str]:
+    """Read two columns from a text with a comma between them.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``Category,Region``; blanks around the names do not count.
+
+    Returns
+    -------
+    (str, str)
+        The two names.
+
+    Raises
+    ------
+    SettingsError
+        If there are not two.
+
+    Examples
+    --------
+    >>> column_pair("Category, Region")
+    ('Category', 'Region')
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise SettingsError(f"--by: expected two columns with a comma between them, found {text!r}.")
+    return (names[0], names[1])
