@@ -117,7 +117,7 @@ def test_malformed_bodies_are_told(client: TestClient, body: bytes, status: int)
 
 def test_limits_hold(model: Path, shop: TinyShop) -> None:
     with client_of(model, max_rows=5, max_body_bytes=4_000, max_file_bytes=3_000, max_file_rows=10) as client:
-        problem(client.post("/v1/predict", json={"rows": shop.random_rows(6)}), 413)
+        problem(client.post("/v1/predict", json={"rows": shop.random_rows(6)}), 422)
         problem(client.post("/v1/predict", json={"rows": ["x" * 5_000]}), 413)
         chunked = client.post(
             "/v1/predict", content=iter([b"x" * 3_000] * 3), headers={"content-type": "application/json"}

@@ -66,7 +66,7 @@ def rows_of_body(document: Any, scorer: Scorer, most: int) -> list[dict[str, Any
         raise ProblemError(422, "Expected rows.", [_at("/rows", "rows", f"expected a list of 1 to {most:,} rows")])
     if len(rows) > most:
         detail = f"expected at most {most:,} rows, found {len(rows):,}; send a file to /v1/predict/file"
-        raise ProblemError(413, "Expected fewer rows.", [_at("/rows", "rows", detail)])
+        raise ProblemError(422, "Expected fewer rows.", [_at("/rows", "rows", detail)])
     if not isinstance(document.get("explain", False), bool):
         raise ProblemError(422, "Expected other values.", [_at("/explain", "explain", "expected true or false")])
     errors: list[FieldProblem] = []
