@@ -232,6 +232,7 @@ def test_a_cluster_keeps_its_own_address_and_partitions(no_spark_settings: pytes
         "spark.driver.host",
         "spark.driver.bindAddress",
         "spark.sql.shuffle.partitions",
+        "spark.sql.inMemoryColumnarStorage.compressed",
         "spark.ui.enabled",
     }
     assert set(local) - set(cluster) == only_local

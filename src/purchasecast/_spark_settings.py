@@ -83,6 +83,8 @@ def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
         return defaults
     cores = master_cores(url) or _machine_cores()
     defaults["spark.sql.shuffle.partitions"] = str(max(2 * cores, 4))
+    # A run keeps its rows in memory for a minute: packing them costs more than it saves.
+    defaults["spark.sql.inMemoryColumnarStorage.compressed"] = "false"
     defaults["spark.ui.enabled"] = "false"  # nobody looks at it, and it opens a port
     if "SPARK_LOCAL_IP" not in os.environ:  # laptops change networks; a container may not know its name
         defaults["spark.driver.bindAddress"] = "127.0.0.1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,14 +11,15 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
+from purchasecast._score_in_tasks import UNSEEN, score_in_tasks
 from purchasecast.evaluate import Evaluation, Reference, evaluate
 from purchasecast.progress import Steps
-from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.recipes import CUSTOMER_ROWS, INDEX, PREDICTION, PRODUCT_ROWS
 from purchasecast.sources import POSITION, write_single_csv, write_table
-from purchasecast.validate import ValidationReport, check_reject_rate, validate, write_rejects
+from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate, write_rejects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pyspark.ml import PipelineModel
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from purchasecast.schema import Schema
 
 __all__ = ["Output", "PredictResult", "evaluate_bundle", "predict"]
+
+_PREDICTIONS = (PREDICTION, "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +138,11 @@ def predict(
     """
     steps = steps or Steps()
     steps.expect(3)
-    schema = bundle.schema
-    with steps.step("load model"):
-        model = bundle.pipeline()
-    with steps.step("validate") as step:
-        checked = validate(raw, schema, target="optional", cache=True)
-        step.rows = checked.report.rows
-    with checked:
-        if rejects is not None:
-            write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate)
+    with _gate(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
+        with steps.step("load model"):
+            scored, unseen = _scored(checked.accepted, bundle)
         with steps.step("score and write") as step:
-            observed = _score_and_write(checked.accepted, model, schema, output)
+            observed = _write(scored, unseen, output)
             step.rows = observed.pop("rows")
     return _result(checked.report, step.rows, observed, output, steps)
 
@@ -187,20 +184,13 @@ def evaluate_bundle(
     """
     steps = steps or Steps()
     steps.expect(3)
-    schema = bundle.schema
-    with steps.step("load model"):
-        model = bundle.pipeline()
-    with steps.step("validate") as step:
-        checked = validate(raw, schema, cache=True)
-        step.rows = checked.report.rows
-    with checked:
-        if rejects is not None:
-            write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate)
+    with _gate(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
+        with steps.step("load model"):
+            model = bundle.pipeline()
         with steps.step("evaluate") as step:
             found = evaluate(
                 model.transform(checked.accepted),
-                schema,
+                bundle.schema,
                 model,
                 Reference.from_dict(bundle.manifest["reference"]),
                 computed_on="Computed on the rows given; whether training saw them is for the caller to know.",
@@ -209,15 +199,54 @@ def evaluate_bundle(
     return found.with_seconds(steps.seconds)
 
 
-def _score_and_write(rows: DataFrame, model: PipelineModel, schema: Schema, output: Output) -> dict[str, int]:
-    """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
+@contextmanager
+def _gate(
+    raw: DataFrame,
+    bundle: Bundle,
+    steps: Steps,
+    target: Literal["required", "optional"],
+    max_reject_rate: float,
+    rejects: str | Path | None,
+) -> Iterator[Validated]:
+    """Check the rows against the bundle's schema, write the bad ones, and stop where they are too many."""
+    with steps.step("validate") as step:
+        checked = validate(raw, bundle.schema, target=target, cache=True)
+        step.rows = checked.report.rows
+    with checked:
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, max_reject_rate)
+        yield checked
+
+
+def _scored(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, dict[str, Column]]:
+    """Return key, position and predictions of the rows and, by role or column, whether training has not seen them.
+
+    By the portable model where the bundle has one, else by the pipeline, which takes several times as long.
+    """
+    schema = bundle.schema
+    kept = schema.key or [name for name in schema.names if name in rows.columns and name != schema.target]
+    if bundle.scorer_folder.is_dir():
+        scored = score_in_tasks(rows, bundle.scorer_folder.resolve(), [*kept, POSITION])
+        flags = {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
+        return scored, flags
+    model = bundle.pipeline()
     scored = model.transform(rows)
-    unseen = _unseen(scored, model, schema)
+    unseen = _unseen(scored, model)
+    named = {UNSEEN + name: flag for name, flag in unseen.items()}
+    made = [name for name in _PREDICTIONS if name in scored.columns]
+    columns = [col(name) for name in (*kept, POSITION, *made)]
+    return scored.select(*columns, *[flag.alias(name) for name, flag in named.items()]), {
+        name: col(UNSEEN + name) for name in unseen
+    }
+
+
+def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> dict[str, int]:
+    """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
     counts = [sf.count_if(flag).alias(name) for name, flag in unseen.items()]
     observation = Observation()
     watched = scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
-    kept = schema.key or [name for name in schema.names if name in rows.columns and name != schema.target]
-    named = watched.select(*[col(name) for name in kept], PREDICTION, POSITION)
+    named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
     mode: Literal["overwrite", "error"] = "overwrite" if output.overwrite else "error"
     if output.single_csv:
         write_single_csv(named, output.location, mode=mode)
@@ -233,20 +262,17 @@ def _score_and_write(rows: DataFrame, model: PipelineModel, schema: Schema, outp
     return {name: int(value) for name, value in observation.get.items()}
 
 
-def _unseen(scored: DataFrame, model: PipelineModel, schema: Schema) -> dict[str, Column]:
+def _unseen(scored: DataFrame, model: PipelineModel) -> dict[str, Column]:
     """Return, by role or column, whether training has not seen a row's level."""
     flags = {
         role: col(rows) == 0
         for role, rows in (("customer", CUSTOMER_ROWS), ("product", PRODUCT_ROWS))
         if rows in scored.columns
     }
-
     for stage in model.stages:
         if isinstance(stage, StringIndexerModel):
-            names = [column.name for column in (*schema.nominal, *schema.ordinal)]
-            by_index = {f"_pc_i_{name}": name for name in names}
             for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
-                flags[by_index[index]] = col(index) == float(len(labels))
+                flags[index.removeprefix(INDEX)] = col(index) == float(len(labels))
     return flags
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "CUSTOMER_ROWS",
     "FEATURES",
     "FITTED",
+    "INDEX",
     "PREDICTION",
     "PRODUCT_ROWS",
     "FeaturePlan",
@@ -48,6 +49,7 @@ PRODUCT_ROWS = "_pc_product_rows"
 MOST_ONE_HOT_LEVELS = 100
 NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meaning of its own
 UNKNOWN = "(unknown)"
+INDEX = "_pc_i_"  # before the name of a column: its level's index
 
 # Two ranks see more than one: a coarse and a fine picture of taste, weighed by the regression that follows.
 _LATENT = ((8, 0.10), (12, 0.12))  # rank, regParam
@@ -141,7 +143,7 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
     if plan.imputed:
         names = [f"_pc_x_{name}" for name in plan.imputed]
         stages.append(Imputer(inputCols=names, outputCols=names, strategy="median"))
-    index = [f"_pc_i_{name}" for name in plan.one_hot]
+    index = [INDEX + name for name in plan.one_hot]
     indicators = [f"_pc_h_{name}" for name in plan.one_hot]
     if index:
         levels = [f"_pc_l_{name}" for name in plan.one_hot]

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -25,7 +26,7 @@ from purchasecast.errors import SourceError
 from purchasecast.sources import CORRUPT, POSITION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from pyspark.sql import Column, DataFrame
@@ -62,9 +63,8 @@ class Validated:
     accepted : DataFrame
         Good rows: the columns of the schema, typed (nominal and ordinal: canonical text; numeric: double;
         date: date or timestamp), and ``_pc_position``.
-    rejected : DataFrame
-        Bad rows: the columns of the schema as they were read, in text; ``_pc_corrupt`` (the whole line, where
-        it has too few or too many fields); ``_pc_position``; and ``reasons``, an array of text.
+    read_rejected : function
+        Returns the bad rows; call `rejected`.
     report : ValidationReport
         The counts.
     cached : tuple of DataFrame
@@ -72,9 +72,19 @@ class Validated:
     """
 
     accepted: DataFrame
-    rejected: DataFrame
+    read_rejected: Callable[[], DataFrame]
     report: ValidationReport
     cached: tuple[DataFrame, ...] = ()
+
+    @property
+    def rejected(self) -> DataFrame:
+        """Bad rows: what stood in the source.
+
+        The columns of the schema as they were read, in text; ``_pc_corrupt`` (the whole line, where it has too few or
+        too many fields); ``_pc_position``; and ``reasons``, an array of text. Planned when asked for: it takes as
+        long to plan as the good rows.
+        """
+        return self.read_rejected()
 
     def close(self) -> None:
         """Free what is cached; the frames stay usable, from the source."""
@@ -130,17 +140,17 @@ def validate(
     started = time.monotonic()
     required = target == "required"
     checked = check_rows(raw, schema, target_required=required)
-    originals = check_rows(raw, schema, target_required=required, originals=True)
     cached = [checked.frame.persist(StorageLevel.MEMORY_AND_DISK)] if cache else []
     names = [name for name in checked.frame.columns if name in schema.names]
     key = [name for name in schema.key if name in names] if check_duplicates else []
     nullable = [name for name in names if schema.column(name).null != "forbidden"]
     report, suspects = _count(checked, key, nullable)
+    duplicates = None
     if suspects:
         duplicates = _later_duplicates(checked, key, nullable).persist(StorageLevel.MEMORY_AND_DISK)
         cached.append(duplicates)
         report = _with_duplicates(report, duplicates)
-        checked, originals = checked.mark_duplicates(duplicates), originals.mark_duplicates(duplicates)
+        checked = checked.mark_duplicates(duplicates)
     _LOGGER.info(
         "validated %d rows: %d accepted, %d rejected, %.1f s",
         report.rows,
@@ -150,12 +160,18 @@ def validate(
     )
     return Validated(
         accepted=checked.frame.where(checked.good()).drop(*checked.bits),
-        rejected=originals.frame.where(~originals.good())
-        .withColumn(REASONS, originals.reasons())
-        .drop(*originals.bits),
+        read_rejected=partial(_rejected, raw, schema, required=required, duplicates=duplicates),
         report=report,
         cached=tuple(cached),
     )
+
+
+def _rejected(raw: DataFrame, schema: Schema, *, required: bool, duplicates: DataFrame | None) -> DataFrame:
+    originals = check_rows(raw, schema, target_required=required, originals=True)
+    if duplicates is not None:
+        originals = originals.mark_duplicates(duplicates)
+    bad = originals.frame.where(~originals.good())
+    return bad.withColumn(REASONS, originals.reasons()).drop(*originals.bits)
 
 
 def write_rejects(validated: Validated, folder: str | Path) -> Path:

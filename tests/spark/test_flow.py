@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyspark import cloudpickle
 
+import purchasecast
+from purchasecast import _score_in_tasks
 from purchasecast.bundle import load_bundle
 from purchasecast.cli import main
+from purchasecast.predict import Output, predict
+from purchasecast.scorer import load
+from purchasecast.sources import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,3 +181,46 @@ def test_a_changed_bundle_is_refused(shop: Path, tmp_path: Path, capsys: pytest.
     code, _, err = call(capsys, "predict", tmp_path / "model", shop / "data.csv", "--out", tmp_path / "p.csv")
     assert code == 1
     assert "search.json was changed" in err
+
+
+def test_tasks_score_as_the_pipeline_does(shop: Path, spark: SparkSession, tmp_path: Path) -> None:
+    """A bundle without a portable model is scored by its pipeline: the same numbers, the same unseen rows."""
+    bundle = load_bundle(shop / "model")
+    slow = dataclasses.replace(bundle, path=tmp_path / "model")
+    shutil.copytree(shop / "model", slow.path, ignore=shutil.ignore_patterns("scorer"))
+    results = []
+    for name, model in (("fast", bundle), ("slow", slow)):
+        raw = read_table(spark, shop / "data.scoring.csv", bundle.schema, target="optional")
+        output = Output(str(tmp_path / f"{name}.csv"), single_csv=True)
+        results.append((predict(raw, model, output).unseen, pd.read_csv(tmp_path / f"{name}.csv")))
+    (fast_unseen, fast_rows), (slow_unseen, slow_rows) = results
+    assert fast_unseen == slow_unseen
+    assert fast_unseen["product"] > 0
+    pd.testing.assert_frame_equal(fast_rows, slow_rows, rtol=1e-9)
+
+
+def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
+    """What executors are sent runs where purchasecast cannot be imported."""
+    bundle = load_bundle(shop / "model")
+    rows = pd.read_csv(shop / "data.scoring.csv", dtype=str, keep_default_na=False).head(50)
+    table = pa.Table.from_pandas(rows.replace("", None), preserve_index=False)
+    cloudpickle.register_pickle_by_value(purchasecast)
+    try:
+        (tmp_path / "work").write_bytes(cloudpickle.dumps(_score_in_tasks._score))
+    finally:
+        cloudpickle.unregister_pickle_by_value(purchasecast)
+    with pa.ipc.new_file(str(tmp_path / "rows.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    code = (
+        "import sys; sys.modules['purchasecast'] = None\n"
+        "import pyarrow as pa; from pyspark import cloudpickle\n"
+        "folder, work, rows = sys.argv[1:]\n"
+        "score = cloudpickle.loads(open(work, 'rb').read())\n"
+        "batches = pa.ipc.open_file(rows).read_all().to_batches()\n"
+        "for batch in score(iter(batches), folder=folder, kept=[]):\n"
+        "    print(*batch.column('prediction').to_pylist())\n"
+    )
+    places = [str(bundle.scorer_folder), str(tmp_path / "work"), str(tmp_path / "rows.arrow")]
+    done = subprocess.run([sys.executable, "-c", code, *places], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.array(done.stdout.split(), float), load(bundle.path).predict(table).prediction)

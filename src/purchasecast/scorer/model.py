@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -58,6 +58,8 @@ class Prediction:
         What drives each prediction; None where it was not asked for.
     problems : tuple of Problem
         Values that break a rule of the schema.
+    unseen : mapping of str to ndarray of bool
+        By role (customer, product) or column: whether training has not seen the row's level.
     """
 
     prediction: NDArray[np.float64]
@@ -65,6 +67,7 @@ class Prediction:
     upper: NDArray[np.float64] | None = None
     contributions: Contributions | None = None
     problems: tuple[Problem, ...] = ()
+    unseen: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def to_columns(self) -> dict[str, pa.Array]:
         """Return the predictions as Arrow columns; null where a row has a problem."""
@@ -116,6 +119,12 @@ class Scorer:
             if entry["kind"] == "index"
             for column in entry["columns"]
         }
+        self._indices = tuple(
+            (column["column"], column["output"], len(column["labels"]))
+            for entry in document["steps"]
+            if entry["kind"] == "index"
+            for column in entry["columns"]
+        )
         self._test(document.get("self_test", ()))
 
     @property
@@ -221,7 +230,19 @@ class Scorer:
         prediction = found[PREDICTION]
         if prediction is None:
             raise BundleCorruptError(f"scorer: expected a step that makes {PREDICTION}, found none; train again.")
-        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems))
+        unseen = self._unseen(batch)
+        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems), unseen)
+
+    def _unseen(self, batch: Batch) -> dict[str, NDArray[np.bool_]]:
+        roles = {self.schema.customer: "customer", self.schema.product: "product"}
+        flags = {
+            roles.get(levels.columns[0], levels.columns[0]): batch.positions(k) == levels.table.rows
+            for k, levels in enumerate(self._levels)
+            if len(levels.columns) == 1
+        }
+        for name, output, unseen in self._indices:
+            flags[name] = batch.columns[output] == unseen
+        return flags
 
     def _values_of_incomplete(self, row: Mapping[str, Any]) -> dict[str, Value]:
         """Return the values of a row that lacks some, or has a bad one, which is told."""
