@@ -167,6 +167,8 @@ def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise
             by_group = dict(zip(stage.getInputCols(), components[-1].groups, strict=True))
             break
     customer, product = by_group.get(schema.customer, 0.0), by_group.get(schema.product, 0.0)
+    if evaluation is None and not residual:
+        return Noise({}, 0.0, 0.0, 0.0, 0.0, 0.0, "nothing: the model says nothing of its errors, so there is none")
     if evaluation is None:
         source = "the model's own residual variance, because the model was not evaluated on a holdout"
         return Noise({}, residual, 0.0, residual, customer, product, source)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.discovery import Trials
-from purchasecast.insights.wording import number, percent
+from purchasecast.insights.wording import counted, number, percent
 
 if TYPE_CHECKING:
     from purchasecast.insights.discovery import Floats
@@ -58,52 +58,39 @@ class Stock:
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a pair, and one of the products to be careful with."""
         found = [self._pair(pair, cells, words) for pair, cells in zip(self.pairs, self.cells, strict=True) if cells]
-        return [*found, self._products(words)] if self.products else found
+        certain = not self.products or not self.products[0].deviation
+        return found if certain else [*found, self._products(words)]
 
     def _pair(self, pair: tuple[str, str], cells: tuple[Cell, ...], words: Words) -> Finding:
-        low, high = self.whole.interval(words.level)
-        first = cells[0]
-        cell_low, cell_high = first.interval(words.level)
+        whole, first = self.whole, cells[0]
+        interval = whole.interval(words.level) if whole.deviation else None
+        known = f" ({words.interval(*interval)})" if interval else ""
         claim = (
-            f"{self.scored[0].upper()}{self.scored[1:]} is expected to bring {words.money(self.whole.expected)} "
-            f"({words.interval(low, high)}) with {number(self.whole.units)} units in {self.whole.rows:,} purchases; "
-            f"most in {words.named(pair[0], first.first)} and {words.named(pair[1], first.second)}: "
-            f"{words.money(first.expected)} ({number(cell_low)} to {number(cell_high)}), {number(first.units)} units."
+            f"{self.scored[0].upper()}{self.scored[1:]} is expected to bring {words.money(whole.expected)}{known} from "
+            f"{_amount(whole)}; most in {words.named(pair[0], first.first)} and {words.named(pair[1], first.second)}: "
+            f"{words.money(first.expected)} from {_amount(first)}."
         )
-        rows_by_level: dict[str, float] = {}
-        for cell in cells:
-            rows_by_level[cell.first] = rows_by_level.get(cell.first, 0.0) + cell.expected
-        shown = sorted(rows_by_level, key=lambda level: -rows_by_level[level])[:_MOST_LEVELS]
         a, b = words.label(pair[0]), words.label(pair[1])
-        heat = sorted((c for c in cells if c.first in shown), key=lambda c: (shown.index(c.first), c.second))
         return Finding(
             id=f"inventory:{pair[0]}*{pair[1]}",
             kind="inventory",
             claim=claim,
-            value=self.whole.expected,
+            value=whole.expected,
             unit=words.money_unit,
-            interval=(low, high),
-            support=Support(self.whole.rows, self.whole.customers),
+            interval=interval,
+            support=Support(whole.rows, whole.customers),
             method=(
                 "Sum of the model's predictions; the interval is that of the sum: every row's own error, what is not "
                 f"known of each customer and product, shared by their rows, and errors of whole categories, from "
                 f"{self.source}. Money: half the interval's width, so the reserve to hold."
             ),
-            action=f"Order by inventory-{a} by {b}: the middle for the plan, the high end where running out is dear.",
-            money=(high - low) / 2,
+            action=f"Order by the table of {a} and {b}: plan by the middle, by the high end where running out is dear.",
+            money=(interval[1] - interval[0]) / 2 if interval else None,
             caveat=(
-                "Given that these purchases take place: which ones will is not forecast. A unit is a row of the table "
-                "unless the schema counts pieces. No dates, so no seasons."
+                "Given that these purchases take place: which ones will is not forecast. A unit is a purchase unless "
+                "the schema counts pieces. No dates, so no seasons."
             ),
-            chart=Chart(
-                "heatmap",
-                (b, a, "expected revenue"),
-                tuple((c.second, c.first, c.expected) for c in heat),
-                f"Expected revenue by {a} and {b}",
-                b,
-                a,
-                words.money_unit,
-            ),
+            chart=_heatmap(cells, a, b, words),
         )
 
     def _products(self, words: Words) -> Finding:
@@ -154,3 +141,21 @@ class Stock:
             (c.first, c.second, c.rows, c.units, c.expected, *c.interval(words.level)) for c in self.cells[pair]
         ]
         return columns, lines
+
+
+def _amount(cell: Cell) -> str:
+    """Return the units and purchases of a cell, the units only where they are not the purchases."""
+    purchases = counted(cell.rows, "purchase")
+    return purchases if cell.units == cell.rows else f"{number(cell.units)} units in {purchases}"
+
+
+def _heatmap(cells: tuple[Cell, ...], a: str, b: str, words: Words) -> Chart:
+    """Return the picture of the first column's levels with most revenue."""
+    by_level: dict[str, float] = {}
+    for cell in cells:
+        by_level[cell.first] = by_level.get(cell.first, 0.0) + cell.expected
+    shown = sorted(by_level, key=lambda level: -by_level[level])[:_MOST_LEVELS]
+    heat = sorted((c for c in cells if c.first in shown), key=lambda c: (shown.index(c.first), c.second))
+    rows = tuple((c.second, c.first, c.expected) for c in heat)
+    title = f"Expected revenue by {a} and {b}"
+    return Chart("heatmap", (b, a, "expected revenue"), rows, title, b, a, words.money_unit)
