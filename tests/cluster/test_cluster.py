@@ -132,3 +132,43 @@ def test_spark_connect_gives_the_same_figures(shop: Path, local: dict[str, Any],
         *("predict", shop / "connect", shop / "data.csv", "--out", shop / "p.csv", "--json", "--remote", connect_server)
     )
     assert scored["rows"] == ROWS
+
+
+SEARCH = """
+import json, os, sys
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import functions as sf
+from purchasecast.search import LinearRegressionGridSearch
+from purchasecast.session import get_session
+
+spark = get_session(remote=sys.argv[1]) if len(sys.argv) > 1 else get_session()
+rows = spark.range(500).select(
+    *[(sf.pmod(sf.xxhash64(sf.lit(j), "id"), sf.lit(1000)) / 1000).alias(f"x{j}") for j in range(4)],
+    sf.pmod(sf.xxhash64("id"), sf.lit(3)).cast("int").alias("fold"),
+)
+rows = rows.withColumn("label", 3 * sf.col("x0") - 2 * sf.col("x1") + 0.1 * sf.sin(100 * sf.col("x2")))
+table = VectorAssembler(inputCols=["x0", "x1", "x2", "x3"], outputCol="features").transform(rows)
+search = LinearRegressionGridSearch(regParam=[0.001, 0.1], elasticNetParam=[0.0, 1.0], foldCol="fold", numFolds=3)
+model = search.fit(table)
+predicted = model.transform(table).agg(sf.sum("prediction")).collect()[0][0]
+print(json.dumps([*model.avgMetrics, *model.bestModel.coefficients, predicted]))
+"""
+
+
+def test_the_search_gives_the_same_over_spark_connect(connect_server: str) -> None:
+    found = []
+    for arguments in ([], [connect_server]):
+        environment = {key: value for key, value in os.environ.items() if not (arguments and key == "JAVA_HOME")}
+        done = subprocess.run(
+            [sys.executable, "-c", SEARCH, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr[-2_000:]
+        found.append(json.loads(done.stdout))
+    local, remote = found
+    assert len(local) == 4 + 4 + 1
+    assert remote == pytest.approx(local, rel=1e-9)

@@ -25,7 +25,7 @@ from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasRe
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
-from purchasecast._columns import col, quoted
+from purchasecast._columns import col
 from purchasecast.errors import SettingsError
 from purchasecast.stages._base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages._factorize import Factorization, factorize_by_als, factorize_in_tasks
@@ -267,36 +267,42 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
         require_columns(self, dataset, [self.getUserCol(), self.getItemCol()])
         last = self.getNumFolds()
         has_folds = self._has_folds(dataset)
+        fit = self._fit_number() if has_folds else sf.lit(last)
         joined = dataset
         for side, name in (("u", self.getUserCol()), ("v", self.getItemCol())):
-            joined = joined.join(self._lookup(side, has_folds=has_folds), col(name) == col(f"_pc_{side}_level"), "left")
+            same = col(name) == col(f"_pc_{side}_level")
+            on = same & (fit == col(f"_pc_{side}_fit")) if has_folds else same
+            joined = joined.join(self._lookup(side, has_folds=has_folds), on, "left")
 
-        fit = self._fit_number() if has_folds else None
-        user, item, scale = (col(name) if fit is None else sf.get(name, fit) for name in ("_pc_u", "_pc_v", "_pc_s"))
         # A higher-order function also ends Spark's generated method here; with the joins of a second stage in it, it
         # would pass the size up to which Java compiles it, and all joins would be four times slower.
-        dot = "aggregate(zip_with(_pc_u_fit, _pc_v_fit, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
-        out = {self.getOutputCol(): sf.expr(f"coalesce({dot} * _pc_s_fit, 0D)")}
+        dot = "aggregate(zip_with(_pc_u, _pc_v, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
+        out = {self.getOutputCol(): sf.expr(f"coalesce({dot} * _pc_s, 0D)")}
         if self._optional("scaleCol"):
-            overall = sf.lit(self._overall_scale[last]) if fit is None else sf.get(sf.lit(self._overall_scale), fit)
-            out[self._optional("scaleCol")] = sf.coalesce(col("_pc_s_fit"), overall)
-        for option, values in (("userFactorsPrefix", "_pc_u_fit"), ("itemFactorsPrefix", "_pc_v_fit")):
+            out[self._optional("scaleCol")] = sf.coalesce(col("_pc_s"), sf.get(sf.lit(self._overall_scale), fit))
+        for option, values in (("userFactorsPrefix", "_pc_u"), ("itemFactorsPrefix", "_pc_v")):
             if self._optional(option):
                 names = numbered(self._optional(option), self.getRank())
                 out |= {name: sf.expr(f"coalesce(get({values}, {f}), 0D)") for f, name in enumerate(names)}
-        of_fit = {"_pc_u_fit": user, "_pc_v_fit": item, "_pc_s_fit": scale}
         kept = [col(name) for name in dataset.columns if name not in out]
-        chosen = joined.select(*map(quoted, dataset.columns), *[value.alias(name) for name, value in of_fit.items()])
-        return chosen.select(*kept, *[value.alias(name) for name, value in out.items()])
+        return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
 
     def _lookup(self, side: str, *, has_folds: bool) -> DataFrame:
-        """Return one side's table with only the fits that a frame needs: all of them, or the last."""
+        """Return one side's table: one row a level and fit, or of the last fit only.
+
+        With a row for each fit the joined rows carry one fit's factors, not those of all.
+        """
         last = self.getNumFolds()
         table, rows = (self._users, self._levels[0]) if side == "u" else (self._items, self._levels[1])
-        names = {"f": f"_pc_{side}", "s": "_pc_s"} if side == "v" else {"f": f"_pc_{side}"}
-        values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(name) for x, name in names.items()]
-        renamed = table.select(col("level").alias(f"_pc_{side}_level"), *values)
-        return broadcast_if_small(renamed, rows, (self.getRank() + 1) * (last + 1 if has_folds else 1))
+        level, scale = col("level").alias(f"_pc_{side}_level"), [] if side == "u" else ["s"]
+        if has_folds:
+            of_fit = table.select(level, *scale, sf.posexplode("f").alias(f"_pc_{side}_fit", f"_pc_{side}"))
+            number = col(f"_pc_{side}_fit")
+        else:
+            of_fit, number = table.select(level, *scale, sf.get("f", sf.lit(last)).alias(f"_pc_{side}")), sf.lit(last)
+        if scale:
+            of_fit = of_fit.withColumn("_pc_s", sf.get("s", number)).drop("s")
+        return broadcast_if_small(of_fit, rows * (last + 1 if has_folds else 1), self.getRank() + 2)
 
     def to_portable(self) -> dict[str, Any]:
         """Return what a scorer without Spark needs: JSON-safe params, and a frame of factors a group.
