@@ -14,7 +14,7 @@ from pyspark.sql import functions as sf
 from tests.spark.conftest import FOLDS
 
 from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
-from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder
+from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder, LevelStatisticsEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,10 +82,41 @@ def latent_factors(**params: int) -> Case:
     )
 
 
+def level_statistics() -> Case:
+    stage = LevelStatisticsEncoder(
+        inputCols=["customer", "product", "customer"],
+        crossCols=["", "", "group"],
+        outputCols=["c", "p", "cg"],
+        statistics=["count", "mean", "q90", "lift"],
+        rankWithinCol="product",
+        scaleCol="level",
+        labelCol="spend",
+        numFolds=FOLDS,
+    )
+    return Case(
+        stage,
+        outputs=[
+            *("c_count", "c_mean", "c_q90", "c_lift", "p_count", "p_mean", "p_q90"),
+            *("cg_count", "cg_mean", "cg_q90", "cg_lift"),
+        ],
+        unseen={"c_count": 0.0, "c_lift": 0.0, "p_count": 0.0, "cg_count": 0.0, "cg_lift": 0.0},
+        bad_params=[
+            {"outputCols": ["c"]},
+            {"crossCols": [""]},
+            {"statistics": ["median"]},
+            {"scaleCol": ""},
+            {"shrinkage": -1.0},
+            {"numFolds": 1},
+        ],
+        tolerance=1e-9,
+    )
+
+
 MAKERS = {
     "crossed effects in tasks": crossed_effects,
     "crossed effects by passes": partial(crossed_effects, maxTaskRows=0),
     "latent factors in tasks": latent_factors,
+    "level statistics": level_statistics,
     "latent factors by passes": partial(latent_factors, maxTaskRows=0),
 }
 

@@ -1,0 +1,90 @@
+"""Gradient boosting with XGBoost, all rows in memory and all cores as threads; runs on an executor.
+
+The trees grow leaf by leaf on histograms. Rows are sorted by a key first: the sample that each tree is grown on goes
+by place, so that it is the same whatever the order in which rows arrive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["SCHEMA", "solve_boosting"]
+
+SCHEMA = "kind string, rounds int, error double, booster binary"
+
+
+def solve_boosting(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    params: Mapping[str, Any],
+    rounds: int,
+    patience: int,
+    validation_fold: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the booster of all rows and, where a fold is left out to stop early, the one without it before.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        ``fold``, ``key``, ``label``, and one column a feature.
+    params : mapping
+        Parameters of XGBoost.
+    rounds : int
+        Most trees.
+    patience : int
+        Trees without a better error on the fold that is left out, before the first fit ends.
+    validation_fold : int
+        That fold; -1 for none: then the only fit takes `rounds` trees.
+
+    Yields
+    ------
+    RecordBatch
+        One row: what it is, its trees, its root mean squared error on the fold, the booster.
+    """
+    import xgboost  # noqa: PLC0415  only executors need it
+
+    table = pa.Table.from_batches(batches).sort_by("key")
+    fold, label = table["fold"].to_numpy(), table["label"].to_numpy()
+    features = np.empty((len(table), len(table.column_names) - 3), dtype=np.float32)
+    for place, name in enumerate(name for name in table.column_names if name not in {"fold", "key", "label"}):
+        features[:, place] = table[name].to_numpy()
+    del table
+
+    def matrix(chosen: NDArray[np.bool_] | slice, reference: Any = None) -> Any:
+        data = features[chosen]
+        return xgboost.QuantileDMatrix(data, label[chosen], ref=reference, nthread=params["nthread"])
+
+    out = fold == validation_fold
+    if validation_fold >= 0 and out.any() and not out.all():
+        training = matrix(~out)
+        held_out = matrix(out, training)
+        stopped = xgboost.train(
+            dict(params),
+            training,
+            rounds,
+            evals=[(held_out, "held_out")],
+            early_stopping_rounds=patience,
+            verbose_eval=False,
+        )
+        rounds = int(stopped.best_iteration) + 1
+        yield _answer("without fold", stopped[:rounds], float(stopped.best_score))
+        del training, held_out, stopped
+    yield _answer("all", xgboost.train(dict(params), matrix(slice(None)), rounds), float("nan"))
+
+
+def _answer(kind: str, booster: Any, error: float) -> pa.RecordBatch:
+    columns = {
+        "kind": pa.array([kind]),
+        "rounds": pa.array([booster.num_boosted_rounds()], pa.int32()),
+        "error": pa.array([error], pa.float64()),
+        "booster": pa.array([bytes(booster.save_raw("json"))], pa.binary()),
+    }
+    return pa.RecordBatch.from_pydict(columns)

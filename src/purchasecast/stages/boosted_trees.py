@@ -1,0 +1,399 @@
+"""Gradient boosted trees by XGBoost, trained where all cores are, stopped early on a fold, then fitted on all rows.
+
+`xgboost.spark` gives every worker ``spark.task.cpus`` threads, one by default, so that on one machine either a single
+core works or several workers talk over the network; and it needs Spark's context, which Spark Connect has not. Here
+the rows go to one task, which in local mode takes all cores as threads. Beyond what one task holds,
+`xgboost.spark.SparkXGBRegressor` trains on one worker a slot; the model is the same kind either way.
+
+References
+----------
+T. Chen, C. Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016. https://doi.org/10.1145/2939672.2939785
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark import cloudpickle, keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasPredictionCol, HasSeed
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import functions as sf
+from pyspark.sql.pandas.functions import arrow_udf
+
+from purchasecast._columns import col
+from purchasecast.errors import DataError, SettingsError
+from purchasecast.session import is_local, parallel_slots
+from purchasecast.stages import _solve_boosting
+from purchasecast.stages._base import TableModelMixin, require_columns
+from purchasecast.stages._in_tasks import HasTaskRows
+from purchasecast.stages._solve_boosting import SCHEMA, solve_boosting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+__all__ = ["BoostedTreesModel", "BoostedTreesRegressor"]
+
+cloudpickle.register_pickle_by_value(_solve_boosting)  # type: ignore[no-untyped-call]
+_CHUNK = 1 << 20  # characters of a row of the saved booster
+
+
+class _BoostedTreesParams(HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, HasTaskRows):
+    """Params of the estimator and its model."""
+
+    foldCol: Param[str] = Param(
+        Params._dummy(), "foldCol", "column of fold numbers", typeConverter=TypeConverters.toString
+    )
+    validationFold: Param[int] = Param(
+        Params._dummy(),
+        "validationFold",
+        "fold that says when to stop; -1 for none: numRounds trees are grown",
+        typeConverter=TypeConverters.toInt,
+    )
+    orderCol: Param[str] = Param(
+        Params._dummy(),
+        "orderCol",
+        "integer that rows are sorted by before sampling, so that partitions do not matter",
+        typeConverter=TypeConverters.toString,
+    )
+    numRounds: Param[int] = Param(Params._dummy(), "numRounds", "most trees (>= 1)", typeConverter=TypeConverters.toInt)
+    patience: Param[int] = Param(
+        Params._dummy(),
+        "patience",
+        "trees without a better error before the fit stops (>= 1)",
+        typeConverter=TypeConverters.toInt,
+    )
+    maxLeaves: Param[int] = Param(
+        Params._dummy(), "maxLeaves", "leaves of a tree (>= 2)", typeConverter=TypeConverters.toInt
+    )
+    learningRate: Param[float] = Param(
+        Params._dummy(), "learningRate", "weight of a tree, in (0, 1]", typeConverter=TypeConverters.toFloat
+    )
+    minRows: Param[float] = Param(
+        Params._dummy(), "minRows", "least rows of a leaf (>= 0)", typeConverter=TypeConverters.toFloat
+    )
+    rowShare: Param[float] = Param(
+        Params._dummy(), "rowShare", "share of rows that a tree sees, in (0, 1]", typeConverter=TypeConverters.toFloat
+    )
+    columnShare: Param[float] = Param(
+        Params._dummy(),
+        "columnShare",
+        "share of columns that a tree sees, in (0, 1]",
+        typeConverter=TypeConverters.toFloat,
+    )
+    ridge: Param[float] = Param(
+        Params._dummy(), "ridge", "L2 penalty on a leaf's value (>= 0)", typeConverter=TypeConverters.toFloat
+    )
+    numWorkers: Param[int] = Param(
+        Params._dummy(),
+        "numWorkers",
+        "0: one task up to maxTaskRows, else a worker a slot; more than 1: that many workers of xgboost.spark",
+        typeConverter=TypeConverters.toInt,
+    )
+
+    def _set_defaults(self) -> None:
+        self._setDefault(
+            labelCol="label",
+            predictionCol="prediction",
+            foldCol="fold",
+            validationFold=-1,
+            orderCol="",
+            numRounds=1_000,
+            patience=30,
+            maxLeaves=63,
+            learningRate=0.05,
+            minRows=20.0,
+            rowShare=0.8,
+            columnShare=0.5,
+            ridge=5.0,
+            numWorkers=0,
+            seed=7,
+            maxTaskRows=5_000_000,
+        )
+
+
+class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+    """Fit gradient boosted trees.
+
+    Parameters
+    ----------
+    inputCols : list of str
+        Numeric feature columns; null is missing.
+    labelCol, predictionCol, foldCol : str, default "label", "prediction", "fold"
+        Columns.
+    validationFold : int, default -1
+        Fold that says when to stop; the fit on all rows then takes as many trees. -1: ``numRounds`` trees.
+    orderCol : str, default ""
+        Integer column that rows are sorted by before sampling; without it the order of the rows matters.
+    numRounds : int, default 1000
+        Most trees.
+    patience : int, default 30
+        Trees without a better error before the fit stops.
+    maxLeaves : int, default 63
+        Leaves of a tree.
+    learningRate : float, default 0.05
+        Weight of a tree.
+    minRows : float, default 20.0
+        Least rows of a leaf.
+    rowShare, columnShare : float, default 0.8 and 0.5
+        Shares of rows and columns that a tree sees.
+    ridge : float, default 5.0
+        L2 penalty on the value of a leaf.
+    numWorkers : int, default 0
+        0 takes one task with all it has up to ``maxTaskRows``, beyond that one worker of `xgboost.spark` a slot.
+    seed : int, default 7
+        Seed of the shares.
+    maxTaskRows : int, default 5,000,000
+        Most rows of one task, which takes 4 bytes a row and feature, twice.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If a column is missing.
+    DataError
+        If there are no rows.
+    SettingsError
+        If a param is outside its range, or more workers are asked for than can run at the same time.
+
+    Notes
+    -----
+    XGBoost sums gradients in single precision: another number of threads or workers moves predictions by about 1e-4 of
+    their size.
+
+    Examples
+    --------
+    >>> BoostedTreesRegressor(inputCols=["age", "income"], maxLeaves=31).getInputCols()
+    ['age', 'income']
+    """
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        inputCols: list[str] | None = None,
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        foldCol: str = "fold",
+        validationFold: int = -1,
+        orderCol: str = "",
+        numRounds: int = 1_000,
+        patience: int = 30,
+        maxLeaves: int = 63,
+        learningRate: float = 0.05,
+        minRows: float = 20.0,
+        rowShare: float = 0.8,
+        columnShare: float = 0.5,
+        ridge: float = 5.0,
+        numWorkers: int = 0,
+        seed: int = 7,
+        maxTaskRows: int = 5_000_000,
+    ) -> None:
+        super().__init__()
+        self._set_defaults()
+        self._set(**self._input_kwargs)
+
+    def _check(self, dataset: DataFrame) -> None:
+        if not self.isSet("inputCols"):
+            raise SettingsError("inputCols: expected a list of column names, found none.")
+        for name, least in (("numRounds", 1), ("patience", 1), ("maxLeaves", 2), ("minRows", 0), ("ridge", 0)):
+            if self.getOrDefault(name) < least:
+                raise SettingsError(f"{name}: expected at least {least}, found {self.getOrDefault(name)}.")
+        for name in ("learningRate", "rowShare", "columnShare"):
+            if not 0 < self.getOrDefault(name) <= 1:
+                raise SettingsError(f"{name}: expected above 0 and at most 1, found {self.getOrDefault(name)}.")
+        check_workers(dataset.sparkSession, self.getOrDefault("numWorkers"))
+        fold = [self.getOrDefault("foldCol")] if self.getOrDefault("validationFold") >= 0 else []
+        order = [self.getOrDefault("orderCol")] if self.getOrDefault("orderCol") else []
+        require_columns(self, dataset, [*self.getInputCols(), self.getLabelCol(), *fold, *order])
+
+    def _fit(self, dataset: DataFrame) -> BoostedTreesModel:
+        self._check(dataset)
+        stops = self.getOrDefault("validationFold") >= 0
+        order = self.getOrDefault("orderCol")
+        rows = dataset.select(
+            (col(self.getOrDefault("foldCol")) if stops else sf.lit(0)).cast("int").alias("fold"),
+            (col(order) if order else sf.monotonically_increasing_id()).cast("long").alias("key"),
+            col(self.getLabelCol()).cast("double").alias("label"),
+            *[col(name).cast("float").alias(f"f_{f}") for f, name in enumerate(self.getInputCols())],
+        )
+        count = rows.count()
+        if not count:
+            raise DataError("BoostedTreesRegressor: expected rows, found none.")
+        workers = self.getOrDefault("numWorkers")
+        if workers > 1 or (workers == 0 and count > self.getMaxTaskRows()):
+            found = self._by_workers(rows, workers or parallel_slots(rows.sparkSession))
+        else:
+            found = self._in_a_task(rows)
+        model = self._model(found["all"])
+        if "without fold" in found:
+            model.without_fold = self._model(found["without fold"])
+        return model
+
+    def _model(self, answer: Mapping[str, Any]) -> BoostedTreesModel:
+        model = BoostedTreesModel()
+        model._resetUid(self.uid)
+        self._copyValues(model)
+        model._booster, model.rounds = bytes(answer["booster"]), int(answer["rounds"])
+        model.error = None if math.isnan(answer["error"]) else float(answer["error"])
+        return model
+
+    def _booster_params(self, threads: int) -> dict[str, Any]:
+        return {
+            "objective": "reg:squarederror",
+            "tree_method": "hist",
+            "grow_policy": "lossguide",
+            "max_depth": 0,
+            "max_leaves": self.getOrDefault("maxLeaves"),
+            "eta": self.getOrDefault("learningRate"),
+            "min_child_weight": self.getOrDefault("minRows"),
+            "subsample": self.getOrDefault("rowShare"),
+            "colsample_bytree": self.getOrDefault("columnShare"),
+            "lambda": self.getOrDefault("ridge"),
+            "seed": self.getSeed() % (1 << 31),
+            "nthread": threads,
+        }
+
+    def _in_a_task(self, rows: DataFrame) -> dict[str, Any]:
+        spark = rows.sparkSession
+        per_task = int(str(spark.conf.get("spark.task.cpus", "1")))
+        # In local mode nothing else runs meanwhile: the task takes the cores of all slots.
+        threads = parallel_slots(spark) * per_task if is_local(spark) else per_task
+        work = partial(
+            solve_boosting,
+            params=self._booster_params(threads),
+            rounds=self.getOrDefault("numRounds"),
+            patience=self.getOrDefault("patience"),
+            validation_fold=self.getOrDefault("validationFold"),
+        )
+        answers = rows.repartition(1).mapInArrow(work, SCHEMA).collect()
+        return {row["kind"]: row.asDict() for row in answers}
+
+    def _by_workers(self, rows: DataFrame, workers: int) -> dict[str, Any]:
+        """Train with `xgboost.spark`; rounds are found on the fold, then all rows are fitted."""
+        from xgboost.spark import SparkXGBRegressor  # noqa: PLC0415  only where it is asked for
+
+        names = [f"f_{f}" for f in range(len(self.getInputCols()))]
+        params = {k: v for k, v in self._booster_params(1).items() if k not in {"nthread", "eta", "lambda", "seed"}}
+        params |= {"learning_rate": self.getOrDefault("learningRate"), "reg_lambda": self.getOrDefault("ridge")}
+        common = {"features_col": names, "label_col": "label", "num_workers": workers, **params}
+        common["random_state"] = self.getSeed() % (1 << 31)
+        found, rounds, fold = {}, self.getOrDefault("numRounds"), self.getOrDefault("validationFold")
+        if fold >= 0:
+            marked = rows.withColumn("out", col("fold") == fold)
+            patience = self.getOrDefault("patience")
+            stopping = {"validation_indicator_col": "out", "early_stopping_rounds": patience, "eval_metric": "rmse"}
+            booster = SparkXGBRegressor(n_estimators=rounds, **stopping, **common).fit(marked).get_booster()
+            rounds = int(booster.best_iteration) + 1
+            raw = bytes(booster[:rounds].save_raw("json"))
+            found["without fold"] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
+        booster = SparkXGBRegressor(n_estimators=rounds, **common).fit(rows).get_booster()
+        found["all"] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
+        return found
+
+
+class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
+    """Fitted trees; see `BoostedTreesRegressor`.
+
+    Attributes
+    ----------
+    rounds : int
+        Trees.
+    error : float or None
+        Root mean squared error on the fold that was left out; None where none was.
+    without_fold : BoostedTreesModel or None
+        The fit without that fold, whose predictions of it are out of fold; not saved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set_defaults()
+        self._booster = b""
+        self._saved: DataFrame | None = None
+        self.rounds = 0
+        self.error: float | None = None
+        self.without_fold: BoostedTreesModel | None = None
+
+    def booster_json(self) -> bytes:
+        """Return the booster as XGBoost's own JSON; `xgboost.Booster().load_model(bytearray(...))` reads it."""
+        if self._saved is not None:
+            chunks = self._saved.orderBy("place").collect()
+            self._booster, self._saved = "".join(row["text"] for row in chunks).encode(), None
+        return self._booster
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        require_columns(self, dataset, self.getInputCols())
+        features = [col(name).cast("float") for name in self.getInputCols()]
+        made: Column = arrow_udf(_predict_function(self.booster_json()), "double")(*features)  # type: ignore[call-overload]  # any columns
+        return dataset.withColumn(self.getPredictionCol(), made)
+
+    def to_portable(self) -> dict[str, Any]:
+        """Return what a scorer without Spark needs: the booster's JSON beside names."""
+        return {
+            "kind": "boosted_trees",
+            "inputs": self.getInputCols(),
+            "output": self.getPredictionCol(),
+            "booster": self.booster_json(),
+            "tables": {},
+        }
+
+    def _tables(self) -> Mapping[str, DataFrame]:
+        from pyspark.sql import SparkSession  # noqa: PLC0415  where the model is saved there is a session
+
+        text = self.booster_json().decode()
+        rows = [(start // _CHUNK, text[start : start + _CHUNK]) for start in range(0, len(text), _CHUNK)]
+        session: SparkSession | None = SparkSession.getActiveSession()
+        if session is None:
+            raise SettingsError("BoostedTreesModel: expected a running Spark session to save with, found none.")
+        return {"booster": session.createDataFrame(rows, "place int, text string")}
+
+    def _state(self) -> dict[str, Any]:
+        return {"rounds": self.rounds, "error": self.error}
+
+    def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
+        self._saved = tables["booster"]
+        self.rounds, self.error = int(state["rounds"]), state["error"]
+
+
+def check_workers(spark: SparkSession, workers: int) -> None:
+    """Refuse more workers than can run at the same time, for which XGBoost would wait without a word.
+
+    Raises
+    ------
+    SettingsError
+        If there are too few slots.
+    """
+    slots = parallel_slots(spark)
+    if not 0 <= workers <= slots:
+        raise SettingsError(
+            f"numWorkers: expected 0 to {slots}, what can run at the same time, found {workers}; "
+            "ask for fewer, or for more executors."
+        )
+
+
+def _predict_function(booster_json: bytes) -> Callable[..., pa.Array]:
+    """Return a function of Arrow columns, self-contained so that executors need NumPy, Arrow and XGBoost only."""
+    loaded: list[Any] = []  # once a task, not once a batch
+
+    def predicted(*columns: pa.Array) -> pa.Array:
+        import numpy as np  # noqa: PLC0415  runs on the executors
+        import pyarrow as pa  # noqa: PLC0415
+        import xgboost  # noqa: PLC0415
+
+        if not loaded:
+            booster = xgboost.Booster({"nthread": 1})
+            booster.load_model(bytearray(booster_json))
+            loaded.append(booster)
+        features = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
+        found = loaded[0].inplace_predict(features.astype(np.float32)) if len(features) else np.empty(0)
+        return pa.array(found.astype(np.float64))
+
+    predicted.__annotations__ = {}  # names that only a type checker knows; Spark would try to resolve them
+    return predicted
