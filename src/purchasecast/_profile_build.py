@@ -15,6 +15,7 @@ from purchasecast._profile_levels import (
     share_between,
     spearman,
 )
+from purchasecast._profile_numbers import TargetProfile, Transformation
 from purchasecast._profile_partials import OVERALL, TENTH
 from purchasecast._profile_passes import NULL_LEVELS
 from purchasecast._profile_result import (
@@ -24,8 +25,6 @@ from purchasecast._profile_result import (
     PairProfile,
     Profile,
     ProfileWarning,
-    TargetProfile,
-    Transformation,
 )
 from purchasecast._profile_values import ValueCounts, describe, find_modes, gini_and_curve, skewness_of
 from purchasecast._profile_warnings import (

@@ -47,7 +47,16 @@ if TYPE_CHECKING:
     from purchasecast._profile_values import Floats
     from purchasecast.schema import Column, Schema
 
-__all__ = ["NULL_LEVELS", "ColumnPlan", "Distributions", "LevelDistribution", "collect_distributions", "collect_levels"]
+__all__ = [
+    "NULL_LEVELS",
+    "ColumnPlan",
+    "Distributions",
+    "LevelDistribution",
+    "collect_distributions",
+    "collect_levels",
+    "make_layout",
+    "read_distributions",
+]
 
 # The executors need numpy and pyarrow, not this package: what they run travels with the job.
 cloudpickle.register_pickle_by_value(_profile_partials)  # type: ignore[no-untyped-call]
@@ -177,6 +186,18 @@ def collect_distributions(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> 
     by_value = partials.groupBy("column", "key", "value").agg(*sums)
     reduced = by_value.mapInArrow(partial(reduce_levels, texts=texts), REDUCED_SCHEMA)
     found = reduced.groupBy("column", "measure", "value").agg(*sums).toPandas()
+    return read_distributions(found, plan)
+
+
+def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
+    """Return the distributions that sums by column, measure and value describe.
+
+    Raises
+    ------
+    DataError
+        If there is no row.
+    """
+    texts, numbers = len(plan.texts), len(plan.numbers)
     if not (found["column"] == TARGET).any():
         raise DataError("profile: expected rows, found none; check the table.")
     found = found.sort_values("value")
@@ -214,9 +235,20 @@ def collect_levels(
     DataFrame
         Of pandas, one row a column and level, in the order of columns: texts, numbers, pairs.
     """
+    layout = make_layout(plan, found, pairs)
+    read = _read(rows, schema, plan)
+    if plan.customer is not None:
+        read = read.repartition("customer").sortWithinPartitions("customer")
+    partials = read.mapInArrow(partial(level_sums, layout=layout), LEVEL_SCHEMA)
+    sums = [sf.expr(f"sum({name}) {name}") for name in SUM_NAMES]
+    return partials.groupBy("column", "level").agg(*sums).toPandas()
+
+
+def make_layout(plan: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]) -> Layout:
+    """Return what the executors need to know for the second pass."""
     names = [column.name for column in plan.texts]
     counts = [found.target, *found.numbers]
-    layout = Layout(
+    return Layout(
         texts=len(plan.texts),
         edges=tuple(found.edges(j) for j in range(len(plan.numbers))),
         ranks=tuple(_rank_table(one) for one in counts),
@@ -226,12 +258,6 @@ def collect_levels(
         pairs=tuple((names.index(a), names.index(b)) for a, b in pairs),
         clustered=plan.customer is not None,
     )
-    read = _read(rows, schema, plan)
-    if plan.customer is not None:
-        read = read.repartition("customer").sortWithinPartitions("customer")
-    partials = read.mapInArrow(partial(level_sums, layout=layout), LEVEL_SCHEMA)
-    sums = [sf.expr(f"sum({name}) {name}") for name in SUM_NAMES]
-    return partials.groupBy("column", "level").agg(*sums).toPandas()
 
 
 def _read(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:

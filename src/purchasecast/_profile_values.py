@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from purchasecast._profile_result import Histogram, Mode, NumberProfile
+from purchasecast._profile_numbers import Histogram, Mode, NumberProfile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

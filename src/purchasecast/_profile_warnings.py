@@ -46,7 +46,7 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
         label, levels = feature.label, feature.levels
         largest = max(levels, key=lambda level: level.rows)
         if largest.share_of_rows >= _NEAR_CONSTANT:
-            sentence = f"{largest.share_of_rows:.1%} of the rows have {label} {largest.level}; it can hardly help."
+            sentence = f"{largest.share_of_rows:.1%} of the rows have “{largest.level}” in {label}; it can hardly help."
             found.append(ProfileWarning("near-constant", feature.name, sentence))
         strength = max(feature.explained, abs(feature.spearman or 0.0), abs(feature.pearson or 0.0))
         if strength >= _LEAK:
@@ -95,9 +95,10 @@ def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWa
     if not alone.any():
         return []
     levels = ", ".join(map(str, sums["level"].to_numpy()[alone][:5]))
+    noun = "level" if alone.sum() == 1 else "levels"
     places = sorted(int(np.argmax(part)) + 1 for part in parts[alone])
     sentence = (
-        f"{feature.label} {levels} ({int(parts[alone].sum()):,} rows) occur only in tenth "
+        f"{feature.label}: {noun} {levels} ({int(parts[alone].sum()):,} rows) only in tenth "
         f"{', '.join(map(str, dict.fromkeys(places)))} of the file: never split by position, "
         "and expect other data to lack them."
     )

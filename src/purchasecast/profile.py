@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from purchasecast._profile_build import ProfileBuilder
+from purchasecast._profile_numbers import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast._profile_passes import (
     ColumnPlan,
     Distributions,
@@ -19,16 +20,11 @@ from purchasecast._profile_passes import (
 from purchasecast._profile_result import (
     Concentration,
     FeatureProfile,
-    Histogram,
     LevelProfile,
-    Mode,
-    NumberProfile,
     PairCell,
     PairProfile,
     Profile,
     ProfileWarning,
-    TargetProfile,
-    Transformation,
 )
 from purchasecast.errors import DataError
 from purchasecast.progress import Steps
@@ -92,16 +88,16 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
     with steps.step("distributions") as step:
         found = collect_distributions(checked.accepted, schema, plan)
         step.rows = checked.report.accepted
-    few, few_found, many = _split(plan, found)
-    pairs = _choose_pairs(few, few_found)
+    few, few_found, many = split_columns(plan, found)
+    pairs = choose_pairs(few, few_found)
     with steps.step("levels") as step:
         sums = collect_levels(checked.accepted, schema, few, few_found, pairs)
         step.rows = checked.report.accepted
     result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
-    return replace(result, seconds=dict(steps.seconds))
+    return replace(result, seconds={name: steps.seconds[name] for name in ("distributions", "levels")})
 
 
-def _split(
+def split_columns(
     plan: ColumnPlan, found: Distributions
 ) -> tuple[ColumnPlan, Distributions, list[tuple[Column, LevelDistribution]]]:
     """Tell the texts of few levels from those of very many, customers and products among them."""
@@ -117,7 +113,7 @@ def _split(
     )
 
 
-def _choose_pairs(plan: ColumnPlan, found: Distributions) -> tuple[tuple[str, str], ...]:
+def choose_pairs(plan: ColumnPlan, found: Distributions) -> tuple[tuple[str, str], ...]:
     """Cross the product's first category with what describes the customer or the place; else the first features."""
     fit = [
         column

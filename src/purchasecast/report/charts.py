@@ -11,6 +11,7 @@ M. Okabe, K. Ito, "Color Universal Design", 2008. https://jfly.uni-koeln.de/colo
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -366,4 +367,7 @@ def _make_fluid(svg: str) -> str:
     size = f'viewBox="{box.group(0)[9:-1]}" style="--width:{box.group(1)}px"' if box else ""
     inner = svg[svg.index(">") + 1 :]
     inner = re.sub(r"<[^>]+>", lambda tag: _LONG.sub(r"\1", tag.group(0)), inner)
+    # Vega numbers gradients and clips from 0 in every picture; on one page their names must differ.
+    own = hashlib.sha256(inner.encode()).hexdigest()[:10]
+    inner = re.sub(r'(\bid="|url\(#)', rf"\g<1>{own}-", inner)
     return f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" aria-hidden="true" focusable="false" {size}>{inner}'

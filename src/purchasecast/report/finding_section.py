@@ -66,17 +66,20 @@ def _card(finding: Finding, insights: Insights) -> Card:
     support = f"{finding.support.rows:,} rows"
     if finding.support.customers is not None:
         support += f" of {finding.support.customers:,} customers"
-    value = f"{number(finding.value)} {finding.unit}"
-    if finding.unit == "share":
-        value = percent(finding.value)
+    is_share = "share" in finding.unit
+    value = percent(finding.value) if is_share else number(finding.value)
     if finding.interval:
-        low, high = (percent(end) if finding.unit == "share" else number(end) for end in finding.interval)
+        low, high = (percent(end) if is_share else number(end) for end in finding.interval)
         value += f" ({low} to {high})"
-    facts = [("Number", value), ("Support", support)]
+    value += (
+        f" {finding.unit.removeprefix('share').strip()}" if finding.unit.startswith("share") else f" {finding.unit}"
+    )
+    facts = [("Number", value.strip()), ("Support", support)]
     if finding.money is not None:
         facts.append(("At stake", money(finding.money, insights.money_unit)))
     if finding.q_value is not None:
-        facts.append(("False discovery rate", "below 0.1 %" if finding.q_value < 0.001 else percent(finding.q_value)))
+        chance = "below 0.1 %" if finding.q_value < 0.001 else percent(finding.q_value)
+        facts.append(("Chance of a false find", chance))
     figure = _figure(finding.chart) if finding.chart and finding.chart.rows else None
     return Card(finding.id, finding.claim, tuple(facts), finding.action, finding.method, finding.caveat, figure)
 

@@ -20,6 +20,7 @@ __all__ = ["method_section", "model_section", "quality_section", "quality_tile"]
 
 _MOST_COEFFICIENTS = 20
 _MOST_SLICES = 21
+_TENTH = "prediction tenth"  # slices of the evaluation by the size of the prediction
 _BASELINES = {"mean": "the mean of all rows", "product_mean": "each product's mean"}
 
 
@@ -48,7 +49,13 @@ def model_section(data: ReportData) -> Section:
         blocks += _coefficient_blocks(coefficients, data.schema.money)
     else:
         blocks.append(Note("This model comes without coefficients, so none are shown."))
-    return Section("model", "The model", "How a prediction is made, and how its settings were chosen.", tuple(blocks))
+    lead = "How a prediction is made, and how its settings were chosen."
+    return Section("model", "The model", lead, _notes_last(blocks))
+
+
+def _notes_last(blocks: Sequence[Any]) -> tuple[Any, ...]:
+    """Put sentences after pictures, so that these stand side by side."""
+    return tuple(sorted(blocks, key=lambda block: block.kind == "note"))
 
 
 def _search_blocks(search: SearchResult) -> list[Figure | Note]:
@@ -96,34 +103,30 @@ def _digits(value: float) -> str:
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | None) -> list[Figure]:
-    """Show coefficients, largest effect of a usual change first; each has name, value, low, high."""
+def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | None) -> list[Figure | Fold]:
+    """Show the coefficients of indicators, which are money a purchase, largest first; and all in a table."""
     ordered = sorted(coefficients, key=lambda one: -abs(one["value"]))
-    rows = [(one["name"], one["value"], one["low"], one["high"], "") for one in ordered[:_MOST_COEFFICIENTS]]
-    largest = ordered[0]
     table = Table(
         "All coefficients",
-        ("feature", "coefficient", "95 % interval"),
-        tuple(
-            (
-                one["name"],
-                number(one["value"]),
-                "" if one["low"] is None else f"{number(one['low'])} to {number(one['high'])}",
-            )
-            for one in ordered
-        ),
+        ("input", "coefficient", "95 % interval"),
+        tuple((one["name"], number(one["value"]), _interval_text(one)) for one in ordered),
     )
-    axis = (
-        f"coefficient times the feature's standard deviation ({unit})" if unit else "coefficient x standard deviation"
-    )
-    return [
-        Figure(
-            f"{largest['name']} moves the prediction most",
-            charts.dots(rows, axis, zero=True),
-            table,
-            f"The {len(rows)} largest of {len(ordered)}. A coefficient holds the other features fixed; it is no cause.",
-        )
-    ]
+    in_money = [one for one in ordered if one.get("in_money", True)][:_MOST_COEFFICIENTS]
+    if not in_money:
+        return [Fold(f"All {len(ordered)} coefficients", (table,))]
+    rows = [(one["name"], one["value"], one["low"], one["high"], "") for one in in_money]
+    has_intervals = any(one["low"] is not None for one in in_money)
+    note = f"The {len(rows)} largest of {len(ordered)} coefficients. Each holds all other inputs fixed, the effects of "
+    note += "customers and products included, and is no cause."
+    if not has_intervals:
+        note += " The training run kept no intervals of them."
+    axis = f"added to the prediction ({unit})" if unit else "added to the prediction"
+    title = f"{in_money[0]['name']} moves the prediction most, all else equal"
+    return [Figure(title, charts.dots(rows, axis, sort=True, zero=True), table, note)]
+
+
+def _interval_text(one: Mapping[str, Any]) -> str:
+    return "" if one["low"] is None else f"{number(one['low'])} to {number(one['high'])}"
 
 
 def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
@@ -135,12 +138,14 @@ def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
     unit = schema.money
     blocks: list[Any] = [_quality_tiles(evaluation, unit), _baseline_figure(evaluation, unit)]
     blocks += _calibration_blocks(evaluation, unit)
-    for by in dict.fromkeys(part.by for part in evaluation.slices):
+    for by in dict.fromkeys(part.by for part in evaluation.slices if part.by != _TENTH):
         parts = [part for part in evaluation.slices if part.by == by]
         if len(parts) > 1 or by not in {"customer", "product"}:
             blocks.append(_slice_figure(by, parts, unit, schema))
+        if by in schema.names and len(parts) > 1:
+            blocks.append(_bias_figure(by, parts, unit, schema))
     blocks += _coverage_blocks(evaluation, unit, schema)
-    return Section("quality", title, evaluation.computed_on, tuple(blocks))
+    return Section("quality", title, evaluation.computed_on, _notes_last(blocks))
 
 
 def _quality_tiles(evaluation: Evaluation, unit: str | None) -> Tiles:
@@ -153,8 +158,13 @@ def _quality_tiles(evaluation: Evaluation, unit: str | None) -> Tiles:
         Tile("Bias", money(whole.bias, unit), "prediction less truth, on average"),
     ]
     if whole.coverage is not None:
-        tiles.append(Tile("Interval coverage", percent(whole.coverage), "of truths inside their 90 % interval"))
+        inside = f"of truths inside their {_level_of(evaluation)} interval"
+        tiles.append(Tile("Interval coverage", percent(whole.coverage), inside))
     return Tiles(tuple(tiles))
+
+
+def _level_of(evaluation: Evaluation) -> str:
+    return f"{getattr(evaluation, 'level', None) or 0.9:.0%}".replace("%", " %")
 
 
 def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:
@@ -177,34 +187,33 @@ def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:
 
 def _calibration_blocks(evaluation: Evaluation, unit: str | None) -> list[Figure | Note]:
     """Show mean truth against mean prediction by tenth of the predictions, where the evaluation has them."""
-    tenths = getattr(evaluation, "calibration", None)
+    tenths = [
+        (part, float(prediction))
+        for part in evaluation.slices
+        if part.by == _TENTH and (prediction := getattr(part, "mean_prediction", None)) is not None
+    ]
     if not tenths:
         return [Note("This evaluation holds no calibration by tenth of the predictions.")]
-    pairs = [(float(_field(one, "prediction")), float(_field(one, "target"))) for one in tenths]
-    worst = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
-    gap = worst[0] - worst[1]
+    worst = max((part for part, _ in tenths), key=lambda part: abs(part.bias))
     of = f" ({unit})" if unit else ""
+    high = "high" if worst.bias > 0 else "low"
     return [
         Figure(
-            f"Predictions are {money(abs(gap), unit)} too {'high' if gap > 0 else 'low'} at worst, by tenth",
-            charts.points([(p, t, "") for p, t in pairs], f"mean prediction{of}", f"mean truth{of}", diagonal=True),
+            f"Predictions are {money(abs(worst.bias), unit)} too {high} at worst, tenth by tenth",
+            charts.points(
+                [(mean, mean - part.bias, part.level) for part, mean in tenths],
+                f"mean prediction{of}",
+                f"mean truth{of}",
+                diagonal=True,
+            ),
             Table(
                 "Calibration by tenth of the predictions",
-                ("tenth", f"mean prediction{of}", f"mean truth{of}"),
-                tuple((str(k + 1), number(p), number(t)) for k, (p, t) in enumerate(pairs)),
+                ("tenth", "rows", f"mean prediction{of}", f"mean truth{of}"),
+                tuple((part.level, f"{part.rows:,}", number(m), number(m - part.bias)) for part, m in tenths),
             ),
-            "On the dashed line prediction and truth agree.",
+            "One point a tenth of the rows, by prediction. On the dashed line prediction and truth agree.",
         )
     ]
-
-
-def _field(one: Any, name: str) -> Any:
-    """Read a number of a tenth, whether it is an object or a mapping."""
-    value = one.get(name) if isinstance(one, dict) else getattr(one, name, None)
-    if value is None:
-        mean = f"mean_{name}"
-        value = one[mean] if isinstance(one, dict) else getattr(one, mean)
-    return value
 
 
 def _name_of(by: str, schema: Schema) -> str:
@@ -247,8 +256,23 @@ def _slice_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Sch
     )
 
 
+def _bias_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Schema) -> Figure:
+    """Show mean residuals: where the model predicts too much and where too little."""
+    shown = sorted(sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES], key=lambda part: -part.bias)
+    worst = max(shown, key=lambda part: abs(part.bias))
+    name = _name_of(by, schema)
+    of = f" ({unit})" if unit else ""
+    rows = [(part.level, part.bias, number(part.bias)) for part in shown]
+    table = Table(
+        f"Bias by {name}", (name, "rows", f"bias{of}"), tuple((p.level, f"{p.rows:,}", number(p.bias)) for p in shown)
+    )
+    side = "high" if worst.bias > 0 else "low"
+    title = f"{name} “{worst.level}” is predicted {money(abs(worst.bias), unit)} too {side}, more than any other"
+    return Figure(title, charts.bars(rows, f"prediction less truth, on average{of}"), table)
+
+
 def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -> list[Figure | Note]:
-    parts = [part for part in evaluation.slices if part.coverage is not None]
+    parts = [part for part in evaluation.slices if part.coverage is not None and part.by != _TENTH]
     if evaluation.overall.coverage is None or not parts:
         return [Note("The model gives no intervals, so their coverage is not shown.")]
     shown = sorted(sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES], key=lambda part: part.coverage or 0.0)
@@ -256,14 +280,16 @@ def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -
     rows = [(name, part.coverage or 0.0, None, None, "") for name, part in zip(names, shown, strict=True)]
     lowest, highest = shown[0].coverage or 0.0, shown[-1].coverage or 0.0
     table = Table(
-        "Coverage of the 90 % intervals",
+        f"Coverage of the {_level_of(evaluation)} intervals",
         ("slice", "rows", "coverage", f"mean width ({unit})" if unit else "mean width"),
         tuple(
             (name, f"{part.rows:,}", percent(part.coverage or 0.0), number(part.mean_width or 0.0))
             for name, part in zip(names, shown, strict=True)
         ),
     )
-    title = f"90 % intervals hold {percent(lowest)} to {percent(highest)} of the truths, slice by slice"
+    title = (
+        f"{_level_of(evaluation)} intervals hold {percent(lowest)} to {percent(highest)} of the truths, slice by slice"
+    )
     return [Figure(title, charts.dots(rows, "share of truths inside"), table)]
 
 

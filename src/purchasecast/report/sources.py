@@ -11,6 +11,7 @@ from purchasecast.errors import SourceError
 from purchasecast.evaluate import Evaluation
 from purchasecast.finding import Insights
 from purchasecast.profile import Profile
+from purchasecast.report.outline import read_outline
 from purchasecast.search import SearchResult
 from purchasecast.validate import ValidationReport
 
@@ -42,7 +43,7 @@ class ReportData:
     evaluation : Evaluation or None
         Figures of the holdout.
     model : dict or None
-        The stages, and the coefficients with their intervals, as `purchasecast.train` wrote them.
+        The stages, and the coefficients, with their intervals where the training run kept them.
     insights : Insights or None
         Findings and target lists.
     """
@@ -87,7 +88,7 @@ def read_report(bundle: Bundle, *, insights: str | Path | None = None) -> Report
         profile=Profile.from_dict(profile) if profile else None,
         search=SearchResult.from_dict(search) if search else None,
         evaluation=Evaluation.from_dict(evaluation) if evaluation else None,
-        model=bundle.document("model"),
+        model=bundle.document("model") or read_outline(bundle, bundle.schema),
         insights=Insights.from_dict(found) if found else None,
     )
 

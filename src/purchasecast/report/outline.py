@@ -1,0 +1,111 @@
+"""The steps and the coefficients of a model, read from the scorer in its directory; no Spark needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.errors import BundleError
+from purchasecast.scorer.format import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from purchasecast.bundle import Bundle
+    from purchasecast.schema import Schema
+
+__all__ = ["read_outline"]
+
+_NAMES = {
+    "index": "Number the levels",
+    "numeric": "Read the numbers",
+    "crossed_effects": "Effects of customers and products",
+    "latent_factors": "Taste",
+    "level_statistics": "Statistics by level",
+    "linear": "Linear regression",
+    "boosted_trees": "Boosted trees",
+    "blend": "Blend",
+    "interval": "Interval",
+    "clip": "Bounds",
+}
+_DETAILS = {
+    "crossed_effects": "shrunken, and fitted together",
+    "latent_factors": "what a customer likes beyond the average, by factors of customers and products",
+    "level_statistics": "quantiles, spread and counts of earlier purchases",
+    "boosted_trees": "many small trees, each mending the errors of those before",
+    "blend": "a weighted sum of the predictions",
+    "interval": "how far the truth may lie from the prediction",
+    "clip": "no purchase below what the schema allows",
+}
+
+
+def read_outline(bundle: Bundle, schema: Schema) -> dict[str, Any] | None:
+    """Return the steps of a model, and the coefficients of its linear regression where it has one.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model directory.
+    schema : Schema
+        Names of the columns for people.
+
+    Returns
+    -------
+    dict or None
+        ``stages``: name, detail; ``coefficients``: name, value, low, high, and whether it is in money; None where the
+        model has no scorer.
+    """
+    try:
+        manifest = read_manifest(bundle.scorer_folder)
+    except (BundleError, OSError):
+        return None
+    steps = manifest["steps"]
+    linear = [step for step in steps if step["kind"] == "linear"]
+    return {
+        "stages": [_stage(step, manifest, schema) for step in steps],
+        "coefficients": _coefficients(linear[-1], manifest, schema) if linear else [],
+    }
+
+
+def _stage(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema) -> dict[str, str]:
+    kind = step["kind"]
+    detail = _DETAILS.get(kind, "")
+    if kind == "index":
+        detail = ", ".join(_label(one["column"], schema) for one in step["columns"])
+    if kind == "linear":
+        detail = f"{len(step['coefficients'])} coefficients of {len(manifest['vectors'][step['features']])} inputs"
+    return {"name": _NAMES.get(kind, kind.replace("_", " ")), "detail": detail}
+
+
+def _coefficients(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema) -> list[dict[str, Any]]:
+    """Name each coefficient; those of indicators are money a purchase, the others a factor."""
+    labels = {
+        one["output"]: (_label(one["column"], schema), one["labels"])
+        for other in manifest["steps"]
+        if other["kind"] == "index"
+        for one in other["columns"]
+    }
+    names: list[tuple[str, bool]] = []
+    for part in manifest["vectors"][step["features"]]:
+        column = part["column"]
+        if column in labels:
+            label, levels = labels[column]
+            names += [(f"{label} {levels[k]}", True) for k in range(int(part.get("size", 1)))]
+        else:
+            names.append((_input_name(column, schema), False))
+    if len(names) != len(step["coefficients"]):
+        return []  # a vector of another make: no names rather than wrong ones
+    return [
+        {"name": name, "value": float(value), "low": None, "high": None, "in_money": in_money}
+        for (name, in_money), value in zip(names, step["coefficients"], strict=True)
+    ]
+
+
+def _input_name(column: str, schema: Schema) -> str:
+    for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}"), ("_pc_z_", "taste, picture {}")):
+        if column.startswith(prefix):
+            return words.format(_label(column.removeprefix(prefix), schema))
+    return "sum of all effects" if column == "_pc_fitted" else column
+
+
+def _label(name: str, schema: Schema) -> str:
+    return schema.column(name).label if name in schema.names else name
