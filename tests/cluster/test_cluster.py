@@ -152,6 +152,7 @@ search = LinearRegressionGridSearch(regParam=[0.001, 0.1], elasticNetParam=[0.0,
 model = search.fit(table)
 predicted = model.transform(table).agg(sf.sum("prediction")).collect()[0][0]
 print(json.dumps([*model.avgMetrics, *model.bestModel.coefficients, predicted]))
+spark.stop()  # else pyspark 4.3 waits for ever, at exit, for an answer to its deletion of the model
 """
 
 
