@@ -107,7 +107,7 @@ class Bands:
                 kind="pricing",
                 claim=claim,
                 value=(wide.high - wide.low) / wide.median,
-                unit="width of the band as a share of its middle",
+                unit="share",
                 interval=None,
                 support=Support(sum(band.rows for band in usable), self.customers),
                 method=(

@@ -18,6 +18,7 @@ from pyspark.sql import functions as sf
 from scipy import linalg
 
 from purchasecast._columns import col, quoted
+from purchasecast.insights.sales import number_literal
 from purchasecast.stages import LatentFactorModel
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: S
         "level as product",
         "category",
         "rows",
-        f"least(buyers / {float(count)!r}D, 1D) as uptake",
-        f"(total + {_PRIOR_ROWS * sales.mean!r}D) / (rows + {_PRIOR_ROWS!r}D) as price",
+        f"least(buyers / {number_literal(count)}, 1D) as uptake",
+        f"(total + {number_literal(_PRIOR_ROWS * sales.mean)}) / (rows + {number_literal(_PRIOR_ROWS)}) as price",
     )
     known = customers.where("level is not null").selectExpr("level as customer", "rows as purchases")
     celled, lists = _lists(known, priced, taste)
@@ -111,7 +112,7 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     schema : Schema
         Their description.
     pairs : DataFrame
-        ``customer``, ``product`` and other columns, which stay.
+        ``_pc_o_customer``, ``_pc_o_product`` and other columns of names that no table may use; they stay.
 
     Returns
     -------
@@ -127,10 +128,11 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     for role, name, columns in (("customer", schema.customer, of_customer), ("product", schema.product, of_product)):
         if name is None:
             raise ValueError(f"complete_rows needs a {role} column")
-        known = accepted.groupBy(col(name).alias(role)).agg(
+        pair = f"_pc_o_{role}"
+        known = accepted.groupBy(col(name).alias(pair)).agg(
             sf.count(sf.lit(1)).alias("_pc_known"), *[_usual(c) for c in columns]
         )
-        frame = frame.join(known.drop("_pc_known"), role).withColumn(name, sf.col(role))
+        frame = frame.join(known.drop("_pc_known"), pair).withColumn(name, sf.col(pair))
     if free:
         usual = [
             f"percentile_approx({quoted(c.name)}, 0.5)" if c.kind == "numeric" else f"max({quoted(c.name)})"
@@ -183,7 +185,7 @@ def _lists(known: DataFrame, priced: DataFrame, taste: _Taste | None) -> tuple[D
         axes = range(taste.rank)
         bits = [
             "(CASE WHEN "
-            + " + ".join(f"coalesce(`{i}`, 0D) * {float(direction[i])!r}D" for i in axes)
+            + " + ".join(f"coalesce(`{i}`, 0D) * {number_literal(direction[i])}" for i in axes)
             + f" > 0 THEN {1 << k} ELSE 0 END)"
             for k, direction in enumerate(taste.directions.T)
         ]

@@ -102,7 +102,7 @@ class Concentration:
             kind="concentration",
             claim=claim,
             value=curve.top_share,
-            unit="share of revenue",
+            unit="share",
             interval=None,
             support=Support(curve.rows, self.customers),
             method=(

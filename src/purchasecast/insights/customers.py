@@ -19,6 +19,7 @@ from scipy import stats
 
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.discovery import MOST_COLLECTED, Trials
+from purchasecast.insights.sales import number_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -156,8 +157,8 @@ def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfal
         "count(1)", "coalesce(var_samp(mean), 0D)", "coalesce(avg(spread * spread / rows), 0D)"
     ).collect()[0]
     # Of the t-distributions the normal one has the lightest tail, so nothing with p below the rate is left out.
-    lowest = -float(stats.norm.isf(rate))
-    low = known.where(f"mean <= {lowest!r}D * spread / sqrt(rows)").orderBy("mean", "level").limit(MOST_COLLECTED)
+    lowest = number_literal(-stats.norm.isf(rate))
+    low = known.where(f"mean <= {lowest} * spread / sqrt(rows)").orderBy("mean", "level").limit(MOST_COLLECTED)
     rows = low.collect()
 
     def column(name: str) -> Floats:

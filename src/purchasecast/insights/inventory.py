@@ -24,7 +24,7 @@ from scipy import stats
 from purchasecast._columns import quoted
 from purchasecast.errors import SettingsError
 from purchasecast.evaluate import Evaluation, first_category
-from purchasecast.insights.sales import NO_LEVEL, literal
+from purchasecast.insights.sales import NO_LEVEL, literal, number_literal
 from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ class Noise:
         """Return, as SQL, what remains unknown of an effect after that many training rows."""
         if variance <= 0 or self.residual <= 0:
             return "0D"
-        return f"(1D / ({rows} / {self.residual!r}D + {1 / variance!r}D))"
+        return f"(1D / ({rows} / {number_literal(self.residual)} + {number_literal(1 / variance)}))"
 
     def own(self) -> str:
         """Return, as SQL, the mean squared error of a row by its category."""
-        cases = "".join(f" WHEN {literal(level)} THEN {mse!r}D" for level, mse in self.of_category.items())
-        return f"(CASE category{cases} ELSE {self.of_any!r}D END)" if cases else f"{self.of_any!r}D"
+        cases = "".join(f" WHEN {literal(level)} THEN {number_literal(mse)}" for level, mse in self.of_category.items())
+        any_row = number_literal(self.of_any)
+        return f"(CASE category{cases} ELSE {any_row} END)" if cases else any_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequenc
     Parameters
     ----------
     scored : DataFrame
-        What the model made of the rows.
+        Rows with predictions, and, where known, the training rows of their customer and product.
     schema : Schema
         Their description.
     noise : Noise
@@ -307,7 +308,8 @@ def uncertain_products(demand: DataFrame, noise: Noise, most: int) -> tuple[Unce
     tuple of UncertainProduct
         Largest deviation first.
     """
-    pairs = "count(1) * (count(1) - 1)"
+    bias = number_literal(noise.bias)
+    variance = f"sum(own) + count(1) * (count(1) - 1) * max(of_product) + count(1) * count(1) * {bias}"
     sums = (
         demand.where("product is not null")
         .groupBy("product")
@@ -316,7 +318,7 @@ def uncertain_products(demand: DataFrame, noise: Noise, most: int) -> tuple[Unce
             sf.expr("count(1) as n"),
             sf.expr("max(trained) as trained"),
             sf.expr("sum(expected) as expected"),
-            sf.expr(f"sqrt(sum(own) + {pairs} * max(of_product) + pow(count(1), 2) * {noise.bias!r}D) as s"),
+            sf.expr(f"sqrt({variance}) as s"),
         )
     )
     rows = sums.orderBy(sf.desc("s"), "product").limit(most).collect()

@@ -15,17 +15,19 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as sf
 from scipy import stats
 
+from purchasecast._columns import col
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.candidates import candidate_pairs, complete_rows
 from purchasecast.insights.discovery import Trials
+from purchasecast.insights.scoring import predictions
 from purchasecast.insights.wording import counted, percent, slug
-from purchasecast.recipes import PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
 
+    from purchasecast.bundle import Bundle
     from purchasecast.insights.discovery import Floats
     from purchasecast.insights.inventory import Noise
     from purchasecast.insights.sales import Sales
@@ -156,7 +158,12 @@ class Offers:
 
 
 def score_offers(
-    sales: Sales, accepted: DataFrame, model: Any, demand: DataFrame | None, little_known: Sequence[str]
+    sales: Sales,
+    accepted: DataFrame,
+    bundle: Bundle,
+    model: Any,
+    demand: DataFrame | None,
+    little_known: Sequence[str],
 ) -> DataFrame:
     """Score the candidates of all customers.
 
@@ -166,8 +173,10 @@ def score_offers(
         Transactions with customers and products.
     accepted : DataFrame
         The same rows as they were accepted.
+    bundle : Bundle
+        The model's directory.
     model : PipelineModel
-        The model.
+        The pipeline in it.
     demand : DataFrame, optional
         Rows to score: their pairs are on their way already, so they are not offered.
     little_known : sequence of str
@@ -182,20 +191,16 @@ def score_offers(
     schema = sales.schema
     bought = sales.frame.where("customer is not null and product is not null").select("customer", "product")
     if demand is not None:
-        taken = demand.select(
-            *[
-                sf.col(f"`{name}`").alias(role)
-                for name, role in ((schema.customer, "customer"), (schema.product, "product"))
-            ]
-        )
+        roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
+        taken = demand.select(*[col(name).alias(role) for name, role in roles])
         bought = bought.unionByName(taken)
     pairs = candidate_pairs(sales, model, bought, little_known)
-    scored = model.transform(complete_rows(accepted, schema, pairs))
+    # Under names that no table may use: a shop's own category may be called category.
+    own = [f"_pc_o_{name}" for name in pairs.columns]
+    scored = predictions(complete_rows(accepted, schema, pairs.toDF(*own)), bundle, model, own)
     known = sales.frame.select("customer", "category").distinct().withColumn("bought_from", sf.lit(True))
     found: DataFrame = (
-        scored.select(
-            "customer", "product", "category", "uptake", "little_known", sf.col(PREDICTION).alias("predicted")
-        )
+        scored.toDF(*pairs.columns, "predicted")
         .join(known, ["customer", "category"], "left")
         .selectExpr("*", "predicted * uptake as expected", "bought_from is null as new_category")
         .drop("bought_from")

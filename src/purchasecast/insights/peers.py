@@ -29,7 +29,7 @@ from pyspark.sql import functions as sf
 from scipy import linalg
 
 from purchasecast._gram_spark import collect_grams
-from purchasecast.insights.sales import literal
+from purchasecast.insights.sales import literal, number_literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -230,8 +230,8 @@ def _with_residuals(
     sales: Sales, items: DataFrame, levels: Sequence[Level], columns: Sequence[int], coefficients: Floats
 ) -> DataFrame:
     """Return the transactions with the item's means and the residual ``r``."""
-    own = [f"{float(b)!r}D * {_indicator(levels[c])}" for c, b in zip(columns, coefficients, strict=True)]
-    usual = [f"{float(b)!r}D * m_{j}" for j, b in enumerate(coefficients)]
+    own = [f"{number_literal(b)} * {_indicator(levels[c])}" for c, b in zip(columns, coefficients, strict=True)]
+    usual = [f"{number_literal(b)} * m_{j}" for j, b in enumerate(coefficients)]
     means = [f"m_{j}" for j in range(len(columns))]
     # Counted and kept before: Spark knows its size, and sends a small one to every task.
     table = items.selectExpr("item", "usual", f"{' + '.join(usual) or '0D'} as part", *means)
@@ -243,7 +243,7 @@ def _score_products(residuals: DataFrame, levels: Sequence[Level], indicators: S
     """Return the sum over customers of the outer squares of their scores."""
     if not levels:
         return np.empty((0, 0))
-    plain = [f"{_indicator(level)} * (total - rows * {level.total / level.rows!r}D)" for level in levels]
+    plain = [f"{_indicator(level)} * (total - rows * {number_literal(level.total / level.rows)})" for level in levels]
     within = [f"{indicator} * r - rm_{j}" for j, indicator in enumerate(indicators)]
     gram = _gram_of(residuals, [*plain, *within], "0", "1")
     mean = gram.mean[:-1]

@@ -16,6 +16,7 @@ from scipy import stats
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.bands import LEAST_ROWS, Band, Bands, Judged, OffBand, Reach
 from purchasecast.insights.discovery import MOST_COLLECTED, Trials
+from purchasecast.insights.sales import number_literal
 from purchasecast.insights.wording import number, percent
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing
     """
     if sales.products is None or sales.category is None:
         return None
-    squares = f"greatest(squares - rows * pow(total / rows - {sales.mean!r}D, 2), 0D)"
+    squares = f"greatest(squares - rows * pow(total / rows - {number_literal(sales.mean)}, 2), 0D)"
     products = sales.products.where(f"rows >= {LEAST_ROWS}").selectExpr(
         "cast(level as string) as product",
         "category",
@@ -75,10 +76,10 @@ def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing
     if not bands:
         return None
     judged = products.join(_band_table(products, bands), "category")
-    two_sided, one_sided = float(stats.norm.isf(rate / 2)), float(stats.norm.isf(rate))
+    two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
     few = "buyers <= few_buyers"
-    off = f"mean < low_fence - {two_sided!r}D * error or mean > high_fence + {two_sided!r}D * error"
-    dear = f"{few} and mean > median + {one_sided!r}D * error"
+    off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
+    dear = f"{few} and mean > median + {one_sided} * error"
     counts = judged.selectExpr("count(1)", f"count_if({few})", "sum(rows * greatest(low - mean, 0D))").collect()[0]
     flagged = judged.selectExpr("*", f"coalesce({off}, false) as off", f"coalesce({dear}, false) as dear")
     rows = flagged.where("error > 0 and (off or dear)").orderBy("error", "product").limit(MOST_COLLECTED).collect()
@@ -176,7 +177,7 @@ class Spread:
                 kind="pricing",
                 claim=claim,
                 value=deviation / mean,
-                unit="spread as a share of the mean purchase",
+                unit="share",
                 interval=None,
                 support=Support(rows, self.customers),
                 method=(

@@ -21,6 +21,7 @@ from purchasecast.insights.offers import Offers, campaign_lists, offers_by_custo
 from purchasecast.insights.peers import fit_peers
 from purchasecast.insights.pricing import measure_pricing, measure_spread
 from purchasecast.insights.sales import Sales, read_sales
+from purchasecast.insights.scoring import predictions, with_training_rows
 from purchasecast.insights.segments import contrast_segments
 from purchasecast.insights.settings import InsightSettings
 from purchasecast.insights.stock import Stock
@@ -261,7 +262,7 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
         return
     noise, model = run.noise(), run.model
     with run.steps.step("inventory") as step:
-        demand = demand_frame(model.transform(rows), run.bundle.schema, noise, pairs)
+        demand = demand_frame(_scored(run, rows, model), run.bundle.schema, noise, pairs)
         demand.persist(StorageLevel.MEMORY_AND_DISK)
         cleanup.callback(demand.unpersist)
         whole = expected_by(demand, None, noise)[0]
@@ -276,6 +277,12 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
         table = table_of(*stock.listing(k, run.words))
         files = write_list(table, run.out, f"inventory-{slug(' '.join(names))}")
         run.campaigns.append(Campaign(files[0].removesuffix(".csv"), title, files, table.num_rows, whole.expected))
+
+
+def _scored(run: _Run, rows: DataFrame, model: Any) -> DataFrame:
+    schema = run.bundle.schema
+    kept = [name for name in schema.names if name in rows.columns and name != schema.target]
+    return with_training_rows(predictions(rows, run.bundle, model, kept), model, schema)
 
 
 def _conclude(run: _Run, reach: Reach | None) -> tuple[list[Finding], list[str]]:
@@ -307,7 +314,7 @@ def _offers(
         return []
     noise, model = run.noise(), run.model
     with run.steps.step("offers") as step:
-        scored = score_offers(sales, accepted, model, coming, little_known)
+        scored = score_offers(sales, accepted, run.bundle, model, coming, little_known)
         scored.persist(StorageLevel.MEMORY_AND_DISK)
         cleanup.callback(scored.unpersist)
         everyone = run.out / "offers-by-customer.parquet"

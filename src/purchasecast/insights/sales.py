@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "read_sales"]
+__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "read_sales"]
 
 MOST_LEVELS = 50  # of an attribute whose levels are compared one by one
 NO_LEVEL = "(none)"
@@ -34,6 +34,17 @@ def literal(text: str) -> str:
     """
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def number_literal(value: float) -> str:
+    """Return a number as Spark SQL reads it, to the last digit; in brackets, as it may be negative.
+
+    Examples
+    --------
+    >>> number_literal(-0.1)
+    '(-0.1D)'
+    """
+    return f"({float(value)!r}D)"
 
 
 @dataclass(slots=True)
@@ -169,7 +180,7 @@ def _product_table(sales: Sales) -> DataFrame:
         buyers = "cast(null as bigint)"
     else:
         buyers = "count(1)" if once_each else "count(distinct customer)"
-    off_centre = f"(spend - {sales.mean!r}D)"
+    off_centre = f"(spend - {number_literal(sales.mean)})"
     return _grouped(
         sales.frame.where("product is not null"),
         "product",
