@@ -37,7 +37,7 @@ def run(server: LiveServer, folder: Path, examples: int) -> str:
         check=False,
         cwd=folder,
     )
-    assert found.returncode == 0, found.stdout[-6_000:]
+    assert found.returncode == 0, found.stdout[-20_000:]
     return found.stdout
 
 

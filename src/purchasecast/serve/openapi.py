@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from purchasecast import __version__
 from purchasecast.serve.files import CSV, PARQUET
 from purchasecast.serve.problems import PROBLEM_TYPE
-from purchasecast.serve.rows import column_schema, row_schema
+from purchasecast.serve.rows import parameter_schema, row_schema
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -238,8 +238,7 @@ def _describe_explain(operation: dict[str, Any], scorer: Scorer) -> None:
     required = row_schema(scorer).get("required", [])
     operation["parameters"] = []
     for name in scorer.columns:
-        schema = column_schema(scorer.schema.column(name))
-        schema = schema["anyOf"][0] if "anyOf" in schema else schema  # a query has no null: it is left out
+        schema = parameter_schema(scorer.schema.column(name))
         parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
         if example.get(name) is not None:
             parameter["example"] = example[name]

@@ -18,9 +18,19 @@ if TYPE_CHECKING:
     from purchasecast.scorer import Scorer
     from purchasecast.serve.problems import FieldProblem
 
-__all__ = ["column_schema", "expected", "parse_body", "row_of_query", "row_problems", "row_schema", "rows_of_body"]
+__all__ = [
+    "column_schema",
+    "expected",
+    "parameter_schema",
+    "parse_body",
+    "row_of_query",
+    "row_problems",
+    "row_schema",
+    "rows_of_body",
+]
 
 _LONGEST_TEXT = 256
+_BLANK = {"type": "string", "pattern": "^ *$", "maxLength": _LONGEST_TEXT}  # as good as null
 
 
 def parse_body(body: bytes) -> Any:
@@ -188,8 +198,17 @@ def column_schema(column: Column) -> dict[str, Any]:
         if getattr(column, bound) is not None and column.kind != "date":
             schema[bound] = getattr(column, bound)
     if column.null != "forbidden":
-        schema = {"anyOf": [schema, {"type": "null"}]}
+        blank = [_BLANK] if schema["type"] == "string" else []
+        schema = {"anyOf": [schema, {"type": "null"}, *blank]}
     return {**schema, "title": column.label, "description": _sentence(column)}
+
+
+def parameter_schema(column: Column) -> dict[str, Any]:
+    """Return the JSON schema of a column's values in a query, where blank text stands for null."""
+    schema = column_schema(column)
+    if "anyOf" in schema:
+        schema["anyOf"] = [schema["anyOf"][0], _BLANK]
+    return schema
 
 
 def _sentence(column: Column) -> str:
