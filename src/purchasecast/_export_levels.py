@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from purchasecast.scorer.format import ScorerWriter
 
-__all__ = ["MOST_LEVELS", "Aligned", "add_crossed_effects", "add_latent_factors", "collect_levels"]
+__all__ = [
+    "MOST_LEVELS",
+    "Aligned",
+    "add_crossed_effects",
+    "add_latent_factors",
+    "add_level_statistics",
+    "collect_levels",
+]
 
 MOST_LEVELS = 5_000_000  # rows of a level table: what a driver of 2 GB and a scoring machine can hold
 
@@ -121,6 +128,27 @@ def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> Non
             "item_outputs": portable["item_factors"],
         }
     )
+
+
+def add_level_statistics(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `LevelStatisticsModel`."""
+    keys = [tuple(key) for key in portable["keys"]]
+    wanted = {output["name"] for output in portable["outputs"]} - {"count", "lift"}
+    wanted |= {"rank"} if any(output["name"] == "lift" for output in portable["outputs"]) else set()
+    overall = {**portable["overall"], "count": 0.0}
+    numbers = []
+    for key, frame in zip(keys, portable["tables"].values(), strict=True):
+        aligned = Aligned(writer, key, collect_levels(frame))
+        for name in sorted(wanted | {"count"}):
+            aligned.add(f"statistics {name}", aligned.array(name, overall[name]))
+        numbers.append(aligned.number)
+    outputs = []
+    for output in portable["outputs"]:
+        key = keys[output["key"]]
+        parent = numbers[keys.index(key[:1])] if len(key) > 1 and output["name"] != "count" else None
+        entry = {"output": output["output"], "levels": numbers[output["key"]], "parent": parent, "name": output["name"]}
+        outputs.append(entry)
+    writer.add_step({"kind": "level_statistics", "scale": portable["scale"], "outputs": outputs})
 
 
 def _arrow(values: NDArray[np.float64]) -> pa.Array:

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from purchasecast.scorer import Prediction, Scorer
+
 __all__ = ["UNSEEN", "score_in_tasks"]
 
 UNSEEN = "_pc_unseen_"
 
 
-def score_in_tasks(rows: DataFrame, folder: Path, kept: Sequence[str]) -> DataFrame:
+def score_in_tasks(
+    rows: DataFrame, folder: Path, kept: Sequence[str], *, level: float | None = None, explain: bool = False
+) -> DataFrame:
     """Add predictions to the rows.
 
     Parameters
@@ -39,25 +43,30 @@ def score_in_tasks(rows: DataFrame, folder: Path, kept: Sequence[str]) -> DataFr
         The portable model, on a disk that the executors share with this machine, as they do to load a pipeline.
     kept : sequence of str
         Columns of `rows` to keep.
+    level : float, optional
+        Level of the intervals; by default that of the training.
+    explain : bool, default False
+        Whether to add what drives each prediction.
 
     Returns
     -------
     DataFrame
         The kept columns; ``prediction`` and, where the model has intervals, ``lower`` and ``upper``; and flags
-        ``_pc_unseen_`` with a role or column behind it: whether training has not seen the row's level.
+        ``_pc_unseen_`` with a role or column behind it: whether training has not seen the row's level. With `explain`
+        also ``base``, and ``from ...`` for what each column, or columns together, adds: they sum to the prediction.
 
     Notes
     -----
     No pass of its own; every task reads the model, which takes milliseconds.
     """
-    scorer = read_scorer(folder)
+    scorer = _read(folder, level)
     read = [name for name in scorer.columns if name not in kept]
     selected = rows.select(*[col(name) for name in (*kept, *read)])
-    example = scorer.predict(list(scorer.examples[:1]))
-    made = [StructField(name, DoubleType()) for name in example.to_columns()]
+    example = scorer.predict(list(scorer.examples[:1]), explain=explain)
+    made = [StructField(name, DoubleType()) for name in {**example.to_columns(), **_contributions(example)}]
     flags = [StructField(UNSEEN + name, BooleanType()) for name in example.unseen]
     fields = [selected.schema[name] for name in kept]
-    work = partial(_score, folder=str(folder), kept=list(kept))
+    work = partial(_score, folder=str(folder), kept=list(kept), level=level, explain=explain)
     cloudpickle.register_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
     try:
         # The executors need numpy and pyarrow, not this package: what they run travels with the job.
@@ -66,12 +75,32 @@ def score_in_tasks(rows: DataFrame, folder: Path, kept: Sequence[str]) -> DataFr
         cloudpickle.unregister_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
 
 
-def _score(batches: Iterator[pa.RecordBatch], *, folder: str, kept: list[str]) -> Iterator[pa.RecordBatch]:
-    scorer = read_scorer(Path(folder))
+def _read(folder: Path, level: float | None) -> Scorer:
+    scorer = read_scorer(folder)
+    if level is not None:
+        scorer.set_level(level)
+    return scorer
+
+
+def _contributions(found: Prediction) -> dict[str, pa.Array]:
+    """Return the parts of the predictions as columns; none where they were not asked for."""
+    if found.contributions is None:
+        return {}
+    parts = {
+        f"from {' x '.join(name or 'range' for name in source)}": pa.array(values)
+        for source, values in found.contributions.parts.items()
+    }
+    return {"base": pa.array(found.contributions.base), **parts}
+
+
+def _score(
+    batches: Iterator[pa.RecordBatch], *, folder: str, kept: list[str], level: float | None, explain: bool
+) -> Iterator[pa.RecordBatch]:
+    scorer = _read(Path(folder), level)
     for batch in batches:
         table = pa.Table.from_batches([batch])
-        found = scorer.predict(table.select(list(scorer.columns)))
+        found = scorer.predict(table.select(list(scorer.columns)), explain=explain)
         columns = {name: batch.column(name) for name in kept}
-        columns |= found.to_columns()
+        columns |= found.to_columns() | _contributions(found)
         columns |= {UNSEEN + name: pa.array(flag) for name, flag in found.unseen.items()}
         yield pa.RecordBatch.from_pydict(columns)

@@ -240,7 +240,9 @@ def profile(run: _Run, data: str, schema: str, out: Path, **options: Any) -> int
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="MODEL", help="Directory of the model.")
 @_schema_option
 @_source
-@click.option("--model", type=click.Choice(["linear"]), default="linear", show_default=True, help="Recipe.")
+@click.option(
+    "--model", type=click.Choice(["linear", "boosted", "blend"]), default="linear", show_default=True, help="Recipe."
+)
 @click.option(
     "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of cross-fitting and search."
 )
@@ -300,13 +302,14 @@ def _evaluation_text(evaluation: Any, money: str | None) -> str:
     whole = evaluation.overall
     lines = [
         evaluation.computed_on,
-        f"  {'':34}{'rows':>10}{'RMSE' + unit:>14}{'R2':>8}{'product mean':>14}",
+        f"  {'':34}{'rows':>10}{'RMSE' + unit:>14}{'R2':>8}{'product mean':>14}{'coverage':>10}{'width':>8}",
     ]
     for part in (whole, *evaluation.slices):
         name = "all" if part.by == "all" else f"{part.by} {part.level}"
         r2 = "-" if part.r2 is None else f"{part.r2:.3f}"
         lines.append(
             f"  {name[:34]:34}{part.rows:>10,}{part.rmse:>14,.0f}{r2:>8}{part.baseline_rmse['product_mean']:>14,.0f}"
+            + ("" if part.coverage is None else f"{part.coverage:>10.1%}{part.mean_width:>8,.0f}")
         )
     return "\n".join(lines)
 
@@ -358,6 +361,8 @@ def report(run: _Run, model: Path, out: Path, insights: Path | None) -> int:
 @click.option("--out-format", metavar="NAME", help="Any format Spark writes; told by suffix, else Parquet.")
 @click.option("--out-table", metavar="NAME", help="Table behind a jdbc: URL in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace what --out holds.")
+@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the intervals; 0.9.")
+@click.option("--explain", is_flag=True, help="Add what drives each prediction, column by column.")
 @_rejects_option
 @_rate_option
 @_common
@@ -381,6 +386,8 @@ def predict(run: _Run, model: Path, data: str, out: str, **options: Any) -> int:
         raw,
         bundle,
         output,
+        level=options["level"],
+        explain=options["explain"],
         max_reject_rate=options["max_reject_rate"],
         rejects=options["rejects"],
         steps=run.steps,

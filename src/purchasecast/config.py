@@ -9,7 +9,7 @@ from purchasecast.errors import SettingsError
 
 __all__ = ["HoldoutBy", "ModelName", "TrainSettings"]
 
-ModelName = Literal["linear"]
+ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]
 
 
@@ -19,7 +19,7 @@ class TrainSettings:
 
     Parameters
     ----------
-    model : {"linear"}, default "linear"
+    model : {"linear", "boosted", "blend"}, default "linear"
         Name of the recipe.
     folds : int, default 5
         Folds for cross-fitting and for the grid search.

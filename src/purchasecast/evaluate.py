@@ -14,7 +14,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
 from purchasecast.errors import DataError
-from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS, first_category
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -26,6 +26,9 @@ __all__ = ["Evaluation", "Reference", "Slice", "evaluate", "first_category", "re
 
 SMALL_CATEGORY = 0.01  # of the evaluated rows: below it a category is one of the smallest
 _PRODUCT_MEAN = "_pc_product_mean"
+_TENTH = "prediction tenth"
+_TENTHS = [k / 10 for k in range(1, 10)]
+_WHERE_THERE = (CUSTOMER_ROWS, PRODUCT_ROWS, "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,13 @@ class Slice:
         Share of targets inside the interval; None without intervals.
     mean_width : float or None
         Mean width of the interval, in money.
+    interval_score : float or None
+        Mean Winkler score, in money: the width, and for a target outside 2 / (1 - level) times its distance to the
+        interval; the smaller the better.
+    constant_width : float or None
+        Mean width of an interval of the same level that is as wide for every row, in money.
+    mean_prediction : float or None
+        Mean prediction, in money: beside the mean target, which is that much less the bias, it shows calibration.
     """
 
     by: str
@@ -90,6 +100,9 @@ class Slice:
     baseline_rmse: dict[str, float]
     coverage: float | None = None
     mean_width: float | None = None
+    interval_score: float | None = None
+    constant_width: float | None = None
+    mean_prediction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +114,21 @@ class Evaluation:
     overall : Slice
         All rows.
     slices : tuple of Slice
-        Seen and unseen products and customers, light and heavy customers, every first category, and all rows without
-        and with only the smallest categories.
+        Seen and unseen products and customers, light and heavy customers, every first category, all rows without and
+        with only the smallest categories, and tenths of the rows by prediction.
     computed_on : str
         Which rows these were, in one sentence.
     seconds : dict of str to float
         Seconds a step.
+    level : float or None
+        Level of the intervals; None without.
     """
 
     overall: Slice
     slices: tuple[Slice, ...]
     computed_on: str
     seconds: dict[str, float] = field(default_factory=dict)
+    level: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data, with the overall figures at the top level."""
@@ -121,6 +137,7 @@ class Evaluation:
         return {
             **overall,
             "computed_on": self.computed_on,
+            "level": self.level,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -130,19 +147,12 @@ class Evaluation:
         """Return what `to_dict` was called on."""
         values = dict(data)
         slices = tuple(Slice(**part) for part in values.pop("slices"))
-        computed_on, seconds = values.pop("computed_on"), values.pop("seconds")
-        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds)
+        computed_on, level, seconds = values.pop("computed_on"), values.pop("level", None), values.pop("seconds")
+        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds, level)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
         """Return the same evaluation with other timings."""
         return replace(self, seconds=dict(seconds))
-
-
-def first_category(schema: Schema) -> str | None:
-    """Return the first nominal feature of the product, else of anything; None where there is none."""
-    nominal = schema.nominal
-    of_product = [column.name for column in nominal if column.of == "product"]
-    return next(iter([*of_product, *[column.name for column in nominal]]), None)
 
 
 def reference_of(rows: DataFrame, schema: Schema) -> Reference:
@@ -194,18 +204,33 @@ def evaluate(
 
     Notes
     -----
-    One pass over the scored rows: each row counts in a handful of slices, whose sums are formed on the executors;
-    the driver receives a dozen numbers a slice.
+    Two passes over the scored rows, which are kept for it, narrowed: one for the borders of the tenths, then one in
+    which each row counts in a handful of slices, whose sums are formed on the executors; the driver receives a dozen
+    numbers a slice.
     """
+    interval = _interval_of(model)
     frame = _with_product_mean(scored, schema, model, reference)
-    sums = _slice_sums(frame, schema, reference)
+    read = [schema.target, first_category(schema), PREDICTION, _PRODUCT_MEAN, *_WHERE_THERE]
+    narrow = frame.select(*[col(name) for name in dict.fromkeys(read) if name in frame.columns]).persist()
+    try:
+        tenths = narrow.agg(sf.percentile_approx(col(PREDICTION), sf.lit(_TENTHS), 10_000)).collect()[0][0] or []
+        sums = _slice_sums(narrow, schema, reference, interval, sorted(set(map(float, tenths))))
+    finally:
+        narrow.unpersist()
     everything = sums.pop(("all", "all"), None)
     if everything is None:
         raise DataError("evaluate: expected labelled rows, found none; check the table or the holdout share.")
     _add_smallest(sums, everything)
-    overall = _to_slice(("all", "all"), everything)
-    slices = tuple(_to_slice(key, sums[key]) for key in sorted(sums, key=lambda key: _order(key, schema)))
-    return Evaluation(overall, slices, computed_on)
+    overall = _to_slice(("all", "all"), everything, reference.mean)
+    ordered = sorted(sums, key=lambda key: _order(key, schema))
+    slices = tuple(_to_slice(key, sums[key], reference.mean) for key in ordered)
+    return Evaluation(overall, slices, computed_on, level=interval[0] if interval else None)
+
+
+def _interval_of(model: PipelineModel) -> tuple[float, tuple[float, float]] | None:
+    """Return the level of the model's intervals, and what one of constant width would add to a prediction."""
+    stages: list[Any] = [stage for stage in model.stages if hasattr(stage, "constant_bounds")]
+    return (float(stages[-1].getLevel()), stages[-1].constant_bounds()) if stages else None
 
 
 def _with_product_mean(scored: DataFrame, schema: Schema, model: PipelineModel, reference: Reference) -> DataFrame:
@@ -222,7 +247,7 @@ def _with_product_mean(scored: DataFrame, schema: Schema, model: PipelineModel, 
     return joined.withColumn(_PRODUCT_MEAN, sf.coalesce("_pc_mean", mean)).drop("_pc_level", "_pc_mean")
 
 
-def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference) -> Column:
+def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference, tenths: list[float]) -> Column:
     def part(by: str, level: Column) -> Column:
         return sf.struct(sf.lit(by).alias("by"), level.alias("level"))
 
@@ -236,10 +261,18 @@ def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference) -> Co
     category = first_category(schema)
     if category:
         parts.append(part(category, sf.coalesce(col(category), sf.lit("(none)"))))
+    above = sf.expr(f"size(filter(array({', '.join(f'{border!r}D' for border in tenths)}), x -> x < {PREDICTION}))")
+    parts.append(part(_TENTH, (above + 1 if tenths else sf.lit(1)).cast("string")))
     return sf.array(*parts)
 
 
-def _slice_sums(frame: DataFrame, schema: Schema, reference: Reference) -> dict[tuple[str, str], dict[str, float]]:
+def _slice_sums(
+    frame: DataFrame,
+    schema: Schema,
+    reference: Reference,
+    interval: tuple[float, tuple[float, float]] | None,
+    tenths: list[float],
+) -> dict[tuple[str, str], dict[str, float]]:
     """Return sums of errors, squares and hits, a dict a slice."""
     target, prediction = col(schema.target), col(PREDICTION)
     error = prediction - target
@@ -256,8 +289,10 @@ def _slice_sums(frame: DataFrame, schema: Schema, reference: Reference) -> dict[
     if has_interval:
         inside = (target >= col("lower")) & (target <= col("upper"))
         terms |= {"inside": sf.when(inside, 1.0).otherwise(0.0), "width": col("upper") - col("lower")}
+    if has_interval and interval:
+        terms |= _interval_terms(target, prediction, interval, schema.column(schema.target).minimum)
     exploded = frame.select(
-        sf.explode(_slices_of_row(frame, schema, reference)).alias("slice"),
+        sf.explode(_slices_of_row(frame, schema, reference, tenths)).alias("slice"),
         *[term.cast("double").alias(name) for name, term in terms.items()],
     )
     grouped = exploded.groupBy("slice.by", "slice.level").agg(
@@ -271,9 +306,21 @@ def _slice_sums(frame: DataFrame, schema: Schema, reference: Reference) -> dict[
     return found
 
 
+def _interval_terms(
+    target: Column, prediction: Column, interval: tuple[float, tuple[float, float]], minimum: object
+) -> dict[str, Column]:
+    """Return each row's Winkler score, and the width that an interval of constant width has there."""
+    level, (low, high) = interval
+    missed = sf.greatest(col("lower") - target, target - col("upper"), sf.lit(0.0))
+    bottom = prediction + low
+    held = sf.greatest(bottom, sf.lit(float(minimum))) if isinstance(minimum, int | float) else bottom
+    score = col("upper") - col("lower") + 2.0 / (1.0 - level) * missed
+    return {"score": score, "constant": prediction + high - held}
+
+
 def _add_smallest(sums: dict[tuple[str, str], dict[str, float]], everything: dict[str, float]) -> None:
     """Add the slices with and without the smallest categories, as sums of what is there."""
-    known = {"product", "customer", "customer activity"}
+    known = {"product", "customer", "customer activity", _TENTH}
     categories = [value for (by, _), value in sums.items() if by not in known]
     for level, chosen in (
         ("all but the smallest", [c for c in categories if c["rows"] >= SMALL_CATEGORY * everything["rows"]]),
@@ -283,7 +330,7 @@ def _add_smallest(sums: dict[tuple[str, str], dict[str, float]], everything: dic
             sums[("categories", level)] = {name: sum(c[name] for c in chosen) for name in everything}
 
 
-def _to_slice(key: tuple[str, str], sums: dict[str, float]) -> Slice:
+def _to_slice(key: tuple[str, str], sums: dict[str, float], mean: float) -> Slice:
     rows = sums["rows"]
     spread = sums["target_squares"] - sums["target"] ** 2 / rows
     return Slice(
@@ -300,11 +347,14 @@ def _to_slice(key: tuple[str, str], sums: dict[str, float]) -> Slice:
         },
         coverage=sums["inside"] / rows if "inside" in sums else None,
         mean_width=sums["width"] / rows if "width" in sums else None,
+        interval_score=sums["score"] / rows if "score" in sums else None,
+        constant_width=sums["constant"] / rows if "constant" in sums else None,
+        mean_prediction=mean + (sums["target"] + sums["error"]) / rows,
     )
 
 
 def _order(key: tuple[str, str], schema: Schema) -> tuple[Any, ...]:
     """Sort roles first, then the categories' levels, codes by number."""
     by, level = key
-    place = ["product", "customer", "customer activity", "categories", first_category(schema)].index(by)
+    place = ["product", "customer", "customer activity", "categories", first_category(schema), _TENTH].index(by)
     return (place, not level.isdigit(), int(level) if level.isdigit() else 0, level)

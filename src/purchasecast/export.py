@@ -7,6 +7,7 @@ derived again from the schema, and checked against the statement that the pipeli
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,15 @@ from pyspark.ml.feature import (
 from pyspark.ml.regression import LinearRegressionModel
 
 from purchasecast._export_catalogue import add_catalogue
-from purchasecast._export_levels import add_crossed_effects, add_latent_factors
+from purchasecast._export_levels import add_crossed_effects, add_latent_factors, add_level_statistics
 from purchasecast.errors import BundleError
+from purchasecast.intervals import ConformalIntervalsModel
 from purchasecast.recipes import NO_LEVEL, PREDICTION, UNKNOWN, FeaturePlan, feature_stages, prediction_stage
 from purchasecast.scorer.format import ScorerWriter
+from purchasecast.stages.boosted_trees import BoostedTreesModel
 from purchasecast.stages.crossed_effects import CrossedEffectsModel
 from purchasecast.stages.latent_factors import LatentFactorModel
+from purchasecast.stages.level_statistics import LevelStatisticsModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +44,7 @@ __all__ = ["export_scorer", "write_scorer"]
 
 logger = logging.getLogger(__name__)
 
+_BOOSTER, _BLEND = "booster.json", "_pc_blend"
 _TEXT, _NUMBER = "_pc_l_", "_pc_x_"  # how recipes call what their SQL makes of a category and of a quantity
 
 
@@ -113,14 +118,17 @@ class _Export:
     def run(self) -> None:
         """Check that every stage can be exported, then export them in order."""
         by_type: dict[type[Any], Callable[[Any], None]] = {
-            SQLTransformer: _pass_over,  # what it does is in the steps of numbers, levels and range
+            SQLTransformer: self._statement,
             ImputerModel: _pass_over,
             StringIndexerModel: self._index,
             CrossedEffectsModel: lambda stage: add_crossed_effects(self._writer, stage.to_portable()),
             LatentFactorModel: lambda stage: add_latent_factors(self._writer, stage.to_portable()),
+            LevelStatisticsModel: lambda stage: add_level_statistics(self._writer, stage.to_portable()),
             OneHotEncoderModel: self._indicators,
             VectorAssembler: self._assemble,
             LinearRegressionModel: self._linear,
+            BoostedTreesModel: self._boosted,
+            ConformalIntervalsModel: lambda stage: self._writer.add_step(stage.to_portable()),
         }
         unknown = [type(stage).__name__ for stage in self._stages if type(stage) not in by_type]
         if unknown:
@@ -132,7 +140,6 @@ class _Export:
         self._numbers()
         for stage in self._stages:
             by_type[type(stage)](stage)
-        self._clip()
 
     def _of_type(self, kind: type[Any]) -> list[Any]:
         return [stage for stage in self._stages if type(stage) is kind]
@@ -156,7 +163,8 @@ class _Export:
             numeric=tuple(name.removeprefix(_NUMBER) for name in self._numeric_columns()),
             imputed=tuple(name.removeprefix(_NUMBER) for name in imputed),
         )
-        expected = [feature_stages(self._schema, plan, folds=2, seed=0)[0], prediction_stage(self._schema)]
+        last = prediction_stage(self._schema, self._members())
+        expected = [feature_stages(self._schema, plan, folds=2, seed=0)[0], last]
         found = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
         if found != [stage.getStatement() for stage in expected]:
             raise BundleError(
@@ -207,12 +215,34 @@ class _Export:
             }
         )
 
-    def _clip(self) -> None:
+    def _boosted(self, stage: BoostedTreesModel) -> None:
+        portable = stage.to_portable()
+        self._writer.add_file(_BOOSTER, portable["booster"])
+        entry = {name: portable[name] for name in ("kind", "inputs", "output")}
+        self._writer.add_step({**entry, "file": _BOOSTER})
+
+    def _members(self) -> dict[str, float]:
+        """Return the weight of each member's column, read out of the last statement, which is then checked whole."""
+        statements = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
+        found = re.findall(r"(?:([0-9.e+-]+)D \* )?`(_pc_[a-z]+)`", statements[-1]) if statements else []
+        return {name: float(weight or 1.0) for weight, name in found}
+
+    def _statement(self, stage: SQLTransformer) -> None:
+        """Export the last statement; what the first does is in the steps of numbers and levels."""
+        if stage is not self._of_type(SQLTransformer)[-1]:
+            return
+        members = self._members()
+        single = next(iter(members)) if set(members.values()) == {1.0} and len(members) == 1 else None
+        if single is None:
+            self._writer.add_step({"kind": "blend", "members": members, "output": _BLEND})
+        self._clip(single or _BLEND)
+
+    def _clip(self, value: str) -> None:
         minimum = self._schema.column(self._schema.target).minimum
         self._writer.add_step(
             {
                 "kind": "clip",
-                "input": self._of_type(LinearRegressionModel)[-1].getPredictionCol(),
+                "input": value,
                 "output": PREDICTION,
                 "minimum": float(minimum) if isinstance(minimum, int | float) else None,
             }

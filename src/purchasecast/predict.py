@@ -12,7 +12,9 @@ from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
 from purchasecast._score_in_tasks import UNSEEN, score_in_tasks
+from purchasecast.errors import SettingsError
 from purchasecast.evaluate import Evaluation, Reference, evaluate
+from purchasecast.intervals import ConformalIntervalsModel
 from purchasecast.progress import Steps
 from purchasecast.recipes import CUSTOMER_ROWS, INDEX, PREDICTION, PRODUCT_ROWS
 from purchasecast.sources import POSITION, write_single_csv, write_table
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from purchasecast.bundle import Bundle
-    from purchasecast.schema import Schema
 
 __all__ = ["Output", "PredictResult", "evaluate_bundle", "predict"]
 
@@ -98,6 +99,8 @@ def predict(
     bundle: Bundle,
     output: Output,
     *,
+    level: float | None = None,
+    explain: bool = False,
     max_reject_rate: float = 0.01,
     rejects: str | Path | None = None,
     steps: Steps | None = None,
@@ -112,6 +115,10 @@ def predict(
         The model.
     output : Output
         Where the predictions go: the key columns (all columns, where the schema has no key) and ``prediction``.
+    level : float, optional
+        Share of purchases that are to fall between ``lower`` and ``upper``; by default 0.9.
+    explain : bool, default False
+        Whether to write what drives each prediction: ``base`` and a column ``from ...`` for each source.
     max_reject_rate : float, default 0.01
         Largest share of bad rows that a run goes on with.
     rejects : str or Path, optional
@@ -140,7 +147,7 @@ def predict(
     steps.expect(3)
     with _gate(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
-            scored, unseen = _scored(checked.accepted, bundle)
+            scored, unseen = _scored(checked.accepted, bundle, level, explain=explain)
         with steps.step("score and write") as step:
             observed = _write(scored, unseen, output)
             step.rows = observed.pop("rows")
@@ -219,7 +226,9 @@ def _gate(
         yield checked
 
 
-def _scored(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, dict[str, Column]]:
+def _scored(
+    rows: DataFrame, bundle: Bundle, level: float | None, *, explain: bool
+) -> tuple[DataFrame, dict[str, Column]]:
     """Return key, position and predictions of the rows and, by role or column, whether training has not seen them.
 
     By the portable model where the bundle has one, else by the pipeline, which takes several times as long.
@@ -227,10 +236,16 @@ def _scored(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, dict[str, Colum
     schema = bundle.schema
     kept = schema.key or [name for name in schema.names if name in rows.columns and name != schema.target]
     if bundle.scorer_folder.is_dir():
-        scored = score_in_tasks(rows, bundle.scorer_folder.resolve(), [*kept, POSITION])
+        folder = bundle.scorer_folder.resolve()
+        scored = score_in_tasks(rows, folder, [*kept, POSITION], level=level, explain=explain)
         flags = {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
         return scored, flags
+    if explain:
+        raise SettingsError("explain: expected a model with a portable part, found one without; train it again.")
     model = bundle.pipeline()
+    for stage in model.stages:
+        if level is not None and isinstance(stage, ConformalIntervalsModel):
+            stage.setLevel(level)
     scored = model.transform(rows)
     unseen = _unseen(scored, model)
     named = {UNSEEN + name: flag for name, flag in unseen.items()}

@@ -14,38 +14,54 @@ from pyspark.sql import functions as sf
 
 from purchasecast._columns import col, quoted
 from purchasecast.split import FOLD
-from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder
+from purchasecast.stages import (
+    BoostedTreesRegressor,
+    CrossedEffectsEncoder,
+    LatentFactorEncoder,
+    LevelStatisticsEncoder,
+)
+from purchasecast.stages.level_statistics import STATISTICS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import DataFrame
 
+    from purchasecast.config import ModelName
     from purchasecast.schema import Column, Schema
 
 __all__ = [
     "BASELINE",
+    "BOOSTED_PREDICTION",
     "CUSTOMER_ROWS",
     "FEATURES",
     "FITTED",
     "INDEX",
+    "ORDER",
     "PREDICTION",
     "PRODUCT_ROWS",
+    "RAW_PREDICTION",
+    "SCALE",
     "FeaturePlan",
+    "boosted_stage",
     "columns_read",
     "feature_stages",
+    "first_category",
     "plan_features",
     "prediction_stage",
 ]
 
 PREDICTION = "prediction"
 RAW_PREDICTION = "_pc_linear"
+BOOSTED_PREDICTION = "_pc_boosted"
+ORDER = "_pc_order"
 FEATURES = "_pc_features"
 BASELINE = "_pc_baseline"
 FITTED = "_pc_fitted"
 FITS = "_pc_fits"
 CUSTOMER_ROWS = "_pc_customer_rows"
 PRODUCT_ROWS = "_pc_product_rows"
+SCALE = "_pc_scale"
 MOST_ONE_HOT_LEVELS = 100
 NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meaning of its own
 UNKNOWN = "(unknown)"
@@ -53,6 +69,7 @@ INDEX = "_pc_i_"  # before the name of a column: its level's index
 
 # Two ranks see more than one: a coarse and a fine picture of taste, weighed by the regression that follows.
 _LATENT = ((8, 0.10), (12, 0.12))  # rank, regParam
+_LINEAR_STATISTICS = ("mean", "q75", "rank", "lift")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,10 @@ def plan_features(frame: DataFrame, schema: Schema) -> FeaturePlan:
     )
 
 
-def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) -> list[Any]:
-    """Return the stages from accepted rows to the vector of features.
+def feature_stages(
+    schema: Schema, plan: FeaturePlan, *, folds: int, seed: int, model: ModelName = "linear"
+) -> list[Any]:
+    """Return the stages from accepted rows to the features.
 
     Parameters
     ----------
@@ -132,11 +151,13 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
         Folds of cross-fitting; training rows carry them in ``_pc_fold``.
     seed : int
         Seed of the latent factors.
+    model : {"linear", "boosted", "blend"}, default "linear"
+        The recipe.
 
     Returns
     -------
     list of Estimator or Transformer
-        Stages for a `Pipeline`; the last one makes the vector ``_pc_features``.
+        Stages for a `Pipeline`; where the recipe has a linear member, the last makes the vector ``_pc_features``.
     """
     numeric = [f"_pc_x_{name}" for name in plan.numeric]
     stages: list[Any] = [SQLTransformer(statement=_prepare_statement(schema, plan))]
@@ -182,9 +203,17 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
                     seed=seed + j,
                     rank=rank,
                     regParam=penalty,
+                    scaleCol="" if j else SCALE,
                 )
             )
             features.append(interaction)
+    if schema.customer or schema.product:
+        statistics = _statistics_stage(schema, folds=folds, model=model)
+        stages.append(statistics)
+        given = statistics.output_names().items()
+        features += [name for name, (_, statistic) in given if statistic in _LINEAR_STATISTICS]
+    if model == "boosted":
+        return stages
     if index:
         # After the encoders, which read index columns: the vectors need not wait in memory for them.
         stages.append(OneHotEncoder(inputCols=index, outputCols=indicators, dropLast=True))
@@ -192,9 +221,70 @@ def feature_stages(schema: Schema, plan: FeaturePlan, *, folds: int, seed: int) 
     return stages
 
 
-def prediction_stage(schema: Schema) -> SQLTransformer:
-    """Return the last stage: the regression's value, held to the range that the schema allows a purchase."""
-    value = quoted(RAW_PREDICTION)
+def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTreesRegressor:
+    """Return the boosted trees on what the encoders make: no indicators, but counts, spreads and all statistics."""
+    columns = [*[INDEX + name for name in plan.one_hot], *[f"_pc_x_{name}" for name in plan.numeric]]
+    if plan.groups:
+        columns += [f"_pc_e_{name}" for name in plan.groups]
+        columns += [*[_count_name(schema, name) for name in plan.groups], BASELINE, FITTED]
+    if schema.customer and schema.product:
+        columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT))], SCALE]
+    if schema.customer or schema.product:
+        columns += _statistics_stage(schema, folds=2, model="boosted").output_names()
+    return BoostedTreesRegressor(
+        inputCols=columns,
+        labelCol="label",
+        predictionCol=BOOSTED_PREDICTION,
+        foldCol=FOLD,
+        validationFold=0,
+        orderCol=ORDER,
+        seed=seed,
+    )
+
+
+def first_category(schema: Schema) -> str | None:
+    """Return the first nominal feature of the product, else of anything; None where there is none."""
+    nominal = schema.nominal
+    of_product = [column.name for column in nominal if column.of == "product"]
+    return next(iter([*of_product, *[column.name for column in nominal]]), None)
+
+
+def _statistics_stage(schema: Schema, *, folds: int, model: ModelName) -> LevelStatisticsEncoder:
+    """Return the statistics of customers, of products, and of customers within the first category."""
+    keys = [(name, "") for name in (schema.customer, schema.product) if name]
+    category = first_category(schema)
+    if schema.customer and category:
+        keys.append((schema.customer, category))
+    ranked = schema.customer is not None and schema.product is not None
+    wanted = _LINEAR_STATISTICS if model == "linear" else STATISTICS
+    return LevelStatisticsEncoder(
+        inputCols=[first for first, _ in keys],
+        crossCols=[second for _, second in keys],
+        outputCols=[f"_pc_s_{' '.join(filter(None, key))}" for key in keys],
+        statistics=[name for name in wanted if ranked or name not in {"rank", "lift"}],
+        rankWithinCol=str(schema.product) if ranked else "",
+        scaleCol=SCALE if ranked else "",
+        labelCol=schema.target,
+        foldCol=FOLD,
+        numFolds=folds,
+    )
+
+
+def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None) -> SQLTransformer:
+    """Return the last stage but the intervals: the members' values, held to the range that the schema allows.
+
+    Parameters
+    ----------
+    schema : Schema
+        Description of the rows.
+    members : mapping of str to float, optional
+        Weight of each member's column; by default the linear regression alone.
+    """
+    weighed = members or {RAW_PREDICTION: 1.0}
+    terms = [
+        quoted(name) if weight == 1.0 else f"{float(weight)!r}D * {quoted(name)}" for name, weight in weighed.items()
+    ]
+    value = " + ".join(terms)
     minimum = schema.column(schema.target).minimum
     bounded = f"greatest({value}, {float(minimum)!r}D)" if isinstance(minimum, int | float) else value
     return SQLTransformer(statement=_select_all_and([f"{bounded} AS {quoted(PREDICTION)}"]))
@@ -239,7 +329,7 @@ _CALENDAR_SQL = {
 
 _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
-    *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol"),
+    *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
 )
 _STEP_NAMES = {
     "SQLTransformer": "prepare",
@@ -248,6 +338,8 @@ _STEP_NAMES = {
     "OneHotEncoder": "indicators",
     "CrossedEffectsEncoder": "crossed effects",
     "LatentFactorEncoder": "latent factors",
+    "LevelStatisticsEncoder": "level statistics",
+    "BoostedTreesRegressor": "boosted trees",
     "VectorAssembler": "assemble",
 }
 

@@ -182,11 +182,12 @@ class LinearRegressionGridSearch(
         started = perf_counter()
         folds = collect_grams(self._rows(dataset, self._fold(dataset)), features, self.getNumFolds())
         passed = perf_counter()
-        metrics, nonzero = [], []
+        metrics, nonzero, lines = [], [], []
         for training, held_out in zip(leave_one_out(folds), folds, strict=True):
             solutions = self._solve(training, grid)
             metrics.append(metric_values(solutions, held_out, self.getMetricName()))
             nonzero.append((solutions.coefficients != 0).sum(axis=1))
+            lines.append(np.column_stack([solutions.coefficients, solutions.intercepts]))
         candidates = summarize(grid, np.array(metrics), np.mean(nonzero, axis=0))
         chosen = self._choose(candidates)
         gram = merge_all(folds)
@@ -194,7 +195,9 @@ class LinearRegressionGridSearch(
         native = self._native().setRegParam(grid[chosen][0]).setElasticNetParam(grid[chosen][1])
         best = fit_or_build(native, dataset, gram, self._solve(gram, grid[chosen : chosen + 1]))
         seconds = {"pass": passed - started, "solve": solved - passed, "fit": perf_counter() - solved}
-        return self._model(best, candidates, chosen, seconds, gram)
+        model = self._model(best, candidates, chosen, seconds, gram)
+        model.foldLines = np.array([line[chosen] for line in lines])
+        return model
 
     def _fit_stock(self, dataset: DataFrame, grid: tuple[tuple[float, float], ...]) -> LinearRegressionGridSearchModel:
         started = perf_counter()
@@ -279,6 +282,12 @@ class LinearRegressionGridSearchModel(
         Every candidate with its metrics, and how the search went.
     moments : Gram, optional
         Moments of all rows; None after a stock search.
+
+    Attributes
+    ----------
+    foldLines : ndarray or None
+        For each fold, the coefficients and at the end the intercept of the chosen candidate's fit without that fold;
+        None after a stock search, and after a passage through a file.
     """
 
     def __init__(
@@ -289,6 +298,7 @@ class LinearRegressionGridSearchModel(
     ) -> None:
         super().__init__()
         self._best_model, self._search_result, self._moments = bestModel, searchResult, moments
+        self.foldLines: Floats | None = None
 
     @property
     def bestModel(self) -> LinearRegressionModel:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml import Estimator, PipelineModel
-from pyspark.ml.feature import StringIndexer
-from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
-from pyspark.storagelevel import StorageLevel
 
-from purchasecast._columns import col, quoted
+from purchasecast._columns import col
+from purchasecast._fit_recipe import Fitted, fit_recipe
 from purchasecast.bundle import SCORER, Bundle, save_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
@@ -21,29 +18,18 @@ from purchasecast.evaluate import Evaluation, Reference, evaluate, reference_of
 from purchasecast.export import write_scorer
 from purchasecast.profile import profile
 from purchasecast.progress import Steps
-from purchasecast.recipes import (
-    FEATURES,
-    RAW_PREDICTION,
-    FeaturePlan,
-    columns_read,
-    feature_stages,
-    plan_features,
-    prediction_stage,
-    step_name,
-)
-from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
-from purchasecast.split import FOLD, holdout_split, with_folds
-from purchasecast.stages import CrossedEffectsEncoder
+from purchasecast.recipes import FeaturePlan, feature_stages, plan_features
+from purchasecast.split import holdout_split
 from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate, write_rejects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pyspark.sql import DataFrame
 
     from purchasecast.profile import Profile
     from purchasecast.schema import Schema
+    from purchasecast.search import SearchResult
 
 __all__ = ["TrainResult", "train"]
 
@@ -62,43 +48,47 @@ class TrainResult:
         Rows in, accepted and rejected.
     evaluation : Evaluation or None
         Figures of the holdout; None without one.
-    search : SearchResult
-        The grid search on the training part.
+    search : SearchResult or None
+        The grid search on the training part; None where the recipe has no linear member.
     seconds : dict of str to float
         Seconds a step.
+    boosting : dict or None
+        Trees and out-of-fold error of the boosted member; None without one.
+    members : dict of str to float
+        Weight of each member's column in the prediction.
     """
 
     bundle: Bundle
     validation: ValidationReport
     evaluation: Evaluation | None
-    search: SearchResult
+    search: SearchResult | None
     seconds: dict[str, float]
+    boosting: dict[str, Any] | None = None
+    members: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data."""
-        best = self.search.candidates[self.search.chosen]
         return {
             "model": str(self.bundle.path),
             **self.validation.to_dict(),
             "evaluation": self.evaluation.to_dict() if self.evaluation else None,
-            "search": {
-                "candidates": len(self.search.candidates),
-                "folds": self.search.folds,
-                "metric": self.search.metric,
-                "regParam": best.reg_param,
-                "elasticNetParam": best.elastic_net_param,
-                "average": best.average,
-            },
+            "search": _search_summary(self.search) if self.search else None,
+            "boosting": self.boosting,
+            "members": self.members,
             "seconds": self.seconds,
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """A fitted pipeline and what its search chose."""
-
-    model: PipelineModel
-    search: SearchResult
+def _search_summary(search: SearchResult) -> dict[str, Any]:
+    best = search.best
+    return {
+        "candidates": len(search.candidates),
+        "folds": search.folds,
+        "metric": search.metric,
+        "regParam": best.reg_param,
+        "elasticNetParam": best.elastic_net_param,
+        "average": best.average,
+    }
 
 
 def train(
@@ -165,9 +155,11 @@ def _run(
     rows = checked.accepted
     has_holdout = settings.holdout > 0
     fits_twice = has_holdout and settings.refit
-    steps.expect(3 + (1 + fits_twice) * (2 + len(feature_stages(schema, plan, folds=2, seed=0))) + has_holdout)
+    stages = len(feature_stages(schema, plan, folds=2, seed=0, model=settings.model))
+    extra = int(settings.model == "blend")  # one more member, and the weighing of the two
+    steps.expect(3 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
-    fitted = _fit(training, schema, plan, settings, steps)
+    fitted = fit_recipe(training, schema, plan, settings, steps)
     evaluation, reference = None, reference_of(training, schema)
     if has_holdout:
         with steps.step("evaluate") as step:
@@ -178,7 +170,7 @@ def _run(
             step.rows = evaluation.overall.rows
     final, final_reference = fitted, reference
     if fits_twice:
-        final = _fit(rows, schema, plan, settings, steps, chosen=fitted.search)
+        final = fit_recipe(rows, schema, plan, settings, steps, chosen=fitted)
         final_reference = reference_of(rows, schema)
     with steps.step("profile") as step:
         described = profile(checked, schema)
@@ -188,7 +180,8 @@ def _run(
     seconds = dict(steps.seconds)
     if evaluation:
         evaluation = evaluation.with_seconds(seconds)
-    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds)
+    boosting = asdict(fitted.boosting) if fitted.boosting else None
+    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.members)
 
 
 def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
@@ -198,71 +191,6 @@ def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
             f"train: expected at least {least} good rows for {settings.folds} folds, found {report.accepted}; "
             "take more data or fewer --folds."
         )
-
-
-def _fit(
-    rows: DataFrame,
-    schema: Schema,
-    plan: FeaturePlan,
-    settings: TrainSettings,
-    steps: Steps,
-    *,
-    chosen: SearchResult | None = None,
-) -> _Fitted:
-    """Fit the pipeline stage by stage, as `Pipeline.fit` does, but cached, timed, and without a last idle transform."""
-    current = with_folds(rows, schema, folds=settings.folds, seed=settings.seed)
-    label = sf.col(quoted(schema.target)).cast("double").alias("label")
-    stages: list[Any] = []
-    ahead = feature_stages(schema, plan, folds=settings.folds, seed=settings.seed)
-    while ahead:
-        stage = ahead.pop(0)
-        with steps.step(step_name(stage)):
-            fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
-        stages.append(fitted)
-        current = fitted.transform(current)
-        if isinstance(stage, StringIndexer | CrossedEffectsEncoder):
-            # What several stages read is computed once, of the columns they need, and its plan ends here: over
-            # Connect a plan travels whole, and may not be deep.
-            needed = columns_read(ahead) | {schema.target, FOLD}
-            kept = [name for name in current.columns if name in needed]
-            current = current.select(*map(quoted, kept)).localCheckpoint(eager=False)
-    with _cached(current.select(FEATURES, label, FOLD)) as table, steps.step("regression") as step:
-        regression, search = _regress(table, settings, chosen)
-        step.rows = table.count()
-    return _Fitted(PipelineModel([*stages, regression, prediction_stage(schema)]), search)
-
-
-def _regress(table: DataFrame, settings: TrainSettings, chosen: SearchResult | None) -> tuple[Any, SearchResult]:
-    if chosen is not None:
-        best = chosen.candidates[chosen.chosen]
-        regression = LinearRegression(
-            featuresCol=FEATURES,
-            labelCol="label",
-            predictionCol=RAW_PREDICTION,
-            regParam=best.reg_param,
-            elasticNetParam=best.elastic_net_param,
-        )
-        return regression.fit(table), chosen
-    search = LinearRegressionGridSearch(
-        featuresCol=FEATURES,
-        labelCol="label",
-        predictionCol=RAW_PREDICTION,
-        foldCol=FOLD,
-        numFolds=settings.folds,
-        seed=settings.seed,
-        regParam=list(settings.reg_param or DEFAULT_GRID.reg_param),
-        elasticNetParam=list(settings.elastic_net_param or DEFAULT_GRID.elastic_net_param),
-    ).fit(table)
-    return search.bestModel, search.searchResult
-
-
-@contextmanager
-def _cached(frame: DataFrame) -> Iterator[DataFrame]:
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
 
 
 def _computed_on(schema: Schema, settings: TrainSettings) -> str:
@@ -284,7 +212,7 @@ def _fingerprint(rows: DataFrame, columns: list[str]) -> dict[str, Any]:
 
 def _save(
     out: str | Path,
-    final: _Fitted,
+    final: Fitted,
     schema: Schema,
     settings: TrainSettings,
     checked: Validated,
@@ -297,10 +225,11 @@ def _save(
         write_scorer(final.model, schema, checked.accepted, folder / SCORER)
 
     documents: dict[str, dict[str, Any]] = {
-        "search": final.search.to_dict(),
         "validation": checked.report.to_dict(),
         "profile": described.to_dict(),
     }
+    if final.search:
+        documents["search"] = final.search.to_dict()
     if evaluation:
         documents["evaluation"] = evaluation.to_dict()
     names = [name for name in schema.names if name in checked.accepted.columns]
@@ -309,6 +238,8 @@ def _save(
         "settings": settings.to_dict(),
         "data": _fingerprint(checked.accepted, names),
         "reference": reference.to_dict(),
+        "members": final.members,
+        "boosting": asdict(final.boosting) if final.boosting else None,
         "trained_on": "all rows" if settings.refit or not settings.holdout else "training rows only",
         "metrics": {name: getattr(evaluation.overall, name) for name in ("rmse", "mae", "r2")} if evaluation else None,
     }

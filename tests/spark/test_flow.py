@@ -123,7 +123,7 @@ def test_predictions_come_in_the_order_of_the_input(shop: Path, capsys: pytest.C
     result = json.loads(out)
     given, scored = pd.read_csv(shop / "data.scoring.csv"), pd.read_csv(shop / "p.csv")
     pd.testing.assert_frame_equal(given[["User_ID", "Product_ID"]], scored[["User_ID", "Product_ID"]])
-    assert list(scored.columns) == ["User_ID", "Product_ID", "prediction"]
+    assert list(scored.columns) == ["User_ID", "Product_ID", "prediction", "lower", "upper"]
     assert np.isfinite(scored["prediction"]).all()
     assert (scored["prediction"] >= 0).all()
     known = set(pd.read_csv(shop / "data.csv")["Product_ID"])

@@ -48,7 +48,7 @@ def test_the_model_evaluates_and_predicts(
     raw = read_table(spark, superstore, schema, target="optional")
     result = predict(raw, trained.bundle, Output(str(tmp_path / "p.csv"), single_csv=True))
     scored = pd.read_csv(tmp_path / "p.csv")
-    assert list(scored.columns) == ["Row ID", "prediction"]
+    assert list(scored.columns) == ["Row ID", "prediction", "lower", "upper"]
     assert len(scored) == result.rows == trained.validation.accepted
     assert np.isfinite(scored["prediction"]).all()
     assert (scored["prediction"] >= 0).all()

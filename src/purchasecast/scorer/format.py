@@ -62,6 +62,7 @@ class ScorerWriter:
         self._levels: list[_Levels] = []
         self._vectors: dict[str, list[dict[str, Any]]] = {}
         self._steps: list[dict[str, Any]] = []
+        self._files: dict[str, bytes] = {}
         self._rest: dict[str, Any] = {}
 
     def add_levels(self, columns: Sequence[str], keys: pa.Array) -> int:
@@ -94,6 +95,10 @@ class ScorerWriter:
         """Add a step; steps run in this order."""
         self._steps.append(dict(entry))
 
+    def add_file(self, name: str, content: bytes) -> None:
+        """Add a file of a step's own, which its entry names."""
+        self._files[name] = content
+
     def set(self, name: str, value: Any) -> None:
         """Set ``known``, ``averages``, ``typical`` or ``self_test``."""
         self._rest[name] = value
@@ -101,6 +106,8 @@ class ScorerWriter:
     def write(self, folder: Path) -> None:
         """Write the folder; it is created."""
         (folder / "levels").mkdir(parents=True, exist_ok=True)
+        for name, content in self._files.items():
+            (folder / name).write_bytes(content)
         files = []
         for number, levels in enumerate(self._levels):
             name = f"levels/{number}.arrow"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from purchasecast.errors import BundleCorruptError, DataError
+from purchasecast.errors import BundleCorruptError, DataError, SettingsError
 from purchasecast.schema import Schema
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.catalogue import Catalogue
@@ -19,6 +19,7 @@ from purchasecast.scorer.format import read_manifest
 from purchasecast.scorer.levels import read_levels
 from purchasecast.scorer.steps import build_step
 from purchasecast.scorer.steps.base import Context, Feature
+from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.table import InputReader, Problem
 from purchasecast.scorer.values import BadValueError
 
@@ -199,6 +200,20 @@ class Scorer:
         if problems and errors == "raise":
             raise DataError(_told(problems))
         return self._score(inputs, count, problems, explain=explain)
+
+    def set_level(self, level: float) -> None:
+        """Set the share of purchases that are to fall between the bounds.
+
+        Raises
+        ------
+        SettingsError
+            If it is not between 0 and 1, or the model has no intervals.
+        """
+        intervals = [step for step in self._steps if isinstance(step, Interval)]
+        if not intervals:
+            raise SettingsError("level: expected a model with intervals, found one without; train it again.")
+        for step in intervals:
+            step.set_level(level)
 
     def check_columns(self, found: Sequence[str]) -> None:
         """Check that a table has the columns that the model reads, and no stranger.

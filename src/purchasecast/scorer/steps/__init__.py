@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import BundleVersionError
+from purchasecast.scorer.steps.blend import Blend
+from purchasecast.scorer.steps.boosted_trees import BoostedTrees
 from purchasecast.scorer.steps.clip import Clip
 from purchasecast.scorer.steps.crossed_effects import CrossedEffects
 from purchasecast.scorer.steps.index import IndexLevels
+from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.latent_factors import LatentFactors
+from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
 from purchasecast.scorer.steps.numeric import Numeric
 
@@ -23,10 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "build_step"]
 
 KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
+    "blend": Blend.from_manifest,
+    "boosted_trees": BoostedTrees.from_manifest,
     "clip": Clip.from_manifest,
     "crossed_effects": CrossedEffects.from_manifest,
     "index": IndexLevels.from_manifest,
+    "interval": Interval.from_manifest,
     "latent_factors": LatentFactors.from_manifest,
+    "level_statistics": LevelStatistics.from_manifest,
     "linear": Linear.from_manifest,
     "numeric": Numeric.from_manifest,
 }

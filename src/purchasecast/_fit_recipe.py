@@ -1,0 +1,308 @@
+"""Fit a recipe: stage by stage, then its members, then intervals from predictions that have not seen their row."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.ml import Estimator, PipelineModel
+from pyspark.ml.feature import StringIndexer
+from pyspark.ml.regression import LinearRegression
+from pyspark.sql import functions as sf
+from pyspark.storagelevel import StorageLevel
+from scipy.optimize import nnls
+
+from purchasecast._columns import col, quoted
+from purchasecast._out_of_fold import out_of_fold
+from purchasecast.intervals import ConformalIntervals, ConformalIntervalsModel
+from purchasecast.recipes import (
+    BOOSTED_PREDICTION,
+    CUSTOMER_ROWS,
+    FEATURES,
+    ORDER,
+    PREDICTION,
+    PRODUCT_ROWS,
+    RAW_PREDICTION,
+    SCALE,
+    FeaturePlan,
+    boosted_stage,
+    columns_read,
+    feature_stages,
+    first_category,
+    prediction_stage,
+    step_name,
+)
+from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
+from purchasecast.split import FOLD, with_folds
+from purchasecast.stages import CrossedEffectsEncoder, CrossedEffectsModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from purchasecast.config import TrainSettings
+    from purchasecast.progress import Steps
+    from purchasecast.schema import Schema
+    from purchasecast.stages import BoostedTreesRegressor
+
+__all__ = ["Boosting", "Fitted", "fit_recipe"]
+
+logger = logging.getLogger(__name__)
+
+_LABEL = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted pipeline and what was chosen on the way.
+
+    Attributes
+    ----------
+    model : PipelineModel
+        From accepted rows to predictions and, where there are any, intervals.
+    search : SearchResult or None
+        The grid search of the linear member; None without one.
+    boosting : Boosting or None
+        What the boosted member found; None without one.
+    members : dict of str to float
+        Weight of each member's column in the prediction.
+    intervals : ConformalIntervalsModel or None
+        The calibration; None where no row has an out-of-fold prediction.
+    """
+
+    model: PipelineModel
+    search: SearchResult | None
+    boosting: Boosting | None
+    members: dict[str, float]
+    intervals: ConformalIntervalsModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Boosting:
+    """What early stopping found.
+
+    Attributes
+    ----------
+    rounds : int
+        Trees.
+    error : float or None
+        Root mean squared error on the fold that was left out, in money.
+    """
+
+    rounds: int
+    error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Regressed:
+    """A fitted regression, its search and, for each fold, the line of the other folds."""
+
+    stage: Any
+    search: SearchResult
+    lines: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """The fitted members of a recipe and rows with their out-of-fold predictions, or None where there are none."""
+
+    stages: list[Any]
+    search: SearchResult | None
+    boosting: Boosting | None
+    weights: dict[str, float]
+    held_out: DataFrame | None
+
+
+def fit_recipe(
+    rows: DataFrame,
+    schema: Schema,
+    plan: FeaturePlan,
+    settings: TrainSettings,
+    steps: Steps,
+    *,
+    chosen: Fitted | None = None,
+) -> Fitted:
+    """Fit the pipeline stage by stage, as `Pipeline.fit` does, but cached, timed, and without a last idle transform.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Accepted training rows.
+    schema : Schema
+        Description of the rows.
+    plan : FeaturePlan
+        How each column is encoded.
+    settings : TrainSettings
+        The recipe, folds, seed and grid.
+    steps : Steps
+        Times the steps.
+    chosen : Fitted, optional
+        An earlier fit on fewer rows: what it chose, and its intervals, are taken over.
+
+    Returns
+    -------
+    Fitted
+        The pipeline.
+    """
+    current = with_folds(rows, schema, folds=settings.folds, seed=settings.seed)
+    named = schema.key or [name for name in schema.names if name in current.columns]
+    current = current.withColumn(ORDER, sf.xxhash64(*map(quoted, named)))
+    stages, current = _encode(current, schema, plan, settings, steps)
+    trees = boosted_stage(schema, plan, seed=settings.seed) if settings.model != "linear" else None
+    vector = [FEATURES] if settings.model != "boosted" else []
+    columns = [*vector, FOLD, ORDER, *(trees.getInputCols() if trees else []), *_interval_columns(schema)]
+    label = sf.col(quoted(schema.target)).cast("double").alias(_LABEL)
+    chosen_columns = [quoted(name) for name in dict.fromkeys(columns) if name in current.columns]
+    with _cached(current.select(label, *chosen_columns)) as table:
+        members = _fit_members(table, trees, settings, steps, chosen)
+        last = prediction_stage(schema, members.weights)
+        intervals = chosen.intervals if chosen else None
+        if members.held_out is not None:
+            with steps.step("intervals"):
+                intervals = _calibrate(last.transform(members.held_out), schema, stages)
+    tail = [*members.stages, last, *([intervals] if intervals else [])]
+    model = PipelineModel([*stages, *tail])
+    return Fitted(model, members.search, members.boosting, members.weights, intervals)
+
+
+def _encode(
+    current: DataFrame, schema: Schema, plan: FeaturePlan, settings: TrainSettings, steps: Steps
+) -> tuple[list[Any], DataFrame]:
+    """Fit the stages up to the features; return them and the rows with their features."""
+    stages: list[Any] = []
+    ahead = feature_stages(schema, plan, folds=settings.folds, seed=settings.seed, model=settings.model)
+    trees = boosted_stage(schema, plan, seed=0).getInputCols() if settings.model != "linear" else []
+    at_the_end = {schema.target, FOLD, ORDER, *trees, *_interval_columns(schema)}
+    while ahead:
+        stage = ahead.pop(0)
+        with steps.step(step_name(stage)):
+            fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
+        stages.append(fitted)
+        current = fitted.transform(current)
+        if isinstance(stage, StringIndexer | CrossedEffectsEncoder):
+            # What several stages read is computed once, of the columns they need, and its plan ends here: over
+            # Connect a plan travels whole, and may not be deep.
+            needed = columns_read(ahead) | at_the_end
+            kept = [name for name in current.columns if name in needed]
+            current = current.select(*map(quoted, kept)).localCheckpoint(eager=False)
+    return stages, current
+
+
+def _fit_members(
+    table: DataFrame, trees: BoostedTreesRegressor | None, settings: TrainSettings, steps: Steps, chosen: Fitted | None
+) -> _Members:
+    """Fit the members that the recipe has and, the first time, weigh them by what they predict out of fold."""
+    stages: list[Any] = []
+    held_out: DataFrame | None = table
+    search, boosting, weights = None, None, {}
+    if settings.model != "boosted":
+        with steps.step("regression") as step:
+            found = _regress(table, settings, chosen)
+            step.rows = table.count()
+        stages.append(found.stage)
+        search, weights[RAW_PREDICTION] = found.search, 1.0
+        held_out = None
+        if found.lines is not None:
+            held_out = table.withColumn(RAW_PREDICTION, out_of_fold(found.lines, FEATURES, FOLD))
+    if trees is not None:
+        if chosen is not None and chosen.boosting is not None:
+            trees = trees.copy({trees.validationFold: -1, trees.numRounds: chosen.boosting.rounds})
+        with steps.step(step_name(trees)):
+            boosted = trees.fit(table)
+        stages.append(boosted)
+        error = boosted.without_fold.error if boosted.without_fold else None
+        boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error), 1.0
+        if held_out is not None and boosted.without_fold is not None:
+            held_out = boosted.without_fold.transform(held_out.where(col(FOLD) == trees.getOrDefault("validationFold")))
+        else:
+            held_out = None
+    if chosen is not None:
+        return _Members(stages, search, chosen.boosting, chosen.members, None)
+    if len(weights) > 1 and held_out is not None:
+        with steps.step("blend"):
+            weights = _blend_weights(held_out, list(weights))
+    return _Members(stages, search, boosting, weights, held_out)
+
+
+def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
+    """Return the non-negative least-squares weights of the members, from their out-of-fold predictions."""
+    columns = [*members, _LABEL]
+    products = [col(a) * col(b) for a in columns for b in columns]
+    row = held_out.agg(*[sf.avg(product) for product in products]).collect()[0]
+    gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
+    found, _ = nnls(gram[:-1, :-1], gram[:-1, -1])
+    return dict(zip(members, map(float, found), strict=True))
+
+
+def _interval_columns(schema: Schema) -> list[str]:
+    category = first_category(schema)
+    return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([category] if category else [])]
+
+
+def _regress(table: DataFrame, settings: TrainSettings, chosen: Fitted | None) -> _Regressed:
+    if chosen is not None and chosen.search is not None:
+        best = chosen.search.best
+        regression = LinearRegression(
+            featuresCol=FEATURES,
+            labelCol=_LABEL,
+            predictionCol=RAW_PREDICTION,
+            regParam=best.reg_param,
+            elasticNetParam=best.elastic_net_param,
+        )
+        return _Regressed(regression.fit(table), chosen.search, None)
+    search = LinearRegressionGridSearch(
+        featuresCol=FEATURES,
+        labelCol=_LABEL,
+        predictionCol=RAW_PREDICTION,
+        foldCol=FOLD,
+        numFolds=settings.folds,
+        seed=settings.seed,
+        regParam=list(settings.reg_param or DEFAULT_GRID.reg_param),
+        elasticNetParam=list(settings.elastic_net_param or DEFAULT_GRID.elastic_net_param),
+    ).fit(table)
+    if search.foldLines is None:
+        logger.warning("a search by Spark's CrossValidator keeps no fold's fit: this model has no intervals")
+    return _Regressed(search.bestModel, search.searchResult, search.foldLines)
+
+
+def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> ConformalIntervalsModel:
+    """Calibrate intervals on rows whose prediction has not seen them."""
+    encoders = [stage for stage in stages if isinstance(stage, CrossedEffectsModel)]
+    counts: list[str] = []
+    shrinkages: list[float] = []
+    variance = 0.0
+    if encoders:
+        components = encoders[0].components[-1]
+        variance = components.residual
+        by_count = dict(zip(encoders[0].getCountCols(), components.groups, strict=True))
+        counts = [name for name in (CUSTOMER_ROWS, PRODUCT_ROWS) if by_count.get(name)]
+        shrinkages = [variance / by_count[name] for name in counts]
+    minimum = schema.column(schema.target).minimum
+    bounded = isinstance(minimum, int | float)
+    estimator = ConformalIntervals(
+        labelCol=_LABEL,
+        predictionCol=PREDICTION,
+        spreadCol=SCALE if SCALE in held_out.columns else "",
+        countCols=counts,
+        shrinkages=shrinkages,
+        variance=variance,
+        groupCol=first_category(schema) or "",
+        hasMinimum=bounded,
+        minimum=float(minimum) if isinstance(minimum, int | float) else 0.0,
+    )
+    model: ConformalIntervalsModel = estimator.fit(held_out.where(col(PREDICTION).isNotNull()))
+    return model
+
+
+@contextmanager
+def _cached(frame: DataFrame) -> Iterator[DataFrame]:
+    frame.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield frame
+    finally:
+        frame.unpersist()

@@ -1,0 +1,70 @@
+"""Calibration against what was planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from purchasecast._conformal import GRID_POINTS, bounds_at, calibrate, grid_of, scale_terms
+
+
+def plant(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return residuals whose spread depends on product and rows seen, the variance terms, groups and counts."""
+    random = np.random.default_rng(seed)
+    spread = random.uniform(200, 3_000, rows)
+    counts = np.where(random.random(rows) < 0.03, 0, random.integers(1, 300, rows)).astype(float)
+    terms = scale_terms(np.full(rows, 9_000.0), spread, [counts], [0.5], 1_000.0**2)
+    group = np.where(random.random(rows) < 0.3, "a", "b")
+    noise = random.normal(size=rows) * np.where(group == "a", 1.0, 2.0)
+    return np.sqrt(spread**2 + terms[:, 2]) * noise, terms, group, counts
+
+
+def spread_and_unseen(terms: np.ndarray) -> np.ndarray:
+    """Return the planted variance."""
+    return terms[:, 1] + terms[:, 2]
+
+
+def covered(found: dict, residual: np.ndarray, terms: np.ndarray, group: np.ndarray, level: float) -> np.ndarray:
+    scale = np.sqrt(np.maximum(terms @ np.array(found["weights"]), found["least"]))
+    bounds = {name: bounds_at(grid, found["rows"][name], level) for name, grid in found["grids"].items()}
+    lower = np.array([bounds.get(name, bounds[""])[0] for name in group])
+    upper = np.array([bounds.get(name, bounds[""])[1] for name in group])
+    return (residual >= lower * scale) & (residual <= upper * scale)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
+def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level: float) -> None:
+    residual, terms, group, _ = plant(40_000, 1)
+    found = calibrate(residual, terms, group, groups=1, least_rows=500)
+    residual, terms, group, counts = plant(40_000, 2)
+    inside = covered(found, residual, terms, group, level)
+    assert abs(inside.mean() - level) < 0.012
+    for part in (group == "a", group == "b"):
+        assert abs(inside[part].mean() - level) < 0.015
+    assert inside[counts == 0].mean() > level - 0.06
+
+
+def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
+    residual, terms, group, _ = plant(40_000, 3)
+    found = calibrate(residual, terms, group, groups=1, least_rows=500)
+    scale = np.sqrt(terms @ np.array(found["weights"]))
+    width = np.array([np.diff(bounds_at(found["grids"][name], found["rows"][name], 0.9))[0] for name in group])
+    constant = np.diff(bounds_at(found["constant"], found["rows"][""], 0.9))[0]
+    assert (width * scale).mean() < 0.87 * constant
+    known = np.sqrt(spread_and_unseen(terms)) * np.where(group == "a", 1.0, 2.0) * 2 * 1.645
+    assert (width * scale).mean() == pytest.approx(known.mean(), rel=0.03)
+
+
+def test_small_groups_share_the_quantiles_of_all() -> None:
+    residual, terms, group, _ = plant(2_000, 4)
+    group[:100] = "rare"
+    found = calibrate(residual, terms, group, groups=1, least_rows=500)
+    assert set(found["grids"]) == {"", "a", "b"}
+
+
+def test_few_rows_give_wider_bounds() -> None:
+    scores = np.random.default_rng(5).normal(size=2_001)
+    grid = grid_of(scores)
+    assert len(grid) == GRID_POINTS
+    few, many = bounds_at(grid, 40, 0.9), bounds_at(grid, 100_000, 0.9)
+    assert few[0] < many[0] < 0 < many[1] < few[1]
