@@ -183,17 +183,17 @@ def test_the_page_shows_what_its_sources_hold(page: str, shop_profile: Profile, 
     assert f"{shop['Spend'].sum():,.0f}"[:3] in words
     region = shop.groupby("Region")["Spend"].mean()
     assert f"“south” has the highest mean, {region['south']:,.1f} EUR" in words
-    assert f"{100 * shop_profile.concentrations[0].top_fifth:.1f} %" in words
+    assert f"{100 * shop_profile.concentrations[0].top_fifth:.1f}%" in words
     for expected in (
         "10 0.33% of 3,010",
         "Spend: negative",
         "regParam 0.001 with elasticNetParam 0 does best of 6: RMSE 10.0",
-        "The model errs 16.7 % less than each product's mean",
+        "The model errs 16.7% less than each product's mean",
         "worse than the product mean for odd",
-        "90 % intervals hold 91.0 % to 91.0 % of the truths",
+        "90% intervals hold 91.0% to 91.0% of the truths",
         "Claim number 3 <b> At stake: 12,345 EUR.",
         "Number 0.5 EUR",
-        "Number 50.0 % (40.0 % to 60.0 %)",
+        "Number 50.0% (40.0% to 60.0%)",
         "900 rows of 45 customers",
         "No product role, so no prices.",
         "offers.csv",

@@ -60,6 +60,8 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "orient": "top",
         "symbolOpacity": 1,
+        "columnPadding": 28,
+        "labelLimit": 200,
     },
     "text": {"color": _INK, "fontSize": 12},
     "bar": {"color": BLUE},

@@ -78,7 +78,7 @@ def _card(finding: Finding, insights: Insights) -> Card:
     if finding.money is not None:
         facts.append(("At stake", money(finding.money, insights.money_unit)))
     if finding.q_value is not None:
-        chance = "below 0.1 %" if finding.q_value < 0.001 else percent(finding.q_value)
+        chance = "below 0.1%" if finding.q_value < 0.001 else percent(finding.q_value)
         facts.append(("Chance of a false find", chance))
     figure = _figure(finding.chart) if finding.chart and finding.chart.rows else None
     return Card(finding.id, finding.claim, tuple(facts), finding.action, finding.method, finding.caveat, figure)

@@ -108,7 +108,7 @@ def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | N
     ordered = sorted(coefficients, key=lambda one: -abs(one["value"]))
     table = Table(
         "All coefficients",
-        ("input", "coefficient", "95 % interval"),
+        ("input", "coefficient", "95% interval"),
         tuple((one["name"], number(one["value"]), _interval_text(one)) for one in ordered),
     )
     in_money = [one for one in ordered if one.get("in_money", True)][:_MOST_COEFFICIENTS]
@@ -164,7 +164,7 @@ def _quality_tiles(evaluation: Evaluation, unit: str | None) -> Tiles:
 
 
 def _level_of(evaluation: Evaluation) -> str:
-    return f"{getattr(evaluation, 'level', None) or 0.9:.0%}".replace("%", " %")
+    return f"{getattr(evaluation, 'level', None) or 0.9:.0%}"
 
 
 def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:

@@ -70,7 +70,7 @@ def _stage(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema)
     kind = step["kind"]
     detail = _DETAILS.get(kind, "")
     if kind == "index":
-        detail = ", ".join(_label(one["column"], schema) for one in step["columns"])
+        detail = f"of {len(step['columns'])} columns, {_label(step['columns'][0]['column'], schema)} first"
     if kind == "linear":
         detail = f"{len(step['coefficients'])} coefficients of {len(manifest['vectors'][step['features']])} inputs"
     return {"name": _NAMES.get(kind, kind.replace("_", " ")), "detail": detail}

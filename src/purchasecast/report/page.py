@@ -127,7 +127,7 @@ def _profile_summary(profile: Profile | None) -> tuple[str, ...]:
         sentences.append(f"{name} by itself explains {share} of the differences in {label}, more than any other.")
     weak = [one.label for one in profile.features if one.explained < 0.005]
     if weak:
-        sentences.append(f"By themselves these explain less than 0.5 % each: {', '.join(weak)}.")
+        sentences.append(f"By themselves these explain less than 0.5% each: {', '.join(weak)}.")
     if profile.warnings:
         first = profile.warnings[0].sentence
         more = len(profile.warnings) - 1

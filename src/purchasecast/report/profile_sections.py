@@ -135,7 +135,7 @@ def _target_facts(profile: Profile) -> str:
     target, unit = profile.target, profile.money
     reach = ""
     if target.low is not None and target.high is not None:
-        reach = f" (95 % interval {number(target.low)} to {number(target.high)}, rows of a customer taken together)"
+        reach = f" (95% interval {number(target.low)} to {number(target.high)}, rows of a customer taken together)"
     if profile.concentration("customer") is None:
         reach = reach.replace(", rows of a customer taken together", "")
     outliers = target.outliers_below + target.outliers_above
@@ -191,7 +191,7 @@ def feature_section(profile: Profile) -> Section:
     for feature in sorted(profile.features, key=lambda one: -one.explained):
         blocks.append(_feature_figure(feature, profile))
     lead = (
-        f"Mean {label} by level, with 95 % intervals"
+        f"Mean {label} by level, with 95% intervals"
         f"{' that take the rows of a customer together' if profile.concentration('customer') else ''}; "
         "columns with the strongest association first."
     )
@@ -264,7 +264,7 @@ def _levels_table(feature: FeatureProfile, unit: str | None) -> Table:
         )
         for one in feature.levels
     )
-    columns = (feature.label, "rows", "share of rows", "share of total", f"mean{of}", f"95 % interval{of}")
+    columns = (feature.label, "rows", "share of rows", "share of total", f"mean{of}", f"95% interval{of}")
     return Table(f"{feature.label}, level by level", columns, rows)
 
 
@@ -297,7 +297,7 @@ def _pair_figure(pair: PairProfile, profile: Profile) -> Figure:
     left_out = len(kept_first) < len(first) or len(kept_second) < len(second)
     table = Table(
         f"{pair.first_label} and {pair.second_label}",
-        (pair.first_label, pair.second_label, "rows", axis, "95 % interval"),
+        (pair.first_label, pair.second_label, "rows", axis, "95% interval"),
         tuple(
             (
                 c.first,

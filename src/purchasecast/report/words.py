@@ -66,12 +66,12 @@ def percent(share: float) -> str:
     Examples
     --------
     >>> percent(0.553379), percent(0.00012), percent(1.0)
-    ('55.3 %', '0.012 %', '100 %')
+    ('55.3%', '0.012%', '100%')
     """
     hundred = 100 * share
     if hundred in {0, 100} or abs(hundred) >= 99.95:
-        return f"{hundred:.0f} %"
-    return f"{hundred:.1f} %" if abs(hundred) >= 0.1 else f"{hundred:.2g} %"
+        return f"{hundred:.0f}%"
+    return f"{hundred:.1f}%" if abs(hundred) >= 0.1 else f"{hundred:.2g}%"
 
 
 def plural(count: int, noun: str) -> str:
