@@ -215,13 +215,11 @@ def _concentration_figure(one: Concentration, label: str) -> Figure:
 
 def _feature_figure(feature: FeatureProfile, profile: Profile) -> Figure:
     axis = f"mean {profile.target.label}" + (f" ({profile.money})" if profile.money else "")
-    levels = sorted(feature.levels, key=lambda one: -one.rows)[:_MOST_LEVELS]
+    most = len(feature.levels) if feature.kind == "date" else _MOST_LEVELS
+    levels = sorted(feature.levels, key=lambda one: -one.rows)[:most]
     shown = [one for one in feature.levels if one in levels]
-    notes = (
-        [f"The {len(shown)} levels with most rows of {len(feature.levels)}."]
-        if len(shown) < len(feature.levels)
-        else []
-    )
+    left_out = len(shown) < len(feature.levels)
+    notes = [f"The {len(shown)} levels with most rows of {len(feature.levels)}."] if left_out else []
     if feature.nulls:
         notes.append(f"{percent(feature.nulls / profile.rows)} of the rows have no value.")
     if feature.spearman is not None:
@@ -243,7 +241,7 @@ def _feature_title(feature: FeatureProfile, shown: Sequence[LevelProfile], profi
         return f"{feature.label}: too few rows to compare levels"
     top, bottom = max(known, key=lambda one: one.mean), min(known, key=lambda one: one.mean)
     if (top.low or 0.0) <= (bottom.high or 0.0):
-        return f"{feature.label} makes no clear difference"
+        return f"{feature.label}: the intervals of the highest and the lowest mean overlap"
     unit = f" {profile.money}" if profile.money else ""
     return (
         f"{feature.label}: “{top.level}” has the highest mean, {compact(top.mean)}{unit}; "
