@@ -217,7 +217,7 @@ def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
         "folder, work, rows = sys.argv[1:]\n"
         "score = cloudpickle.loads(open(work, 'rb').read())\n"
         "batches = pa.ipc.open_file(rows).read_all().to_batches()\n"
-        "for batch in score(iter(batches), folder=folder, kept=[]):\n"
+        "for batch in score(iter(batches), folder=folder, kept=[], level=None, explain=False):\n"
         "    print(*batch.column('prediction').to_pylist())\n"
     )
     places = [str(bundle.scorer_folder), str(tmp_path / "work"), str(tmp_path / "rows.arrow")]
