@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from purchasecast._conformal import GRID_POINTS, bounds_at, calibrate, grid_of, scale_terms
+from purchasecast._conformal import GRID_POINTS, bounds_at, bounds_by_group, calibrate, grid_of, scale_terms
 
 
 def plant(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -26,16 +26,20 @@ def spread_and_unseen(terms: np.ndarray) -> np.ndarray:
 
 def covered(found: dict, residual: np.ndarray, terms: np.ndarray, group: np.ndarray, level: float) -> np.ndarray:
     scale = np.sqrt(np.maximum(terms @ np.array(found["weights"]), found["least"]))
-    bounds = {name: bounds_at(grid, found["rows"][name], level) for name, grid in found["grids"].items()}
-    lower = np.array([bounds.get(name, bounds[""])[0] for name in group])
-    upper = np.array([bounds.get(name, bounds[""])[1] for name in group])
+    lower, upper = at(found, group, level)
     return (residual >= lower * scale) & (residual <= upper * scale)
+
+
+def at(found: dict, group: np.ndarray, level: float) -> np.ndarray:
+    """Return the scores' bounds of each row; the planted predictions are all in one bin."""
+    bounds = bounds_by_group(found, level)
+    return np.array([bounds.get(name, bounds[""])[1][0] for name in group]).T
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
 def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level: float) -> None:
     residual, terms, group, _ = plant(40_000, 1)
-    found = calibrate(residual, terms, group, groups=1, least_rows=500)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
     residual, terms, group, counts = plant(40_000, 2)
     inside = covered(found, residual, terms, group, level)
     assert abs(inside.mean() - level) < 0.012
@@ -46,10 +50,10 @@ def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level:
 
 def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
     residual, terms, group, _ = plant(40_000, 3)
-    found = calibrate(residual, terms, group, groups=1, least_rows=500)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
     scale = np.sqrt(terms @ np.array(found["weights"]))
-    width = np.array([np.diff(bounds_at(found["grids"][name], found["rows"][name], 0.9))[0] for name in group])
-    constant = np.diff(bounds_at(found["constant"], found["rows"][""], 0.9))[0]
+    width = np.diff(at(found, group, 0.9), axis=0)[0]
+    constant = np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
     assert (width * scale).mean() < 0.87 * constant
     known = np.sqrt(spread_and_unseen(terms)) * np.where(group == "a", 1.0, 2.0) * 2 * 1.645
     assert (width * scale).mean() == pytest.approx(known.mean(), rel=0.03)
@@ -58,8 +62,8 @@ def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
 def test_small_groups_share_the_quantiles_of_all() -> None:
     residual, terms, group, _ = plant(2_000, 4)
     group[:100] = "rare"
-    found = calibrate(residual, terms, group, groups=1, least_rows=500)
-    assert set(found["grids"]) == {"", "a", "b"}
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    assert set(found["groups"]) == {"a", "b"}
 
 
 def test_few_rows_give_wider_bounds() -> None:
@@ -67,4 +71,29 @@ def test_few_rows_give_wider_bounds() -> None:
     grid = grid_of(scores)
     assert len(grid) == GRID_POINTS
     few, many = bounds_at(grid, 40, 0.9), bounds_at(grid, 100_000, 0.9)
-    assert few[0] < many[0] < 0 < many[1] < few[1]
+    assert few[0] < 0 < few[1]
+    assert few[1] - few[0] > many[1] - many[0]
+
+
+def test_bounds_are_the_shortest_that_hold_so_many() -> None:
+    """Skewed scores: an interval from 0 on is much shorter than one with equal tails."""
+    scores = np.random.default_rng(6).exponential(size=50_000)
+    low, high = bounds_at(grid_of(scores), len(scores), 0.9)
+    assert low == pytest.approx(0.0, abs=0.05)
+    assert high == pytest.approx(-np.log(0.1), rel=0.05)
+
+
+def test_large_groups_are_cut_by_prediction() -> None:
+    """Below the middle purchases lie above the prediction, above it below: no common bounds are as short."""
+    random = np.random.default_rng(7)
+    prediction = random.uniform(0, 100, 20_000)
+    residual = np.where(prediction < 50, 1.0, -1.0) * random.exponential(10.0, 20_000)
+    terms = scale_terms(np.ones(20_000), np.full(20_000, 10.0), [], [], 1.0)
+    found = calibrate(residual, prediction, terms, np.full(20_000, "a"), groups=0, least_rows=500)
+    borders, bounds = bounds_by_group(found, 0.9)["a"]
+    assert len(bounds) == len(borders) + 1 == 12
+    scale = np.sqrt(terms @ np.array(found["weights"]))
+    lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
+    inside = (residual >= lower * scale) & (residual <= upper * scale)
+    assert inside.mean() == pytest.approx(0.9, abs=0.01)
+    assert ((upper - lower) * scale).mean() < 0.7 * np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]

@@ -7,8 +7,8 @@ Each row has a predicted scale,
 with :math:`\sigma_j` the spread of the product and, for the customer and the product, the variance that is left of an
 effect that :math:`n_g` rows were seen of: all of :math:`\tau_g^2` for a level that is new. The weights :math:`a \ge 0`
 are fitted to squared out-of-fold residuals. The quantiles of the scores :math:`(y_i - \hat y_i) / s_i` of the same
-rows, by group where a group has rows enough and else overall, give the interval of any level: by exchangeability
-a new row falls into it that often.
+rows, by prediction within a group where it has rows enough and else overall, give the interval of any level, the
+shortest of those that hold so many scores: by exchangeability a new row falls into it about that often.
 
 References
 ----------
@@ -34,7 +34,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast import _conformal
 from purchasecast._columns import col, quoted
-from purchasecast._conformal import bounds_at, solve_calibration
+from purchasecast._conformal import bounds_at, bounds_by_group, solve_calibration
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.stages._base import TableModelMixin, require_columns
 
@@ -247,18 +247,17 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         self._check_level()
         return self
 
-    def bounds(self) -> dict[str, tuple[float, float]]:
-        """Return the score's lower and upper quantile by group; ``""`` is that of all others."""
-        grids, rows = self._calibration["grids"], self._calibration["rows"]
-        return {name: bounds_at(grid, rows[name], self.getLevel()) for name, grid in grids.items()}
+    def bounds(self) -> dict[str, tuple[list[float], list[tuple[float, float]]]]:
+        """Return, by group, borders of the prediction and the scores' bounds between them; ``""`` is all others."""
+        return bounds_by_group(self._calibration, self.getLevel())
 
     def constant_bounds(self) -> tuple[float, float]:
         """Return what an interval of constant width adds to a prediction: the measure of what scale and groups gain."""
-        return bounds_at(self._calibration["constant"], self._calibration["rows"][""], self.getLevel())
+        return bounds_at(self._calibration["constant"], self._calibration["rows"], self.getLevel())
 
-    def calibration_rows(self) -> dict[str, int]:
-        """Return the number of rows behind the quantiles, by group."""
-        return dict(self._calibration["rows"])
+    def calibration_rows(self) -> int:
+        """Return the number of rows behind the quantiles."""
+        return int(self._calibration["rows"])
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self._check_level()
@@ -268,11 +267,13 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         overall, *others = self.bounds().items()
         made = {}
         for place, name in enumerate((LOWER, UPPER)):
-            quantile = f"{overall[1][place]!r}D"
+            quantile = f"{overall[1][1][0][place]!r}D"
             if others and group:
-                pairs = ", ".join(f"'{_escaped(level)}', {bound[place]!r}D" for level, bound in others)
                 key = f"coalesce(CAST({quoted(group)} AS STRING), '')"
-                quantile = f"coalesce(try_element_at(map({pairs}), {key}), {quantile})"
+                borders = _lookup({name: borders for name, (borders, _) in others}, key)
+                values = _lookup({name: [bound[place] for bound in bounds] for name, (_, bounds) in others}, key)
+                bin_number = f"size(filter({borders}, x -> x < {prediction}))"
+                quantile = f"coalesce(get({values}, {bin_number}), {quantile})"
             bound = f"{prediction} + {quantile} * {scale}"
             held = f"least({bound}, {prediction})" if name == LOWER else f"greatest({bound}, {prediction})"
             if self.getOrDefault(self.hasMinimum):
@@ -300,7 +301,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
             "prediction": self.getPredictionCol(),
             **{name: self.getOrDefault(param) for name, param in params.items()},
             "minimum": minimum,
-            **{name: self._calibration[name] for name in ("weights", "least", "rows", "grids")},
+            **{name: self._calibration[name] for name in ("weights", "least", "rows", "grid", "groups")},
         }
 
     def _tables(self) -> Mapping[str, DataFrame]:
@@ -311,6 +312,15 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
 
     def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
         self._calibration = dict(state)
+
+
+def _lookup(arrays: Mapping[str, list[float]], key: str) -> str:
+    """Return the SQL of a map from texts to arrays of numbers, looked up; null where there is no such text."""
+    entries = [
+        f"'{_escaped(name)}', CAST(array({', '.join(f'{number!r}D' for number in numbers)}) AS ARRAY<DOUBLE>)"
+        for name, numbers in arrays.items()
+    ]
+    return f"try_element_at(map({', '.join(entries)}), {key})"
 
 
 def _escaped(text: str) -> str:

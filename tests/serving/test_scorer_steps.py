@@ -93,8 +93,9 @@ def interval() -> Interval:
         "minimum": 0.0,
         "weights": [100.0, 1.0, 1.0, 0.0],
         "least": 1.0,
-        "rows": {"": 100_000, "2": 100_000},
-        "grids": {"": list(steps), "2": list(2 * steps)},
+        "rows": 100_000,
+        "grid": list(steps),
+        "groups": {"2": {"borders": [400.0], "rows": [100_000] * 2, "grids": [list(9 * steps), list(2 * steps)]}},
     }
     return Interval.from_manifest(entry, CONTEXT)
 

@@ -16,6 +16,7 @@ from purchasecast.schema import load_schema
 from purchasecast.scorer import load
 from purchasecast.stages import BoostedTreesModel, BoostedTreesRegressor
 from purchasecast.train import TrainResult, train
+from purchasecast.validate import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,8 @@ def trained(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> TrainR
 def scored(trained: TrainResult, rows: DataFrame) -> pd.DataFrame:
     """Return a part of the rows as the saved pipeline scores them."""
     model = PipelineModel.load((trained.bundle.path / "pipeline").as_uri())
-    part = rows.where("pmod(xxhash64(User_ID, Product_ID), 10) = 0").drop("_pc_corrupt", "_pc_position")
+    accepted = validate(rows, trained.bundle.schema).accepted.drop("_pc_position")
+    part = accepted.where("pmod(xxhash64(User_ID, Product_ID), 10) = 0")
     return model.transform(part).select(*part.columns, *SCORES).toPandas()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from purchasecast._conformal import bounds_at
+from purchasecast._conformal import bounds_by_group
 from purchasecast.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Interval:
         self._variance, self._least = float(entry["variance"]), float(entry["least"])
         self._weights = [float(weight) for weight in entry["weights"]]
         self._minimum = float("-inf") if entry["minimum"] is None else float(entry["minimum"])
-        self._grids, self._rows = entry["grids"], entry["rows"]
+        self._found = {name: entry[name] for name in ("grid", "rows", "groups")}
         self.set_level(float(entry["level"]))
 
     @classmethod
@@ -52,7 +53,7 @@ class Interval:
         """
         if not 0 < level < 1:
             raise SettingsError(f"level: expected a share above 0 and below 1, found {level}; take 0.9.")
-        self._bounds = {name: bounds_at(grid, self._rows[name], level) for name, grid in self._grids.items()}
+        self._bounds = bounds_by_group(self._found, level)
 
     def batch(self, batch: Batch) -> None:
         """Add the bounds of every row."""
@@ -64,11 +65,14 @@ class Interval:
             variance += weight * self._variance / (batch.columns[name] + shrinkage)
         variance += self._weights[-1] * prediction**2
         scale = np.sqrt(np.maximum(variance, self._least))
-        low, high = (np.full(batch.rows, self._bounds[""][side]) for side in (0, 1))
+        low, high = (np.full(batch.rows, self._bounds[""][1][0][side]) for side in (0, 1))
         if self._group:
             encoded = batch.encoded(self._group)
-            of_level = np.array([self._bound(value) for value in encoded.values]).reshape(-1, 2)
-            low, high = of_level[encoded.codes].T
+            for code, value in enumerate(encoded.values):
+                borders, bounds = self._of_group(value)
+                mine = encoded.codes == code
+                chosen = np.array(bounds)[np.searchsorted(borders, prediction[mine], side="left")]
+                low[mine], high[mine] = chosen[:, 0], chosen[:, 1]
         lower = np.minimum(prediction + low * scale, prediction)
         upper = np.maximum(prediction + high * scale, prediction)
         batch.columns["lower"], batch.columns["upper"] = np.maximum(lower, self._minimum), upper
@@ -83,9 +87,10 @@ class Interval:
         for weight, (name, shrinkage) in zip(self._weights[2:-1], self._groups, strict=True):
             variance += weight * self._variance / (values[name] + shrinkage)
         scale = math.sqrt(max(variance, self._least))
-        low, high = self._bound(values[self._group]) if self._group else self._bounds[""]
+        borders, bounds = self._of_group(values[self._group] if self._group else None)
+        low, high = bounds[bisect_left(borders, prediction)]
         values["lower"] = max(min(prediction + low * scale, prediction), self._minimum)
         values["upper"] = max(prediction + high * scale, prediction)
 
-    def _bound(self, level: Any) -> tuple[float, float]:
+    def _of_group(self, level: Any) -> tuple[list[float], list[tuple[float, float]]]:
         return self._bounds.get("" if level is None else str(level), self._bounds[""])

@@ -1,0 +1,150 @@
+"""Compare recipes with other ways to predict, on one split in one run: RMSE, R2, MAE and seconds.
+
+Peers: the mean of the product; scikit-learn's Ridge on indicators of all columns, ids included; LightGBM and CatBoost
+with their own handling of categories; Spark's GBTRegressor. Those that are not installed are left out, and said so
+(`pip install lightgbm catboost`). Prints a table on stderr and one JSON line.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from _session import options, report, session
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.regression import GBTRegressor
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import OneHotEncoder
+
+from purchasecast.config import TrainSettings
+from purchasecast.schema import load_schema
+from purchasecast.sources import read_table
+from purchasecast.split import holdout_split
+from purchasecast.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+    from pyspark.sql import SparkSession
+
+    Fit = Callable[[pd.DataFrame, NDArray[np.float64], pd.DataFrame], NDArray[np.float64]]
+
+TARGET = "Purchase"
+MODELS = ("linear", "boosted", "blend")
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--seed", type=int, default=7, help="seed of the split")
+    parser.add_argument("--models", nargs="*", default=list(MODELS), help="recipes to train")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="peers to fit")
+    given = parser.parse_args()
+    spark = session()
+    path = str(given.data / "train.csv")
+    found = {f"purchasecast {name}": run_ours(spark, path, name, given.seed) for name in given.models}
+    training, held_out = split(spark, path, given.seed)
+    for name in given.peers:
+        try:
+            found[name] = run_peer(PEERS[name], training, held_out)
+        except ModuleNotFoundError as error:
+            print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
+    for name, figures in found.items():
+        cells = "".join(f"{key:>9} {value:<10,.4g}" for key, value in figures.items())
+        print(f"{name:24}{cells}", file=sys.stderr)
+    report(seed=given.seed, training_rows=len(training), holdout_rows=len(held_out), models=found)
+
+
+def run_ours(spark: SparkSession, path: str, model: Any, seed: int) -> dict[str, float]:
+    schema = load_schema("black_friday")
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainSettings(model=model, refit=False, seed=seed)
+        evaluation = train(read_table(spark, path, schema), schema, Path(folder) / "model", settings).evaluation
+    whole = evaluation.overall
+    figures = {"rmse": whole.rmse, "r2": whole.r2, "mae": whole.mae, "seconds": time.perf_counter() - start}
+    return figures | {"coverage": whole.coverage, "width": whole.mean_width, "constant": whole.constant_width}
+
+
+def split(spark: SparkSession, path: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the same two parts as `train` makes, nulls as a level, all features as texts."""
+    schema = load_schema("black_friday")
+    parts = holdout_split(read_table(spark, path, schema), schema, share=0.2, seed=seed)
+    names = [name for name in schema.names if name != TARGET]
+    frames = []
+    for part in parts:
+        frame = part.select(*names, TARGET).toPandas()
+        frame[names] = frame[names].astype("string").fillna("none").astype(object)
+        frames.append(frame)
+    return frames[0], frames[1]
+
+
+def run_peer(fit: Fit, training: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, float]:
+    names = [name for name in training.columns if name != TARGET]
+    label, truth = training[TARGET].to_numpy(float), held_out[TARGET].to_numpy(float)
+    start = time.perf_counter()
+    error = fit(training[names], label, held_out[names]) - truth
+    seconds = time.perf_counter() - start
+    r2 = 1 - (error**2).sum() / ((truth - truth.mean()) ** 2).sum()
+    return {"rmse": np.sqrt((error**2).mean()), "r2": r2, "mae": np.abs(error).mean(), "seconds": seconds}
+
+
+def product_mean(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    means = x.assign(y=y).groupby("Product_ID")["y"].mean()
+    return new["Product_ID"].map(means).fillna(y.mean()).to_numpy(float)
+
+
+def ridge(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(x)
+    return Ridge(alpha=10.0, solver="sparse_cg").fit(encoder.transform(x), y).predict(encoder.transform(new))
+
+
+def lightgbm(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    import lightgbm as lgb  # noqa: PLC0415  may be missing
+
+    x = x.astype("category")
+    new = new.astype({name: x[name].dtype for name in x.columns})
+    model = lgb.LGBMRegressor(n_estimators=600, num_leaves=127, learning_rate=0.05, verbose=-1, random_state=7)
+    return model.fit(x, y).predict(new)
+
+
+def catboost(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    import catboost as cb  # noqa: PLC0415  may be missing
+
+    model = cb.CatBoostRegressor(iterations=600, depth=8, random_seed=7, verbose=False, allow_writing_files=False)
+    return model.fit(x, y, cat_features=list(x.columns)).predict(new)
+
+
+def spark_gbt(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    spark = session()
+    names = [name for name in x.columns if name not in {"User_ID", "Product_ID"}]  # too many levels for its bins
+    index = [f"{name}_i" for name in names]
+    pipeline = Pipeline(
+        stages=[
+            StringIndexer(inputCols=names, outputCols=index, handleInvalid="keep"),
+            VectorAssembler(inputCols=index, outputCol="features"),
+            GBTRegressor(maxIter=50, maxDepth=6, maxBins=64, seed=7),
+        ]
+    )
+    model = pipeline.fit(spark.createDataFrame(x[names].assign(label=y)))
+    rows = spark.createDataFrame(new[names].assign(place=np.arange(len(new))))
+    return model.transform(rows).select("place", "prediction").toPandas().sort_values("place")["prediction"].to_numpy()
+
+
+PEERS: dict[str, Fit] = {
+    "product mean": product_mean,
+    "sklearn Ridge": ridge,
+    "LightGBM": lightgbm,
+    "CatBoost": catboost,
+    "Spark GBTRegressor": spark_gbt,
+}
+
+
+if __name__ == "__main__":
+    main()
