@@ -514,7 +514,7 @@ def generate(run: _Run, rows: int, out: Path, seed: int, **options: Any) -> int:
 )
 @_common
 def demo(run: _Run, out: Path, rows: int) -> int:
-    """Generate a shop, train on it, score new rows, and say where the results are."""
+    """Run the whole flow on a generated shop, and say where the report is."""
     from purchasecast.demo import run_demo
 
     result = run_demo(run.spark(), out, rows=rows, steps=run.steps)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from purchasecast.bundle import add_document
 from purchasecast.config import TrainSettings
 from purchasecast.generate import generate, write_shop
+from purchasecast.insights import find_insights
 from purchasecast.predict import Output, PredictResult, predict
 from purchasecast.progress import Steps
+from purchasecast.report import read_report, render_report, write_page
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
 from purchasecast.train import TrainResult, train
@@ -45,7 +48,7 @@ class DemoResult:
 
 
 def run_demo(spark: SparkSession, out: Path, *, rows: int, steps: Steps | None = None) -> DemoResult:
-    """Generate a shop, train on it and score new rows.
+    """Generate a shop, train on it, score new rows, find what to do, and draw the report.
 
     Parameters
     ----------
@@ -75,5 +78,9 @@ def run_demo(spark: SparkSession, out: Path, *, rows: int, steps: Steps | None =
     to_score = read_table(spark, files["scoring"], schema, target="optional")
     output = Output(str(out / "predictions.csv"), single_csv=True, overwrite=True)
     scoring = predict(to_score, training.bundle, output, steps=steps)
-    paths = {name: str(path) for name, path in files.items()}
-    return DemoResult(training, scoring, {**paths, "model": str(training.bundle.path), "predictions": scoring.out})
+    insights = find_insights(training.bundle, out / "insights", data=raw, demand=to_score, steps=steps)
+    bundle = add_document(training.bundle, "findings", insights.to_dict())
+    with steps.step("draw"):
+        page = write_page(render_report(read_report(bundle)), out / "report.html")
+    made = {"model": bundle.path, "predictions": scoring.out, "insights": out / "insights", "report": page}
+    return DemoResult(training, scoring, {name: str(path) for name, path in {**files, **made}.items()})
