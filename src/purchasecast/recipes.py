@@ -222,11 +222,14 @@ def feature_stages(
 
 
 def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTreesRegressor:
-    """Return the boosted trees on what the encoders make: no indicators, but counts, spreads and all statistics."""
+    """Return the boosted trees on what the encoders make: no indicators, but spreads and all statistics.
+
+    Of the counts only those of the statistics, which out of fold are scaled up to what they will be at scoring.
+    """
     columns = [*[INDEX + name for name in plan.one_hot], *[f"_pc_x_{name}" for name in plan.numeric]]
     if plan.groups:
         columns += [f"_pc_e_{name}" for name in plan.groups]
-        columns += [*[_count_name(schema, name) for name in plan.groups], BASELINE, FITTED]
+        columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
         columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT))], SCALE]
     if schema.customer or schema.product:

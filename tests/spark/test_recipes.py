@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import functions as sf
+from tests.spark.conftest import FOLDS
 
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
 from purchasecast.generate import generate
 from purchasecast.schema import load_schema
 from purchasecast.scorer import load
-from purchasecast.stages import BoostedTreesModel, BoostedTreesRegressor
+from purchasecast.stages import BoostedTreesModel, BoostedTreesRegressor, LevelStatisticsEncoder
 from purchasecast.train import TrainResult, train
 from purchasecast.validate import validate
 
@@ -109,6 +110,16 @@ def test_an_unseen_product_has_a_wider_interval(trained: TrainResult, scored: pd
     assert known.upper is not None
     assert new.upper is not None
     assert new.upper - new.prediction > known.upper - known.prediction
+
+
+def test_counts_out_of_fold_are_what_they_will_be_at_scoring(spark: SparkSession, shop: PlantedShop) -> None:
+    frame = shop.frame(spark)
+    encoder = LevelStatisticsEncoder(
+        inputCols=["product"], outputCols=["p"], statistics=["count"], labelCol="spend", numFolds=FOLDS
+    )
+    model = encoder.fit(frame)
+    mean = [model.transform(rows).agg(sf.avg("p_count")).collect()[0][0] for rows in (frame, frame.drop("fold"))]
+    assert mean[0] == pytest.approx(mean[1], rel=0.03)
 
 
 def trees(**params: object) -> BoostedTreesRegressor:

@@ -179,8 +179,9 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     Notes
     -----
     A pair that is null or unseen has the statistics of its first column's level; a level that is null or unseen those
-    of all rows, and the rank 0.5. Counts are 0 then. Rows are neither dropped nor reordered, and their order does not
-    matter. Every row weighs 1.
+    of all rows, and the rank 0.5. Counts are 0 then. Out of fold, a count is scaled up to all rows: as it will be at
+    scoring, or a regression would take a fold less for a level of fewer rows. Rows are neither dropped nor reordered,
+    and their order does not matter. Every row weighs 1.
 
     Passes over the rows: one that counts, then one that hands them to the tasks. Nothing reaches the driver but the
     statistics of all rows.
@@ -263,11 +264,12 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
             ).localCheckpoint(eager=True)
         finally:
             rows.unpersist()
-        overall = {row["fit"]: list(row["s"]) for row in solved.where("tab = -1").select("fit", "s").collect()}
+        found = {row["fit"]: row for row in solved.where("tab = -1").select("fit", "n", "s").collect()}
         model = LevelStatisticsModel()
         model._resetUid(self.uid)
         self._copyValues(model)
-        model._overall = [overall[k] for k in range(fits)]
+        model._overall = [list(found[k]["s"]) for k in range(fits)]
+        model._growth = [found[fits - 1]["n"] / max(found[k]["n"], 1.0) for k in range(fits)]
         model._tables_by_key = [_by_fit(solved, t, key, place) for t, key in enumerate(keys)]
         model._levels = [table.count() for table in model._tables_by_key]
         return model
@@ -291,6 +293,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         self._tables_by_key: list[DataFrame] = []
         self._levels: list[int] = []
         self._overall: list[list[float]] = []
+        self._growth: list[float] = []  # rows of the last fit over those of each
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         outputs, keys = self.output_names(), self._keys()
@@ -309,13 +312,15 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         fit = f"coalesce(CAST({quoted(self.getFoldCol())} AS INT), {self.getNumFolds()})"
         one = "get({}, " + fit + ")" if has_folds else "{}"
         overall = "get(_pc_overall, " + fit + ")" if has_folds else "_pc_overall"
+        by_fit = ", ".join(f"{ratio!r}D" for ratio in self._growth)
+        growth = f"get(array({by_fit}), {fit})" if has_folds else "1D"
         every = sf.lit(self._overall) if has_folds else sf.lit(self._overall[-1])
         chosen = []
         for k, key in enumerate(asked):
             t, parent = keys.index(key), keys.index((key[0], ""))
             looked_up = [one.format(f"_pc_s_{place}") for place in dict.fromkeys((t, parent))]
             chosen.append(f"coalesce({', '.join([*looked_up, overall])}) AS _pc_k_{k}")
-            chosen.append(f"coalesce({one.format(f'_pc_n_{t}')}, 0D) AS _pc_c_{k}")
+            chosen.append(f"coalesce({one.format(f'_pc_n_{t}')}, 0D) * {growth} AS _pc_c_{k}")
         spread = col(self.getScaleCol()).alias("_pc_spread") if scale else sf.lit(None).alias("_pc_spread")
         names = [quoted(name) for name in dataset.columns]
         picked = joined.withColumn("_pc_overall", every).select(*names, spread, *map(sf.expr, chosen))
@@ -378,12 +383,13 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         return {str(t): table for t, table in enumerate(self._tables_by_key)}
 
     def _state(self) -> dict[str, Any]:
-        return {"overall": self._overall, "levels": self._levels}
+        return {"overall": self._overall, "levels": self._levels, "growth": self._growth}
 
     def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
         self._tables_by_key = [tables[str(t)] for t in range(len(tables))]
         self._overall = [list(map(float, statistics)) for statistics in state["overall"]]
         self._levels = list(map(int, state["levels"]))
+        self._growth = list(map(float, state["growth"]))
 
 
 def _term(k: int, name: str) -> str:
