@@ -138,6 +138,7 @@ def statistics_of_fit(
     nothing = np.zeros((1, 2 + len(QUANTILES) + 1))
     nothing[0, -1] = _NO_RANK
     _, overall = _statistics(zeros, label[everything], ranks[everything], 1, nothing, 0.0)
+    overall[0, -1] = _NO_RANK  # what it is, but for rounding: the lift of who is unseen is 0 exactly
     found: list[tuple[Floats, Floats]] = []
     for table in tables:
         rows = _seen(table.rows_by_label(by_label), seen)
