@@ -1,7 +1,7 @@
 """One pass of Spark over a frame of feature vectors, down to one Gram matrix a fold on the driver.
 
-Each task folds its rows into partials; a first exchange by partition number merges these in as many tasks as
-their size is worth, a second one by fold leaves one row a fold. So the driver receives folds x (d + 1)^2 / 2
+Each task folds its rows into partials; an exchange by fold leaves one row a fold. Large partials are merged by
+partition number before, in as many tasks as their size is worth. So the driver receives folds x (d + 1)^2 / 2
 numbers whatever the number of partitions, and no executor holds more than one Gram a fold at a time. Only the
 DataFrame API is used, so the same code runs on a cluster and over Spark Connect.
 """
@@ -41,6 +41,7 @@ __all__ = [
     "vector_size",
 ]
 
+_TREE_FEATURES = 300  # fewer, and ten thousand partials of a fold are merged in a second: no tree is needed
 T = TypeVar("T")
 
 # The executors need numpy, scipy and pyarrow, not this package: what they run travels with the job.
@@ -151,7 +152,7 @@ def collect_grams(rows: DataFrame, features: int, folds: int) -> list[Gram]:
         If a row cannot be used, or a fold has no row of positive weight.
     """
     partials = rows.mapInArrow(partial(fold_partials, features=features, folds=folds), PARTIAL_SCHEMA)
-    found = _collect_merged(partials)
+    found = _collect_merged(partials, features)
     empty = [str(k) for k in range(folds) if k not in found]
     if empty:
         raise DataError(
@@ -165,16 +166,17 @@ def collect_cluster_scores(rows: DataFrame, coefficients: Floats, mean: Floats) 
     """Return the Gram of the score sums of column `cluster`, its `rows` the number of clusters."""
     together = rows.repartition("cluster")
     work = partial(cluster_scores, coefficients=coefficients, mean=mean)
-    found = _collect_merged(together.mapInArrow(work, PARTIAL_SCHEMA))
+    found = _collect_merged(together.mapInArrow(work, PARTIAL_SCHEMA), len(coefficients))
     if not found:
         raise DataError("a clustered covariance needs rows, found none; check the filters before it")
     return found[0]
 
 
-def _collect_merged(partials: DataFrame) -> dict[int, Gram]:
-    """Merge partials on the executors in two levels, collect one a fold, and refuse unusable rows."""
-    by_task = partials.repartition("key").mapInArrow(merge_partials, PARTIAL_SCHEMA)
-    by_fold = by_task.repartition("fold").mapInArrow(merge_partials, PARTIAL_SCHEMA)
+def _collect_merged(partials: DataFrame, features: int) -> dict[int, Gram]:
+    """Merge partials on the executors, large ones in two levels, collect one a fold, and refuse unusable rows."""
+    if features > _TREE_FEATURES:
+        partials = partials.repartition("key").mapInArrow(merge_partials, PARTIAL_SCHEMA)
+    by_fold = partials.repartition("fold").mapInArrow(merge_partials, PARTIAL_SCHEMA)
     grams: dict[int, Gram] = {}
     rejected = np.zeros(len(REASONS))
     for row in by_fold.select("fold", "payload").collect():

@@ -67,6 +67,8 @@ class Problem:
         What the label was divided by; 0 for a label that needs no fit.
     centre : ndarray of shape (d + 1,)
         Means that were taken off first; zeros without an intercept.
+    workspace : ndarray of shape (2, k * k)
+        Where systems are built and factorised: taking memory for each anew costs more than to factorise it.
     """
 
     moments: Floats
@@ -76,6 +78,7 @@ class Problem:
     unit: Floats
     label_scale: float
     centre: Floats
+    workspace: Floats
 
     @property
     def norms(self) -> Floats:
@@ -98,7 +101,21 @@ class Problem:
         divisor = label_scale or 1.0
         inner = np.ascontiguousarray(moments[np.ix_(used, used)] / np.outer(unit, unit))
         target = moments[used, -1] / (unit * divisor)
-        return cls(inner, target, float(moments[-1, -1]) / divisor**2, used, unit, label_scale, centre)
+        workspace = np.empty((2, len(used) ** 2))
+        return cls(inner, target, float(moments[-1, -1]) / divisor**2, used, unit, label_scale, centre, workspace)
+
+    def system(self, active: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None) -> Floats:
+        """Return a copy of the moments, or of those of the active features, that lasts until the next one."""
+        size = len(self.target)
+        if active is None or len(active) == size:
+            whole: Floats = self.workspace[0].reshape(size, size)
+            np.copyto(whole, self.moments)
+            return whole
+        rows = self.workspace[1, : len(active) * size].reshape(len(active), size)
+        part: Floats = self.workspace[0, : len(active) ** 2].reshape(len(active), len(active))
+        np.take(self.moments, active, axis=0, out=rows, mode="clip")
+        np.take(rows, active, axis=1, out=part, mode="clip")
+        return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,23 +196,24 @@ def _ridge_path(problem: Problem, penalties: Floats) -> Floats:
     """Solve the ridge problems in closed form; of many solutions, take the shortest."""
     path = np.empty((len(penalties), len(problem.target)))
     for row, penalty in enumerate(map(float, penalties)):
-        solved = _solve_spd(problem.moments.copy(), penalty, problem.target)
+        solved = _solve_spd(problem.system(), penalty, problem.target)
         path[row] = _shortest(problem.moments, penalty, problem.target) if solved is None else solved
     return path
 
 
 def _solve_spd(system: Floats, penalty: float, b: Floats) -> Floats | None:
     """Solve (system + penalty I) x = b by Cholesky, overwriting `system`; None where it is singular."""
-    # In units of equal diagonal: a feature's scale costs no digits.
+    # Cholesky loses no digits to the scale of a feature, so that its pivots are judged against the diagonal.
     system.flat[:: len(b) + 1] += penalty
-    root = 1.0 / np.sqrt(np.diagonal(system))
-    system *= root
-    system *= root[:, None]
+    diagonal = system.diagonal().copy()
     # system is symmetric: its transpose is the same matrix in the order LAPACK works in without a copy.
     factor, failed = lapack.dpotrf(system.T, lower=1, overwrite_a=1, clean=0)
-    if failed or np.diagonal(factor).min() ** 2 < _DEPENDENT:
+    if failed:
         return None
-    solution: Floats = lapack.dpotrs(factor, b * root, lower=1, overwrite_b=1)[0] * root
+    pivots = factor.diagonal()
+    if (pivots * pivots / diagonal).min() < _DEPENDENT:
+        return None
+    solution: Floats = lapack.dpotrs(factor, b, lower=1)[0]
     return solution
 
 
@@ -209,20 +227,36 @@ def _shortest(system: Floats, penalty: float, b: Floats) -> Floats:
 
 
 def _elastic_net_path(problem: Problem, penalties: Floats, ratio: float) -> Floats:
-    """Go down the path; each candidate starts from the solution before it and is finished exactly."""
+    """Go down the path; each candidate starts where the two before it point to, and is finished exactly."""
     path = np.empty((len(penalties), len(problem.target)))
     beta = np.zeros(len(problem.target))
+    passed: list[tuple[float, Floats]] = []
     for row in np.argsort(-penalties, kind="stable"):
         penalty = float(penalties[row])
-        exact = _finish(problem, beta, penalty, ratio)
+        exact = _finish(problem, beta, _expected_signs(problem, passed, penalty, ratio), penalty, ratio)
         for stage in _STAGES:
             if exact is not None:
                 break
             beta = _descend(problem, beta, penalty, ratio, stage)
-            exact = _finish(problem, beta, penalty, ratio)
+            exact = _finish(problem, beta, np.sign(beta), penalty, ratio)
         beta = beta if exact is None else exact
         path[row] = beta
+        passed = [*passed[-1:], (penalty, beta)]
     return path
+
+
+def _expected_signs(problem: Problem, passed: list[tuple[float, Floats]], penalty: float, ratio: float) -> Floats:
+    """Guess the signs of the solution: coefficients and gradient are nearly straight lines between penalties."""
+    b = problem.target
+    last = passed[-1][1] if passed else np.zeros(len(b))
+    if len(passed) < 2 or passed[0][0] <= passed[1][0]:
+        signs = np.sign(last)
+        return signs if signs.any() else np.where(np.abs(b) > penalty * ratio, np.sign(b), 0.0)
+    ahead = (passed[1][0] - penalty) / (passed[0][0] - passed[1][0])
+    beta = last + ahead * (last - passed[0][1])
+    gradient = b - problem.moments @ beta
+    entering = np.where(np.abs(gradient) > penalty * ratio, np.sign(gradient), 0.0)
+    return np.where(last == 0, entering, np.where(beta * last > 0, np.sign(last), 0.0))
 
 
 def _descend(problem: Problem, start: Floats, penalty: float, ratio: float, stage: tuple[float, int]) -> Floats:
@@ -247,19 +281,18 @@ def _descend(problem: Problem, start: Floats, penalty: float, ratio: float, stag
     return beta
 
 
-def _finish(problem: Problem, start: Floats, penalty: float, ratio: float) -> Floats | None:
+def _finish(problem: Problem, start: Floats, signs: Floats, penalty: float, ratio: float) -> Floats | None:
     """Solve the optimality conditions on the active set, changing it until they hold; None if they do not."""
     b, l1, l2 = problem.target, penalty * ratio, penalty * (1.0 - ratio)
     slack = _OPTIMAL * problem.norms
-    beta, signs = start, np.sign(start)
-    if not signs.any():
-        signs = np.where(np.abs(b) > l1, np.sign(b), 0.0)
+    limit = l1 + slack
+    beta = start
     for _ in range(_PIVOTS):
         active = signs.nonzero()[0]
         before, (beta, dependent) = beta, _solve_active(problem, active, l2, b - l1 * signs)
         gradient = b - problem.moments @ beta - l2 * beta
         flipped = beta * signs < 0
-        missing = (signs == 0) & (np.abs(gradient) > l1 + slack)
+        missing = (signs == 0) & (np.abs(gradient) > limit)
         if not flipped.any() and not missing.any():
             held = np.abs(gradient - l1 * signs)[active] <= slack[active]
             return beta if held.all() else None
@@ -277,18 +310,18 @@ def _solve_active(
     problem: Problem, active: np.ndarray[tuple[int], np.dtype[np.int64]], l2: float, target: Floats
 ) -> tuple[Floats, bool]:
     """Solve for the active coefficients, and say whether their columns are dependent."""
-    beta = np.zeros_like(target)
+    beta = np.zeros(len(target))
     if not len(active):
         return beta, False
-    every, wanted = len(active) == len(target), target[active]
-    system = problem.moments if every else problem.moments[active[:, None], active]
-    solved = _solve_spd(system.copy(), l2, wanted)
+    wanted = target[active]
+    solved = _solve_spd(problem.system(active), l2, wanted)
     if solved is not None:
         beta[active] = solved
         return beta, False
-    nudge = l2 + _NUDGE * float(np.diagonal(system).max())
+    moments = problem.system(active).copy()
+    nudge = l2 + _NUDGE * float(np.diagonal(moments).max())
     for _ in range(2):  # the second time takes the nudge back out, except along the dependence
-        step = _solve_spd(system.copy(), nudge, wanted - system @ beta[active] - l2 * beta[active])
+        step = _solve_spd(problem.system(active), nudge, wanted - moments @ beta[active] - l2 * beta[active])
         beta[active] += np.nan if step is None else step
     return beta, True
 

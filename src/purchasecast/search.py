@@ -25,6 +25,7 @@ from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable, MLReadable, MLWritable
 from pyspark.sql import functions as sf
+from threadpoolctl import threadpool_limits
 
 from purchasecast._gram import leave_one_out, merge_all
 from purchasecast._gram_spark import (
@@ -60,6 +61,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+_THREADED = 500  # features from which a factorisation gains by more threads; fewer, and it loses
 
 
 class LinearRegressionGridSearch(
@@ -183,11 +186,12 @@ class LinearRegressionGridSearch(
         folds = collect_grams(self._rows(dataset, self._fold(dataset)), features, self.getNumFolds())
         passed = perf_counter()
         metrics, nonzero, lines = [], [], []
-        for training, held_out in zip(leave_one_out(folds), folds, strict=True):
-            solutions = self._solve(training, grid)
-            metrics.append(metric_values(solutions, held_out, self.getMetricName()))
-            nonzero.append((solutions.coefficients != 0).sum(axis=1))
-            lines.append(np.column_stack([solutions.coefficients, solutions.intercepts]))
+        with threadpool_limits(1 if features < _THREADED else None, user_api="blas"):
+            for training, held_out in zip(leave_one_out(folds), folds, strict=True):
+                solutions = self._solve(training, grid)
+                metrics.append(metric_values(solutions, held_out, self.getMetricName()))
+                nonzero.append((solutions.coefficients != 0).sum(axis=1))
+                lines.append(np.column_stack([solutions.coefficients, solutions.intercepts]))
         candidates = summarize(grid, np.array(metrics), np.mean(nonzero, axis=0))
         chosen = self._choose(candidates)
         gram = merge_all(folds)
