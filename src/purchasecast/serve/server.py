@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -116,5 +117,8 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
     announce(f"http://{host}:{listener.getsockname()[1]}/")
     # uvicorn stops cleanly and then raises the signal again, which would make a clean stop look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    # The model stays: without this, every full collection would go through it and hold requests up.
+    gc.collect()
+    gc.freeze()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
