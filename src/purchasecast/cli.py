@@ -17,7 +17,7 @@ import click
 
 from purchasecast import __version__
 from purchasecast._terminal import TerminalWatcher, print_result
-from purchasecast.config import TrainSettings
+from purchasecast.config import PREDICTION_TENTH, TrainSettings
 from purchasecast.errors import PurchasecastError, SettingsError
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
@@ -304,7 +304,7 @@ def _evaluation_text(evaluation: Any, money: str | None) -> str:
         evaluation.computed_on,
         f"  {'':34}{'rows':>10}{'RMSE' + unit:>14}{'R2':>8}{'product mean':>14}{'coverage':>10}{'width':>8}",
     ]
-    for part in (whole, *evaluation.slices):
+    for part in (whole, *[part for part in evaluation.slices if part.by != PREDICTION_TENTH]):
         name = "all" if part.by == "all" else f"{part.by} {part.level}"
         r2 = "-" if part.r2 is None else f"{part.r2:.3f}"
         lines.append(

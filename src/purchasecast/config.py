@@ -7,7 +7,10 @@ from typing import Any, Literal, get_args
 
 from purchasecast.errors import SettingsError
 
-__all__ = ["HoldoutBy", "ModelName", "TrainSettings"]
+__all__ = ["PREDICTION_TENTH", "HoldoutBy", "ModelName", "TrainSettings"]
+
+#: Name of the slices of an evaluation by the size of the prediction.
+PREDICTION_TENTH = "prediction tenth"
 
 ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]

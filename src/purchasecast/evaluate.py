@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
+from purchasecast.config import PREDICTION_TENTH
 from purchasecast.errors import DataError
 from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS, first_category
 
@@ -26,7 +27,6 @@ __all__ = ["Evaluation", "Reference", "Slice", "evaluate", "first_category", "re
 
 SMALL_CATEGORY = 0.01  # of the evaluated rows: below it a category is one of the smallest
 _PRODUCT_MEAN = "_pc_product_mean"
-_TENTH = "prediction tenth"
 _TENTHS = [k / 10 for k in range(1, 10)]
 _WHERE_THERE = (CUSTOMER_ROWS, PRODUCT_ROWS, "lower", "upper")
 
@@ -262,7 +262,7 @@ def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference, tenth
     if category:
         parts.append(part(category, sf.coalesce(col(category), sf.lit("(none)"))))
     above = sf.expr(f"size(filter(array({', '.join(f'{border!r}D' for border in tenths)}), x -> x < {PREDICTION}))")
-    parts.append(part(_TENTH, (above + 1 if tenths else sf.lit(1)).cast("string")))
+    parts.append(part(PREDICTION_TENTH, (above + 1 if tenths else sf.lit(1)).cast("string")))
     return sf.array(*parts)
 
 
@@ -320,7 +320,7 @@ def _interval_terms(
 
 def _add_smallest(sums: dict[tuple[str, str], dict[str, float]], everything: dict[str, float]) -> None:
     """Add the slices with and without the smallest categories, as sums of what is there."""
-    known = {"product", "customer", "customer activity", _TENTH}
+    known = {"product", "customer", "customer activity", PREDICTION_TENTH}
     categories = [value for (by, _), value in sums.items() if by not in known]
     for level, chosen in (
         ("all but the smallest", [c for c in categories if c["rows"] >= SMALL_CATEGORY * everything["rows"]]),
@@ -356,5 +356,7 @@ def _to_slice(key: tuple[str, str], sums: dict[str, float], mean: float) -> Slic
 def _order(key: tuple[str, str], schema: Schema) -> tuple[Any, ...]:
     """Sort roles first, then the categories' levels, codes by number."""
     by, level = key
-    place = ["product", "customer", "customer activity", "categories", first_category(schema), _TENTH].index(by)
+    place = ["product", "customer", "customer activity", "categories", first_category(schema), PREDICTION_TENTH].index(
+        by
+    )
     return (place, not level.isdigit(), int(level) if level.isdigit() else 0, level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from purchasecast.config import PREDICTION_TENTH
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Section, Stage, Stages, Table, Tile, Tiles
 from purchasecast.report.words import money, number, percent
@@ -20,7 +21,6 @@ __all__ = ["method_section", "model_section", "quality_section", "quality_tile"]
 
 _MOST_COEFFICIENTS = 20
 _MOST_SLICES = 21
-_TENTH = "prediction tenth"  # slices of the evaluation by the size of the prediction
 _BASELINES = {"mean": "the mean of all rows", "product_mean": "each product's mean"}
 
 
@@ -138,7 +138,7 @@ def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
     unit = schema.money
     blocks: list[Any] = [_quality_tiles(evaluation, unit), _baseline_figure(evaluation, unit)]
     blocks += _calibration_blocks(evaluation, unit)
-    for by in dict.fromkeys(part.by for part in evaluation.slices if part.by != _TENTH):
+    for by in dict.fromkeys(part.by for part in evaluation.slices if part.by != PREDICTION_TENTH):
         parts = [part for part in evaluation.slices if part.by == by]
         if len(parts) > 1 or by not in {"customer", "product"}:
             blocks.append(_slice_figure(by, parts, unit, schema))
@@ -190,7 +190,7 @@ def _calibration_blocks(evaluation: Evaluation, unit: str | None) -> list[Figure
     tenths = [
         (part, float(prediction))
         for part in evaluation.slices
-        if part.by == _TENTH and (prediction := getattr(part, "mean_prediction", None)) is not None
+        if part.by == PREDICTION_TENTH and (prediction := getattr(part, "mean_prediction", None)) is not None
     ]
     if not tenths:
         return [Note("This evaluation holds no calibration by tenth of the predictions.")]
@@ -272,7 +272,7 @@ def _bias_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Sche
 
 
 def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -> list[Figure | Note]:
-    parts = [part for part in evaluation.slices if part.coverage is not None and part.by != _TENTH]
+    parts = [part for part in evaluation.slices if part.coverage is not None and part.by != PREDICTION_TENTH]
     if evaluation.overall.coverage is None or not parts:
         return [Note("The model gives no intervals, so their coverage is not shown.")]
     shown = sorted(sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES], key=lambda part: part.coverage or 0.0)
