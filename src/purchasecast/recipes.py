@@ -67,9 +67,10 @@ NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meanin
 UNKNOWN = "(unknown)"
 INDEX = "_pc_i_"  # before the name of a column: its level's index
 
-# Two ranks see more than one: a coarse and a fine picture of taste, weighed by the regression that follows.
-_LATENT = ((8, 0.10), (12, 0.12))  # rank, regParam
+# Three ranks see more than one: coarse and fine pictures of taste, weighed by the regression that follows.
+_LATENT = ((8, 0.10), (12, 0.12), (20, 0.14))  # rank, regParam
 _LINEAR_STATISTICS = ("mean", "q75", "rank", "lift")
+_PAIR_STATISTICS = ("count", "mean", "sd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +208,10 @@ def feature_stages(
                 )
             )
             features.append(interaction)
-    if schema.customer or schema.product:
-        statistics = _statistics_stage(schema, folds=folds, model=model)
-        stages.append(statistics)
-        given = statistics.output_names().items()
+    statistics = _statistics_stages(schema, plan, folds=folds, model=model)
+    stages += statistics
+    for made in statistics:
+        given = made.output_names().items()
         features += [name for name, (_, statistic) in given if statistic in _LINEAR_STATISTICS]
     if model == "boosted":
         return stages
@@ -232,8 +233,8 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
         columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT))], SCALE]
-    if schema.customer or schema.product:
-        columns += _statistics_stage(schema, folds=2, model="boosted").output_names()
+    for encoder in _statistics_stages(schema, plan, folds=2, model="boosted"):
+        columns += encoder.output_names()
     return BoostedTreesRegressor(
         inputCols=columns,
         labelCol="label",
@@ -252,25 +253,48 @@ def first_category(schema: Schema) -> str | None:
     return next(iter([*of_product, *[column.name for column in nominal]]), None)
 
 
-def _statistics_stage(schema: Schema, *, folds: int, model: ModelName) -> LevelStatisticsEncoder:
-    """Return the statistics of customers, of products, and of customers within the first category."""
+def _statistics_stages(
+    schema: Schema, plan: FeaturePlan, *, folds: int, model: ModelName
+) -> list[LevelStatisticsEncoder]:
+    """Return the stage of customers, products, and customers within the first category; and that of kinds of customer.
+
+    The second has the products by each feature that is not their own.
+    """
     keys = [(name, "") for name in (schema.customer, schema.product) if name]
+    if not keys:
+        return []
     category = first_category(schema)
     if schema.customer and category:
         keys.append((schema.customer, category))
     ranked = schema.customer is not None and schema.product is not None
     wanted = _LINEAR_STATISTICS if model == "linear" else STATISTICS
-    return LevelStatisticsEncoder(
-        inputCols=[first for first, _ in keys],
-        crossCols=[second for _, second in keys],
-        outputCols=[f"_pc_s_{' '.join(filter(None, key))}" for key in keys],
-        statistics=[name for name in wanted if ranked or name not in {"rank", "lift"}],
-        rankWithinCol=str(schema.product) if ranked else "",
-        scaleCol=SCALE if ranked else "",
-        labelCol=schema.target,
-        foldCol=FOLD,
-        numFolds=folds,
-    )
+    stages = [
+        LevelStatisticsEncoder(
+            inputCols=[first for first, _ in keys],
+            crossCols=[second for _, second in keys],
+            outputCols=[f"_pc_s_{' '.join(filter(None, key))}" for key in keys],
+            statistics=[name for name in wanted if ranked or name not in {"rank", "lift"}],
+            rankWithinCol=str(schema.product) if ranked else "",
+            scaleCol=SCALE if ranked else "",
+            labelCol=schema.target,
+            foldCol=FOLD,
+            numFolds=folds,
+        )
+    ]
+    others = [name for name in plan.one_hot if schema.column(name).of != "product"]
+    if schema.product and others:
+        stages.append(
+            LevelStatisticsEncoder(
+                inputCols=[schema.product] * len(others),
+                crossCols=others,
+                outputCols=[f"_pc_s_{schema.product} {name}" for name in others],
+                statistics=["mean"] if model == "linear" else list(_PAIR_STATISTICS),
+                labelCol=schema.target,
+                foldCol=FOLD,
+                numFolds=folds,
+            )
+        )
+    return stages
 
 
 def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None) -> SQLTransformer:
