@@ -17,6 +17,8 @@ from scipy.optimize import nnls
 
 from purchasecast._columns import col, quoted
 from purchasecast._out_of_fold import out_of_fold
+from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
+from purchasecast.errors import DataError
 from purchasecast.intervals import ConformalIntervals, ConformalIntervalsModel
 from purchasecast.recipes import (
     BOOSTED_PREDICTION,
@@ -37,7 +39,8 @@ from purchasecast.recipes import (
 )
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
 from purchasecast.split import FOLD, with_folds
-from purchasecast.stages import CrossedEffectsEncoder, CrossedEffectsModel
+from purchasecast.stages import CrossedEffectsEncoder, CrossedEffectsModel, Retransform
+from purchasecast.stages.retransform import transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +76,8 @@ class Fitted:
         Weight of each member's column in the prediction.
     intervals : ConformalIntervalsModel or None
         The calibration; None where no row has an out-of-fold prediction.
+    transform : TransformChoice
+        What the target was put through before the regressions.
     """
 
     model: PipelineModel
@@ -80,6 +85,7 @@ class Fitted:
     boosting: Boosting | None
     members: dict[str, float]
     intervals: ConformalIntervalsModel | None
+    transform: TransformChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class _Members:
     boosting: Boosting | None
     weights: dict[str, float]
     held_out: DataFrame | None
+    transform: TransformChoice
 
 
 def fit_recipe(
@@ -159,7 +166,7 @@ def fit_recipe(
     label = sf.col(quoted(schema.target)).cast("double").alias(_LABEL)
     chosen_columns = [quoted(name) for name in dict.fromkeys(columns) if name in current.columns]
     with _cached(current.select(label, *chosen_columns)) as table:
-        members = _fit_members(table, trees, settings, steps, chosen)
+        members = _fit_members(table, schema, trees, settings, steps, chosen)
         last = prediction_stage(schema, members.weights)
         intervals = chosen.intervals if chosen else None
         if members.held_out is not None:
@@ -167,7 +174,7 @@ def fit_recipe(
                 intervals = _calibrate(last.transform(members.held_out), schema, stages)
     tail = [*members.stages, last, *([intervals] if intervals else [])]
     model = PipelineModel([*stages, *tail])
-    return Fitted(model, members.search, members.boosting, members.weights, intervals)
+    return Fitted(model, members.search, members.boosting, members.weights, intervals, members.transform)
 
 
 def _encode(
@@ -194,39 +201,83 @@ def _encode(
 
 
 def _fit_members(
-    table: DataFrame, trees: BoostedTreesRegressor | None, settings: TrainSettings, steps: Steps, chosen: Fitted | None
+    table: DataFrame,
+    schema: Schema,
+    trees: BoostedTreesRegressor | None,
+    settings: TrainSettings,
+    steps: Steps,
+    chosen: Fitted | None,
 ) -> _Members:
     """Fit the members that the recipe has and, the first time, weigh them by what they predict out of fold."""
+    with steps.step("target") as step:
+        choice = chosen.transform if chosen else _choose_transform(table, schema, trees, settings)
+        step.rows = table.count()
+    labelled = table.withColumn(TARGET, transformed(col(_LABEL), choice.chosen))
     stages: list[Any] = []
-    held_out: DataFrame | None = table
+    held_out: DataFrame | None = labelled
     search, boosting, weights = None, None, {}
     if settings.model != "boosted":
-        with steps.step("regression") as step:
-            found = _regress(table, settings, chosen)
-            step.rows = table.count()
-        stages.append(found.stage)
+        with steps.step("regression"):
+            found = _regress(labelled, settings, chosen, curved(RAW_PREDICTION, choice.chosen))
         search, weights[RAW_PREDICTION] = found.search, 1.0
         held_out = None
         if found.lines is not None:
-            held_out = table.withColumn(RAW_PREDICTION, out_of_fold(found.lines, FEATURES, FOLD))
+            predicted = out_of_fold(found.lines, FEATURES, FOLD)
+            held_out = labelled.withColumn(curved(RAW_PREDICTION, choice.chosen), predicted)
+        held_out = _add_member(stages, found.stage, RAW_PREDICTION, choice, held_out)
     if trees is not None:
         if chosen is not None and chosen.boosting is not None:
             trees = trees.copy({trees.validationFold: -1, trees.numRounds: chosen.boosting.rounds})
+        column = curved(BOOSTED_PREDICTION, choice.chosen)
+        trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: column})
         with steps.step(step_name(trees)):
-            boosted = trees.fit(table)
-        stages.append(boosted)
+            boosted = trees.fit(labelled)
         error = boosted.without_fold.error if boosted.without_fold else None
         boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error), 1.0
         if held_out is not None and boosted.without_fold is not None:
             held_out = boosted.without_fold.transform(held_out.where(col(FOLD) == trees.getOrDefault("validationFold")))
         else:
             held_out = None
+        held_out = _add_member(stages, boosted, BOOSTED_PREDICTION, choice, held_out)
     if chosen is not None:
-        return _Members(stages, search, chosen.boosting, chosen.members, None)
+        return _Members(stages, search, chosen.boosting, chosen.members, None, choice)
     if len(weights) > 1 and held_out is not None:
         with steps.step("blend"):
             weights = _blend_weights(held_out, list(weights))
-    return _Members(stages, search, boosting, weights, held_out)
+    return _Members(stages, search, boosting, weights, held_out, choice)
+
+
+def _choose_transform(
+    table: DataFrame, schema: Schema, trees: BoostedTreesRegressor | None, settings: TrainSettings
+) -> TransformChoice:
+    minimum = schema.column(schema.target).minimum
+    least = float(minimum) if isinstance(minimum, int | float) else None
+    return choose_transform(table, _LABEL, settings, least=least, features=FEATURES, fold=FOLD, trees=trees)
+
+
+def _add_member(
+    stages: list[Any], fitted: Any, output: str, choice: TransformChoice, held_out: DataFrame | None
+) -> DataFrame | None:
+    """Add a member's stages, the one that leads back to money included, and return the held-out rows with its values.
+
+    The means of the residuals are those of the first fit; the fit on all rows takes them over.
+    """
+    stages.append(fitted)
+    if choice.chosen == "none":
+        return held_out
+    column = curved(output, choice.chosen)
+    if held_out is not None and output not in choice.smearing:
+        stage = retransform_stage(held_out, _LABEL, column, output, choice.chosen)
+        choice.smearing[output] = list(stage.getOrDefault("smearing"))
+    means = choice.smearing.get(output)
+    if means is None:
+        raise DataError(
+            f"target-transform: expected predictions out of fold to turn {choice.chosen} back by, found none; "
+            "take none."
+        )
+    back = Retransform(inputCol=column, outputCol=output, transformName=choice.chosen, smearing=means)
+    stages.append(back)
+    return back.transform(held_out) if held_out is not None else None
 
 
 def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
@@ -244,21 +295,21 @@ def _interval_columns(schema: Schema) -> list[str]:
     return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([category] if category else [])]
 
 
-def _regress(table: DataFrame, settings: TrainSettings, chosen: Fitted | None) -> _Regressed:
+def _regress(table: DataFrame, settings: TrainSettings, chosen: Fitted | None, output: str) -> _Regressed:
     if chosen is not None and chosen.search is not None:
         best = chosen.search.best
         regression = LinearRegression(
             featuresCol=FEATURES,
-            labelCol=_LABEL,
-            predictionCol=RAW_PREDICTION,
+            labelCol=TARGET,
+            predictionCol=output,
             regParam=best.reg_param,
             elasticNetParam=best.elastic_net_param,
         )
         return _Regressed(regression.fit(table), chosen.search, None)
     search = LinearRegressionGridSearch(
         featuresCol=FEATURES,
-        labelCol=_LABEL,
-        predictionCol=RAW_PREDICTION,
+        labelCol=TARGET,
+        predictionCol=output,
         foldCol=FOLD,
         numFolds=settings.folds,
         seed=settings.seed,

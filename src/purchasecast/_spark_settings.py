@@ -24,6 +24,7 @@ _GIB = 1024**3
 _MOST_DRIVER_BYTES = 6 * _GIB
 _LEAST_DRIVER_BYTES = _GIB
 _STACK = "-Xss4m"  # a task of ALS carries the history of all its iterations, which Java reads recursively
+_QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 # Options of spark-submit that set what a default of ours would otherwise set.
 _SUBMIT_OPTIONS = {
     "--master": "spark.master",
@@ -60,8 +61,8 @@ def parse_conf(pairs: Iterable[str]) -> dict[str, str]:
     return settings
 
 
-def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
-    """Return the settings for a master that this process starts Spark on."""
+def default_settings(url: str, *, verbose: bool, few_rows: bool = False) -> dict[str, str]:
+    """Return the settings for a master that this process starts Spark on; of few rows it compiles less."""
     defaults = {
         "spark.driver.memory": f"{_driver_bytes() // 1024**2}m",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -72,13 +73,15 @@ def default_settings(url: str, *, verbose: bool) -> dict[str, str]:
         # Off: for every column expression Python would tell Java its own line of code, at three times the cost of it.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
-    java_options = [_STACK]
+    java_options = [_STACK, *([_QUICK_COMPILER] if few_rows else [])]
     logging_file = Path(__file__).with_name("log4j2.properties")
     if logging_file.is_file() and not (_spark_conf_folder() / "log4j2.properties").is_file():
         java_options.append(f"-Dlog4j2.configurationFile={logging_file.as_uri()}")
         java_options += ["-Dpurchasecast.log.level=warn", "-Dpurchasecast.log.tasks=error"] if verbose else []
     defaults["spark.driver.extraJavaOptions"] = " ".join(java_options)
     defaults["spark.executor.extraJavaOptions"] = _STACK
+    if few_rows:
+        defaults["spark.sql.codegen.wholeStage"] = "false"  # to compile a plan would take longer than to run it
     if not url.startswith("local"):
         return defaults
     cores = master_cores(url) or _machine_cores()

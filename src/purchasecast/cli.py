@@ -17,7 +17,7 @@ import click
 
 from purchasecast import __version__
 from purchasecast._terminal import TerminalWatcher, print_result
-from purchasecast.config import PREDICTION_TENTH, TrainSettings
+from purchasecast.config import PREDICTION_TENTH, TARGET_TRANSFORMS, TrainSettings
 from purchasecast.errors import PurchasecastError, SettingsError
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
@@ -84,12 +84,13 @@ class _Run:
         logging.getLogger("purchasecast").setLevel(level)
         self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
 
-    def spark(self) -> SparkSession:
+    def spark(self, *, few_rows: bool = False) -> SparkSession:
         """Start or reach Spark; timed as a step."""
         from purchasecast.session import get_session, parse_conf
 
         with self.steps.step("start Spark"):
-            return get_session(master=self._master, remote=self._remote, conf=parse_conf(self._conf))
+            conf = parse_conf(self._conf)
+            return get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
 
     def result(self, document: dict[str, Any], text: str) -> None:
         """Print the result, as JSON or for people."""
@@ -262,6 +263,13 @@ def profile(run: _Run, data: str, schema: str, out: Path, **options: Any) -> int
 )
 @click.option("--no-refit", is_flag=True, help="Save the model of the training rows, without the holdout.")
 @click.option("--seed", default=7, show_default=True, help="Seed of split, folds and factors.")
+@click.option(
+    "--target-transform",
+    default="auto",
+    show_default=True,
+    type=click.Choice(TARGET_TRANSFORMS),
+    help="What the target is put through; auto: what errs least in money on the folds.",
+)
 @click.option("--grid", metavar="TEXT|FILE", help="Grid: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'.")
 @_rejects_option
 @_rate_option
@@ -517,7 +525,7 @@ def demo(run: _Run, out: Path, rows: int) -> int:
     """Run the whole flow on a generated shop, and say where the report is."""
     from purchasecast.demo import run_demo
 
-    result = run_demo(run.spark(), out, rows=rows, steps=run.steps)
+    result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
     text = "\n".join(
         [
             _evaluation_text(result.training.evaluation, "USD"),

@@ -7,13 +7,15 @@ from typing import Any, Literal, get_args
 
 from purchasecast.errors import SettingsError
 
-__all__ = ["PREDICTION_TENTH", "HoldoutBy", "ModelName", "TrainSettings"]
+__all__ = ["PREDICTION_TENTH", "TARGET_TRANSFORMS", "HoldoutBy", "ModelName", "TargetTransform", "TrainSettings"]
 
 #: Name of the slices of an evaluation by the size of the prediction.
 PREDICTION_TENTH = "prediction tenth"
 
 ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]
+TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
+TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class TrainSettings:
         Whether the saved model is fitted again on all rows after the evaluation.
     seed : int, default 7
         Seed of the split, the folds and the latent factors.
+    target_transform : {"auto", "none", "log1p", "sqrt"}, default "auto"
+        What the target is put through before the regressions; by default what errs least in money on the folds.
     reg_param, elastic_net_param : tuple of float, default ()
         The grid; empty takes the default grid of `purchasecast.search`.
     max_reject_rate : float, default 0.01
@@ -51,6 +55,7 @@ class TrainSettings:
     holdout_by: HoldoutBy = "auto"
     refit: bool = True
     seed: int = 7
+    target_transform: TargetTransform = "auto"
     reg_param: tuple[float, ...] = ()
     elastic_net_param: tuple[float, ...] = ()
     max_reject_rate: float = 0.01
@@ -58,6 +63,10 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.model not in get_args(ModelName):
             raise SettingsError(f"model: expected one of {', '.join(get_args(ModelName))}, found {self.model}.")
+        if self.target_transform not in TARGET_TRANSFORMS:
+            raise SettingsError(
+                f"target-transform: expected one of {', '.join(TARGET_TRANSFORMS)}, found {self.target_transform}."
+            )
         if self.folds < 2:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
         if not 0 <= self.holdout < 1:

@@ -122,6 +122,8 @@ class Evaluation:
         Seconds a step.
     level : float or None
         Level of the intervals; None without.
+    target_transform : dict or None
+        What the target was put through before the regressions, and the errors that say why; None where not known.
     """
 
     overall: Slice
@@ -129,6 +131,7 @@ class Evaluation:
     computed_on: str
     seconds: dict[str, float] = field(default_factory=dict)
     level: float | None = None
+    target_transform: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data, with the overall figures at the top level."""
@@ -138,6 +141,7 @@ class Evaluation:
             **overall,
             "computed_on": self.computed_on,
             "level": self.level,
+            "target_transform": self.target_transform,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -148,11 +152,16 @@ class Evaluation:
         values = dict(data)
         slices = tuple(Slice(**part) for part in values.pop("slices"))
         computed_on, level, seconds = values.pop("computed_on"), values.pop("level", None), values.pop("seconds")
-        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds, level)
+        transform = values.pop("target_transform", None)
+        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds, level, transform)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
         """Return the same evaluation with other timings."""
         return replace(self, seconds=dict(seconds))
+
+    def with_transform(self, choice: dict[str, Any]) -> Evaluation:
+        """Return the same evaluation with the target's transformation and its evidence."""
+        return replace(self, target_transform=choice)
 
 
 def reference_of(rows: DataFrame, schema: Schema) -> Reference:

@@ -30,6 +30,7 @@ from purchasecast.stages.boosted_trees import BoostedTreesModel
 from purchasecast.stages.crossed_effects import CrossedEffectsModel
 from purchasecast.stages.latent_factors import LatentFactorModel
 from purchasecast.stages.level_statistics import LevelStatisticsModel
+from purchasecast.stages.retransform import Retransform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,7 @@ class _Export:
             VectorAssembler: self._assemble,
             LinearRegressionModel: self._linear,
             BoostedTreesModel: self._boosted,
+            Retransform: lambda stage: self._writer.add_step(stage.to_portable()),
             ConformalIntervalsModel: lambda stage: self._writer.add_step(stage.to_portable()),
         }
         unknown = [type(stage).__name__ for stage in self._stages if type(stage) not in by_type]

@@ -33,6 +33,7 @@ from purchasecast._gram_spark import (
     collect_cluster_scores,
     collect_grams,
     run_interruptible,
+    training_rows,
     vector_size,
 )
 from purchasecast._grid import DEFAULT_GRID, ParamGrid, parse_grid
@@ -57,6 +58,7 @@ __all__ = [
     "LinearRegressionGridSearchModel",
     "ParamGrid",
     "SearchResult",
+    "fold_lines",
     "parse_grid",
 ]
 
@@ -268,6 +270,35 @@ class LinearRegressionGridSearch(
             result.best.elastic_net_param,
         )
         return self._copyValues(LinearRegressionGridSearchModel(best, result, gram))
+
+
+def fold_lines(
+    dataset: DataFrame, *, features: str, label: str, fold: str, folds: int, penalty: tuple[float, float]
+) -> Floats:
+    """Return the line of each fold's complement at one penalty, in one pass and without a fit by Spark.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+        Training rows.
+    features, label, fold : str
+        Columns of vectors, numbers and fold numbers.
+    folds : int
+        Number of folds.
+    penalty : (float, float)
+        ``regParam`` and ``elasticNetParam``.
+
+    Returns
+    -------
+    ndarray of shape (folds, d + 1)
+        Coefficients and, last, the intercept.
+    """
+    rows = training_rows(dataset, vector=features, label=label, weight=None, fold=sf.col(f"`{fold}`").cast("int"))
+    lines = []
+    for gram in leave_one_out(collect_grams(rows, vector_size(dataset, features), folds)):
+        found = solve(gram, [penalty])
+        lines.append(np.append(found.coefficients[0], found.intercepts[0]))
+    return np.array(lines)
 
 
 class LinearRegressionGridSearchModel(

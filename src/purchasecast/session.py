@@ -38,6 +38,7 @@ def get_session(
     remote: str | None = None,
     conf: Mapping[str, str] | None = None,
     app_name: str = "purchasecast",
+    few_rows: bool = False,
 ) -> SparkSession:
     """Return the active Spark session, or start one.
 
@@ -52,6 +53,8 @@ def get_session(
         Spark settings; they win over every default.
     app_name : str, default "purchasecast"
         The application's name, unless Spark's settings hold one.
+    few_rows : bool, default False
+        Whether a new session is for some ten thousand rows, where compiling takes longer than running.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def get_session(
             f"A Spark Connect address looks like sc://host:{_CONNECT_PORT}, not {remote!r}: "
             "for Spark on this machine leave it out, or use --master."
         )
-    return _start(master, wanted, app_name)
+    return _start(master, wanted, app_name, few_rows=few_rows)
 
 
 def is_local(spark: SparkSession) -> bool:
@@ -182,7 +185,7 @@ def _connect(url: str, wanted: Mapping[str, str]) -> SparkSession:
     return session
 
 
-def _start(master: str | None, wanted: dict[str, str], app_name: str) -> SparkSession:
+def _start(master: str | None, wanted: dict[str, str], app_name: str, *, few_rows: bool) -> SparkSession:
     """Start Spark from this process, or join the JVM that spark-submit has started."""
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
@@ -196,7 +199,7 @@ def _start(master: str | None, wanted: dict[str, str], app_name: str) -> SparkSe
     given |= wanted
     url = master or given.get("spark.master") or os.environ.get("MASTER") or "local[*]"
     verbose = logger.isEnabledFor(logging.DEBUG)
-    defaults = {"spark.app.name": app_name} | default_settings(url, verbose=verbose)
+    defaults = {"spark.app.name": app_name} | default_settings(url, verbose=verbose, few_rows=few_rows)
     settings = {key: value for key, value in defaults.items() if key not in given} | wanted
     settings["spark.master"] = url
     os.environ.setdefault("PYSPARK_PYTHON", given.get("spark.pyspark.python", sys.executable))

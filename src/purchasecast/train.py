@@ -157,7 +157,7 @@ def _run(
     fits_twice = has_holdout and settings.refit
     stages = len(feature_stages(schema, plan, folds=2, seed=0, model=settings.model))
     extra = int(settings.model == "blend")  # one more member, and the weighing of the two
-    steps.expect(3 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
+    steps.expect(3 + extra + (1 + fits_twice) * (3 + extra + stages) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     fitted = fit_recipe(training, schema, plan, settings, steps)
     evaluation, reference = None, reference_of(training, schema)
@@ -167,6 +167,7 @@ def _run(
             evaluation = evaluate(
                 fitted.model.transform(held_out), schema, fitted.model, reference, computed_on=computed_on
             )
+            evaluation = evaluation.with_transform(fitted.transform.to_dict())
             step.rows = evaluation.overall.rows
     final, final_reference = fitted, reference
     if fits_twice:
@@ -240,6 +241,7 @@ def _save(
         "reference": reference.to_dict(),
         "members": final.members,
         "boosting": asdict(final.boosting) if final.boosting else None,
+        "target_transform": final.transform.to_dict(),
         "trained_on": "all rows" if settings.refit or not settings.holdout else "training rows only",
         "metrics": {name: getattr(evaluation.overall, name) for name in ("rmse", "mae", "r2")} if evaluation else None,
     }

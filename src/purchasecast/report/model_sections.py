@@ -44,6 +44,9 @@ def model_section(data: ReportData) -> Section:
     else:
         blocks.append(Note("This model does not list its stages, so the pipeline is not drawn."))
     blocks += _search_blocks(data.search) if data.search else [Note("There was no grid search.")]
+    choice = data.evaluation.target_transform if data.evaluation else None
+    if choice and choice["rmse"]:
+        blocks.append(Note(_transform_sentence(choice, data.schema.money)))
     coefficients = (data.model or {}).get("coefficients")
     if coefficients:
         blocks += _coefficient_blocks(coefficients, data.schema.money)
@@ -51,6 +54,17 @@ def model_section(data: ReportData) -> Section:
         blocks.append(Note("This model comes without coefficients, so none are shown."))
     lead = "How a prediction is made, and how its settings were chosen."
     return Section("model", "The model", lead, _notes_last(blocks))
+
+
+def _transform_sentence(choice: Mapping[str, Any], unit: str | None) -> str:
+    """Say what the target was put through, beside what else was tried."""
+    ways = {"none": "as it is", "log1p": "as its logarithm", "sqrt": "as its square root"}
+    tried = sorted(choice["rmse"].items(), key=lambda pair: pair[1])
+    told = ", ".join(f"{money(error, unit)} {ways[name]}" for name, error in tried)
+    return (
+        f"The target is fitted {ways[choice['chosen']]}. A trial fit errs on folds it has not seen by {told}, "
+        "each turned back into money without bias."
+    )
 
 
 def _notes_last(blocks: Sequence[Any]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from purchasecast.stages.boosted_trees import BoostedTreesModel, BoostedTreesReg
 from purchasecast.stages.crossed_effects import CrossedEffectsEncoder, CrossedEffectsModel, VarianceComponents
 from purchasecast.stages.latent_factors import LatentFactorEncoder, LatentFactorModel
 from purchasecast.stages.level_statistics import LevelStatisticsEncoder, LevelStatisticsModel
+from purchasecast.stages.retransform import Retransform
 
 __all__ = [
     "BoostedTreesModel",
@@ -14,5 +15,6 @@ __all__ = [
     "LatentFactorModel",
     "LevelStatisticsEncoder",
     "LevelStatisticsModel",
+    "Retransform",
     "VarianceComponents",
 ]

@@ -18,6 +18,7 @@ from purchasecast.scorer.steps.latent_factors import LatentFactors
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
 from purchasecast.scorer.steps.numeric import Numeric
+from purchasecast.scorer.steps.retransform import Retransform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
     "level_statistics": LevelStatistics.from_manifest,
     "linear": Linear.from_manifest,
     "numeric": Numeric.from_manifest,
+    "retransform": Retransform.from_manifest,
 }
 
 

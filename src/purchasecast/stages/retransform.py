@@ -1,0 +1,126 @@
+r"""From the scale that a target was fitted on back to money, without the bias that a curve brings.
+
+A regression of :math:`f(y)` predicts :math:`\hat v`, and :math:`f^{-1}(\hat v)` is too low on average where :math:`f`
+bends down. Duan's smearing estimate averages over the residuals :math:`e_i = f(y_i) - \hat v_i` instead:
+
+.. math:: \hat y = \frac{1}{n} \sum_i f^{-1}(\hat v + e_i) =
+   \begin{cases} e^{\hat v}\, \overline{e^{e_i}} - 1 & f = \log(1 + y) \\
+                 \hat v^2 + 2 \hat v\, \overline{e_i} + \overline{e_i^2} & f = \sqrt y \end{cases}
+
+so that two means of the residuals are all that is kept. They are taken over predictions that have not seen their row.
+
+References
+----------
+N. Duan, "Smearing estimate: a nonparametric retransformation method", Journal of the American Statistical Association
+78(383), 1983. https://doi.org/10.1080/01621459.1983.10478017
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pyspark import keyword_only
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import functions as sf
+
+from purchasecast._columns import col
+from purchasecast.errors import SettingsError
+from purchasecast.stages._base import require_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+__all__ = ["SMEARED", "Retransform", "back_to_money", "smearing_terms", "transformed"]
+
+SMEARED = ("log1p", "sqrt")
+
+
+class Retransform(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
+    """Turn predictions of a transformed target into predictions of the target.
+
+    Parameters
+    ----------
+    inputCol, outputCol : str
+        Prediction on the transformed scale, and in money.
+    transform : {"log1p", "sqrt"}
+        What the target was put through.
+    smearing : list of float
+        The means of `smearing_terms` over out-of-fold residuals.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If the column is missing.
+    SettingsError
+        If the transformation is unknown, or there are not two means.
+    """
+
+    transformName: Param[str] = Param(
+        Params._dummy(), "transformName", "what the target was put through", typeConverter=TypeConverters.toString
+    )
+    smearing: Param[list[float]] = Param(
+        Params._dummy(),
+        "smearing",
+        "means of the smearing terms over out-of-fold residuals",
+        typeConverter=TypeConverters.toListFloat,
+    )
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        inputCol: str | None = None,
+        outputCol: str | None = None,
+        transformName: str = "sqrt",
+        smearing: list[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self._setDefault(transformName="sqrt", smearing=[0.0, 0.0])
+        self._set(**self._input_kwargs)
+
+    def setOutputCol(self, value: str) -> Self:
+        """Name the column in money."""
+        return self._set(outputCol=value)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        name, means = self.getOrDefault("transformName"), self.getOrDefault("smearing")
+        if name not in SMEARED or len(means) != 2:
+            raise SettingsError(
+                f"transformName and smearing: expected one of {', '.join(SMEARED)} and two means, found {name!r} and "
+                f"{means}."
+            )
+        require_columns(self, dataset, [self.getInputCol()])
+        value = back_to_money(col(self.getInputCol()), name, (float(means[0]), float(means[1])))
+        return dataset.withColumn(self.getOutputCol(), value)
+
+    def to_portable(self) -> dict[str, Any]:
+        """Return what a scorer without Spark needs."""
+        return {
+            "kind": "retransform",
+            "input": self.getInputCol(),
+            "output": self.getOutputCol(),
+            "transform": self.getOrDefault("transformName"),
+            "smearing": list(map(float, self.getOrDefault("smearing"))),
+        }
+
+
+def transformed(target: Column, transform: str) -> Column:
+    """Return the target on the scale that it is fitted on; ``none`` leaves it."""
+    return {"none": target, "log1p": sf.log1p(target), "sqrt": sf.sqrt(target)}[transform]
+
+
+def smearing_terms(residual: Column, transform: str) -> tuple[Column, Column]:
+    """Return the two terms of a residual whose means the smearing estimate needs."""
+    return (residual, sf.exp(residual)) if transform == "log1p" else (residual, residual * residual)
+
+
+def back_to_money(value: Column, transform: str, means: tuple[float, float]) -> Column:
+    """Return the smearing estimate of the target at a prediction on the transformed scale."""
+    if transform == "log1p":
+        return sf.exp(value) * means[1] - 1.0
+    return value * value + value * (2.0 * means[0]) + means[1]
