@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["UNSEEN", "score_in_tasks"]
 
 UNSEEN = "_pc_unseen_"
+_BLOCK_ROWS = 65_536
 
 
 def score_in_tasks(
@@ -97,10 +98,21 @@ def _score(
     batches: Iterator[pa.RecordBatch], *, folder: str, kept: list[str], level: float | None, explain: bool
 ) -> Iterator[pa.RecordBatch]:
     scorer = _read(Path(folder), level)
-    for batch in batches:
-        table = pa.Table.from_batches([batch])
+    for table in _blocks(batches):
         found = scorer.predict(table.select(list(scorer.columns)), explain=explain)
-        columns = {name: batch.column(name) for name in kept}
+        columns = {name: table.column(name) for name in kept}
         columns |= found.to_columns() | _contributions(found)
         columns |= {UNSEEN + name: pa.array(flag) for name, flag in found.unseen.items()}
-        yield pa.RecordBatch.from_pydict(columns)
+        yield from pa.table(columns).combine_chunks().to_batches()
+
+
+def _blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Gather Arrow's batches: levels are looked up once a block."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= _BLOCK_ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)

@@ -15,6 +15,7 @@ import pytest
 
 from purchasecast.errors import BundleCorruptError, BundleError, BundleVersionError, ColumnMismatchError, DataError
 from purchasecast.scorer import Scorer, load, read_scorer
+from purchasecast.scorer.levels import LevelTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,3 +240,19 @@ assert len(found.prediction) == 3
 sys.exit(any(name in sys.modules for name in ("pyspark", "py4j")))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
+def test_pairs_are_found_as_their_joined_keys_are() -> None:
+    random = np.random.default_rng(5)
+    firsts, seconds = [f"c{k}" for k in range(40)], ["x", "y", "é", "x y"]
+    joined = sorted({f"{random.choice(firsts)}\x1f{random.choice(seconds)}" for _ in range(90)}, key=str.encode)
+    table = LevelTable(pa.array(joined), {"v": pa.array(np.arange(len(joined) + 1.0))})
+    asked_first, asked_second = [*firsts, "stranger", None], [*seconds, "z", None]
+    first, second = random.integers(0, 42, 500), random.integers(0, 6, 500)
+    found = table.find_pairs(asked_first, first, asked_second, second)
+    texts = [(asked_first[a], asked_second[b]) for a, b in zip(first, second, strict=True)]
+    expected = [table.find(None if None in pair else "\x1f".join(pair)) for pair in texts]
+    assert found.tolist() == expected
+    assert 0 < sum(position < len(joined) for position in expected) < 500
+    nothing = LevelTable(pa.array([], pa.string()), {"v": pa.array([0.0])})
+    assert nothing.find_pairs(["a"], np.array([0]), ["b"], np.array([0])).tolist() == [0]

@@ -84,11 +84,11 @@ class Batch:
         """Return every row's position in a level table; looked up once a batch."""
         if k not in self._positions:
             first, *others = [self.encoded(name) for name in self.levels[k].columns]
-            joined = first
-            for other in others:
-                joined = _joined(joined, other)
-            found = self.levels[k].table.find_all([None if value is None else str(value) for value in joined.values])
-            self._positions[k] = found[joined.codes]
+            table, firsts = self.levels[k].table, _texts(first)
+            if others:
+                self._positions[k] = table.find_pairs(firsts, first.codes, _texts(others[0]), others[0].codes)
+            else:
+                self._positions[k] = table.find_all(firsts)[first.codes]
         return self._positions[k]
 
     def add_part(self, name: str, source: Source, values: NDArray[np.float64]) -> None:
@@ -134,11 +134,5 @@ def _key(values: Mapping[str, Value], columns: tuple[str, ...]) -> str | None:
     return None if None in parts else PAIR_SEPARATOR.join(map(str, parts))
 
 
-def _joined(left: Encoded, right: Encoded) -> Encoded:
-    """Return the pairs of two columns as one; a pair with a null is null."""
-    pairs, codes = np.unique(left.codes * len(right.values) + right.codes, return_inverse=True)
-    values: list[Value] = []
-    for pair in pairs:
-        parts = left.values[pair // len(right.values)], right.values[pair % len(right.values)]
-        values.append(None if None in parts else PAIR_SEPARATOR.join(map(str, parts)))
-    return Encoded(codes, values)
+def _texts(column: Encoded) -> list[str | None]:
+    return [None if value is None else str(value) for value in column.values]

@@ -54,6 +54,43 @@ class _SortedKeys(Sequence[bytes]):
         return self._data[self._offsets[index] : self._offsets[index + 1]]
 
 
+class _PairIndex:
+    """Where each pair of levels stands in a table of pairs: the two parts as numbers, so that rows need no text."""
+
+    def __init__(self, keys: pa.StringArray) -> None:
+        parts = pc.split_pattern(keys, PAIR_SEPARATOR, max_splits=1).flatten()
+        self._firsts = parts.take(pa.array(np.arange(0, len(parts), 2))).dictionary_encode()
+        self._seconds = parts.take(pa.array(np.arange(1, len(parts), 2))).dictionary_encode()
+        codes = self._coded(self._firsts.indices.to_numpy(), self._seconds.indices.to_numpy())
+        self._order = np.argsort(codes)
+        self._codes = codes[self._order]
+        self._firsts, self._seconds = self._firsts.dictionary, self._seconds.dictionary
+
+    def find(
+        self,
+        firsts: Sequence[str | None],
+        first: NDArray[np.intp],
+        seconds: Sequence[str | None],
+        second: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
+        """Return the position of each row's pair, the number of pairs where it is not there."""
+        a = _places(firsts, self._firsts)[first]
+        b = _places(seconds, self._seconds)[second]
+        wanted = self._coded(a, b)
+        place = np.searchsorted(self._codes, wanted).clip(max=max(len(self._codes) - 1, 0))
+        is_there = (a >= 0) & (b >= 0) & (self._codes[place] == wanted if len(self._codes) else False)
+        return np.where(is_there, self._order[place] if len(self._codes) else 0, len(self._codes))
+
+    def _coded(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.int64]:
+        return first.astype(np.int64) * (1 << 32) + second
+
+
+def _places(values: Sequence[str | None], among: pa.StringArray) -> NDArray[np.intp]:
+    """Return the place of each value, -1 where it is None or not there."""
+    found = pc.index_in(pa.array(values, pa.string()), value_set=among)
+    return pc.fill_null(found, -1).to_numpy().astype(np.intp)  # type: ignore[no-any-return]
+
+
 class LevelTable:
     """Levels in the order of their keys, and arrays of what is known of them.
 
@@ -70,6 +107,7 @@ class LevelTable:
         self.rows = len(keys)
         self._sorted = _SortedKeys(keys)
         self._columns = dict(columns)
+        self._pairs: _PairIndex | None = None
 
     def find(self, key: str | None) -> int:
         """Return a level's position; that of the unseen level for None and for a key that is not there."""
@@ -85,6 +123,31 @@ class LevelTable:
             return np.fromiter(map(self.find, keys), dtype=np.intp, count=len(keys))
         found = pc.index_in(pa.array(keys, pa.string()), value_set=self.keys)
         return pc.fill_null(found, self.rows).to_numpy().astype(np.intp)  # type: ignore[no-any-return]
+
+    def find_pairs(
+        self,
+        firsts: Sequence[str | None],
+        first: NDArray[np.intp],
+        seconds: Sequence[str | None],
+        second: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
+        """Return the position of each row's pair in a table of pairs.
+
+        Parameters
+        ----------
+        firsts, seconds : sequence of str or None
+            Distinct values of both columns.
+        first, second : ndarray of int of shape (n,)
+            Each row's place among them.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Positions; that of the unseen level for a pair with a null and for one that is not there.
+        """
+        if self._pairs is None:
+            self._pairs = _PairIndex(self.keys)
+        return self._pairs.find(firsts, first, seconds, second)
 
     def prefixed(self, prefix: str, limit: int) -> range:
         """Return the positions of the first keys that start with a text."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HasFolds", "TableModelMixin", "broadcast_if_small", "numbered", "require_columns"]
 
-BROADCAST_BYTES = 10 * 1024 * 1024  # Spark's own default of autoBroadcastJoinThreshold
+# Three times Spark's own threshold: the pairs of some ten thousand levels fit, and a shuffle of all rows is spared.
+BROADCAST_BYTES = 32 * 1024 * 1024
 
 
 class HasFolds(Params):
@@ -154,7 +155,7 @@ def require_columns(stage: Params, dataset: DataFrame, names: Iterable[str]) -> 
 
 
 def broadcast_if_small(table: DataFrame, rows: int, columns: int) -> DataFrame:
-    """Mark a level table for a broadcast join where it is as small as Spark's own threshold.
+    """Mark a level table for a broadcast join where it is small: a bounded number of bytes goes through the driver.
 
     Spark cannot know the size of a checkpointed table and would shuffle the big side for it.
     """

@@ -314,7 +314,9 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         overall = "get(_pc_overall, " + fit + ")" if has_folds else "_pc_overall"
         by_fit = ", ".join(f"{ratio!r}D" for ratio in self._growth)
         growth = f"get(array({by_fit}), {fit})" if has_folds else "1D"
-        every = sf.lit(self._overall) if has_folds else sf.lit(self._overall[-1])
+        kept = self._looked_up()
+        overalls = [[statistics[_STORED.index(name)] for name in kept] for statistics in self._overall]
+        every = sf.lit(overalls) if has_folds else sf.lit(overalls[-1])
         chosen = []
         for k, key in enumerate(asked):
             t, parent = keys.index(key), keys.index((key[0], ""))
@@ -324,17 +326,25 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         spread = col(self.getScaleCol()).alias("_pc_spread") if scale else sf.lit(None).alias("_pc_spread")
         names = [quoted(name) for name in dataset.columns]
         picked = joined.withColumn("_pc_overall", every).select(*names, spread, *map(sf.expr, chosen))
-        kept = [quoted(name) for name in dataset.columns if name not in outputs]
-        made = [f"{_term(k, name)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
-        return picked.selectExpr(*kept, *made)
+        left = [quoted(name) for name in dataset.columns if name not in outputs]
+        made = [f"{_term(k, name, kept)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
+        return picked.selectExpr(*left, *made)
+
+    def _looked_up(self) -> list[str]:
+        """Return the stored statistics that what is asked for is made of; a join carries no others."""
+        wanted = {"rank" if name == "lift" else name for name in self.getStatistics()}
+        return [name for name in _STORED if name in wanted]
 
     def _lookup(self, t: int, *, has_folds: bool) -> DataFrame:
         """Return one key's table with only the fits that a frame needs: all of them, or the last."""
         last = self.getNumFolds()
         table = self._tables_by_key[t]
         key = [col(name).alias(f"_pc_{name}_{t}") for name in ("level", "cross") if name in table.columns]
-        values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{x}_{t}") for x in ("n", "s")]
-        width = len(key) + (1 + len(_STORED)) * (last + 1 if has_folds else 1)
+        kept = self._looked_up()
+        of_fit = f"array({', '.join(f'get(x, {_STORED.index(name)})' for name in kept)})"
+        columns = {"n": col("n"), "s": sf.expr(f"transform(s, x -> {of_fit})")}
+        values = [(x if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{name}_{t}") for name, x in columns.items()]
+        width = len(key) + (1 + len(kept)) * (last + 1 if has_folds else 1)
         return broadcast_if_small(table.select(*key, *values), self._levels[t], width)
 
     def level_table(self, inputCol: str, crossCol: str = "") -> DataFrame:
@@ -392,9 +402,9 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         self._growth = list(map(float, state["growth"]))
 
 
-def _term(k: int, name: str) -> str:
+def _term(k: int, name: str, kept: list[str]) -> str:
     if name == "count":
         return f"_pc_c_{k}"
-    place = _STORED.index("rank" if name == "lift" else name)
+    place = kept.index("rank" if name == "lift" else name)
     value = f"get(_pc_k_{k}, {place})"
     return f"({value} - 0.5D) * _pc_spread" if name == "lift" else value
