@@ -19,6 +19,7 @@ from purchasecast.insights import find_insights
 from purchasecast.insights.candidates import complete_rows
 from purchasecast.progress import Steps
 from purchasecast.recipes import PREDICTION
+from purchasecast.report import read_report, render_report, write_page
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
 from purchasecast.train import train
@@ -46,13 +47,16 @@ def main() -> None:
         }
         with steps.step("all"):
             found = find_insights(bundle, folder / "out", **tables, steps=steps)
-        runs.append(steps.seconds)
+        with steps.step("report"):
+            write_page(render_report(read_report(bundle, insights=folder / "out")), folder / "report.html")
+        runs.append({name: round(seconds, 1) for name, seconds in steps.seconds.items()})
     raw = {name: read_table(spark, given.data / f"{name}.csv", schema, target="optional") for name in ("train", "test")}
     report(
         findings=len(found.findings),
         lists={campaign.name: campaign.rows for campaign in found.campaigns},
         seconds_cold=runs[0],
         seconds_warm=min(runs[1:], key=lambda seconds: seconds["all"], default=None),
+        report_bytes=(folder / "report.html").stat().st_size,
         **compare_with_all_products(raw, bundle, folder / "out" / "offers-by-customer.parquet", given.customers),
     )
 
@@ -68,10 +72,10 @@ def compare_with_all_products(raw: dict[str, Any], bundle: Any, offers: Path, co
         few = rows.select(sf.col(customer).alias("customer")).distinct().orderBy(sf.xxhash64("customer")).limit(count)
         pairs = few.crossJoin(rows.select(sf.col(product).alias("product")).distinct())
         free = pairs.join(bought.toDF("customer", "product"), ["customer", "product"], "left_anti")
-        scored = bundle.pipeline().transform(complete_rows(rows, schema, free))
-        best = scored.selectExpr(
-            "customer", PREDICTION, f"row_number() over (partition by customer order by {PREDICTION} desc) as place"
-        )
+        asked = free.toDF("_pc_o_customer", "_pc_o_product")
+        scored = bundle.pipeline().transform(complete_rows(rows, schema, asked))
+        place = f"row_number() over (partition by _pc_o_customer order by {PREDICTION} desc) as place"
+        best = scored.selectExpr("_pc_o_customer", PREDICTION, place)
         value = best.where("place <= 5").agg(sf.sum(PREDICTION)).collect()[0][0]
         own = written.where(sf.col(customer).isin([row[0] for row in few.collect()]))
         return {

@@ -1,6 +1,7 @@
 """Time scoring without Spark: a table, batches of 1 to 4,096 rows, one row at a time, and over HTTP; then Spark's own.
 
-The server runs in a process of its own, held to one core; the clients are here. Rows are those of test.csv.
+The server runs in a process of its own, held to one core; the clients are here. Rows are those of test.csv. Where
+`mlflow-skinny` is installed, the same pipeline is asked through its `pyfunc`, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +60,11 @@ def main() -> None:
         figures["http"]["latency_ms"]["p99"] / figures["one_row_ms"]["p99"], 1
     )
     if given.spark_rows:
-        figures["spark_one_row_ms"] = spark_one_by_one(given.model, table, given.spark_rows)
-        ratio = figures["spark_one_row_ms"]["p50"] / figures["one_row_ms"]["p50"]
-        figures["spark_times_slower"] = round(ratio)
+        figures |= spark_one_by_one(given.model, table, given.spark_rows)
+        for name in ("spark", "mlflow"):
+            if f"{name}_one_row_ms" in figures:
+                ratio = figures[f"{name}_one_row_ms"]["p50"] / figures["one_row_ms"]["p50"]
+                figures[f"{name}_times_slower"] = round(ratio)
     report(**figures)
 
 
@@ -197,8 +202,8 @@ async def many_clients(port: int, requests: list[bytes], clients: int, seconds: 
     }
 
 
-def spark_one_by_one(model: Path, table: pa.Table, count: int) -> dict[str, float]:
-    """Score single rows by Spark's own `PipelineModel`, as a service that keeps a session would."""
+def spark_one_by_one(model: Path, table: pa.Table, count: int) -> dict[str, Any]:
+    """Score single rows by the `PipelineModel` in a session that is kept, and by MLflow's form of it."""
     from _session import session  # noqa: PLC0415  a Spark only where it is asked for
 
     from purchasecast.bundle import load_bundle  # noqa: PLC0415
@@ -211,11 +216,27 @@ def spark_one_by_one(model: Path, table: pa.Table, count: int) -> dict[str, floa
         if c.name in table.column_names
     )
     rows = [tuple(None if v is None else str(v) for v in row.values()) for row in table.slice(0, count + 3).to_pylist()]
-    found = times(
-        lambda k: pipeline.transform(spark.createDataFrame([rows[k]], types)).select("prediction").collect(), len(rows)
-    )
+
+    def by_pipeline(k: int) -> None:
+        pipeline.transform(spark.createDataFrame([rows[k]], types)).select("prediction").collect()
+
+    figures = {"spark_one_row_ms": percentiles(times(by_pipeline, len(rows))[3:])}
+    if find_spec("mlflow"):
+        figures["mlflow_one_row_ms"] = mlflow_one_by_one(pipeline, rows, table.column_names)
     spark.stop()
-    return percentiles(found[3:])
+    return figures
+
+
+def mlflow_one_by_one(pipeline: Any, rows: list[tuple[Any, ...]], names: list[str]) -> dict[str, float]:
+    import mlflow.pyfunc  # noqa: PLC0415  benchmark only
+    import mlflow.spark  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    folder = Path(tempfile.mkdtemp()) / "model"
+    mlflow.spark.save_model(pipeline, str(folder), pip_requirements=[])
+    served = mlflow.pyfunc.load_model(str(folder))
+    frames = [pd.DataFrame([row], columns=names) for row in rows]
+    return percentiles(times(lambda k: served.predict(frames[k]), len(rows))[3:])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,9 @@ class SearchResult:
         Coefficients of the final fit on all rows that are not 0.
     seconds : dict of str to float
         Seconds a step: `pass`, `solve`, `fit`.
+    standard_errors : tuple of float
+        Of the final fit's coefficients and, last, its intercept, under independent errors of one variance and given
+        the penalty; empty where Spark's own search ran.
     """
 
     metric: str
@@ -78,6 +81,7 @@ class SearchResult:
     method: str
     nonzero: int
     seconds: dict[str, float] = field(default_factory=dict)
+    standard_errors: tuple[float, ...] = ()
 
     @property
     def best(self) -> Candidate:
@@ -92,7 +96,8 @@ class SearchResult:
     def from_dict(cls, document: dict[str, Any]) -> SearchResult:
         """Read what `to_dict` wrote, also after a passage through JSON."""
         candidates = tuple(Candidate(**{**c, "fold_metrics": tuple(c["fold_metrics"])}) for c in document["candidates"])
-        return cls(**{**document, "candidates": candidates})
+        errors = tuple(document.get("standard_errors", ()))
+        return cls(**{**document, "candidates": candidates, "standard_errors": errors})
 
 
 def summarize(

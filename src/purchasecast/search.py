@@ -235,6 +235,10 @@ class LinearRegressionGridSearch(
             folds=self.getNumFolds(),
         )
 
+    def _standard_errors(self, best: LinearRegressionModel, candidate: Candidate, gram: Gram) -> tuple[float, ...]:
+        variances = np.diagonal(_fitted_line(best, gram, candidate, self).classical_covariance())
+        return tuple(map(float, np.sqrt(np.maximum(variances, 0.0))))
+
     def _model(
         self,
         best: LinearRegressionModel,
@@ -255,6 +259,7 @@ class LinearRegressionGridSearch(
             method="one-pass" if gram else "stock",
             nonzero=int(np.count_nonzero(best.coefficients.toArray())),
             seconds=seconds,
+            standard_errors=self._standard_errors(best, candidates[chosen], gram) if gram else (),
         )
         logger.info(
             "grid search: %d candidates x %d folds, %d rows, %d features, %.2f s; "
@@ -270,6 +275,16 @@ class LinearRegressionGridSearch(
             result.best.elastic_net_param,
         )
         return self._copyValues(LinearRegressionGridSearchModel(best, result, gram))
+
+
+def _fitted_line(model: Any, gram: Gram, best: Any, params: Any) -> FittedLine:
+    return FittedLine(
+        gram,
+        np.asarray(model.coefficients.toArray(), dtype=float),
+        (best.reg_param, best.elastic_net_param),
+        fit_intercept=params.getFitIntercept(),
+        standardization=params.getStandardization(),
+    )
 
 
 def fold_lines(
@@ -411,14 +426,7 @@ class LinearRegressionGridSearchModel(
                 "covariances need the moments of a one-pass search, found none; "
                 "fit with maxFeatures at least the number of features"
             )
-        best = self.searchResult.best
-        return FittedLine(
-            self._moments,
-            np.asarray(self.bestModel.coefficients.toArray(), dtype=float),
-            (best.reg_param, best.elastic_net_param),
-            fit_intercept=self.getFitIntercept(),
-            standardization=self.getStandardization(),
-        )
+        return _fitted_line(self.bestModel, self._moments, self.searchResult.best, self)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         return self.bestModel.transform(dataset)

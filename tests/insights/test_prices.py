@@ -120,12 +120,12 @@ def test_the_curve_is_that_of_all_pairs(count: int) -> None:
     values = np.sort(np.random.default_rng(count).lognormal(size=count))[::-1]
     bins = []
     for place, value in enumerate(values):
-        low, top = int(20 * place / count), 5 * place < count
+        low, top = int(20 * place / count), 5 * (place + 1) <= count or place == 0
         bins.append({"n": count, "bin": low, "top": top, "members": 1, "rows": 2, "total": value})
         bins[-1]["moment"] = (place + 1) * value
     curve = lorenz("customer", bins)
     assert curve.gini == pytest.approx(slow_gini(values), abs=1e-12)
-    assert curve.top_count == -(-count // 5)
+    assert curve.top_count == max(count // 5, 1)
     assert curve.top_share == pytest.approx(values[: curve.top_count].sum() / values.sum())
     assert curve.points[-1] == pytest.approx((1.0, 1.0))
     assert curve.rows == 2 * count

@@ -59,7 +59,7 @@ class Lorenz:
     points : tuple of (float, float)
         Share of the entities, largest first, and the share of revenue that they hold together.
     top_count : int
-        Size of the top fifth, rounded up.
+        Size of the top fifth, rounded down, at least 1.
     top_share : float
         What the top fifth holds.
     """
@@ -158,7 +158,7 @@ def measure_concentration(tables: Mapping[str, DataFrame], customers: int | None
         "entity",
         "n",
         sf.expr(f"int({_BINS} * (place - 1) / n)").alias("bin"),
-        sf.expr("5 * (place - 1) < n").alias("top"),
+        sf.expr("5 * place <= n or place = 1").alias("top"),
     ).agg(
         sf.expr("count(1) as members"),
         sf.expr("sum(rows) as rows"),

@@ -31,6 +31,8 @@ _STEP = 22  # height of a bar
 _CHARACTER = 6.6  # width of a letter of 12 pixels, roughly
 _MOST_LABEL = 22  # letters of a level's name
 _NUMBER = ",.6~g"
+# Ticks from a million on in short: 2.5M, not 2.5e+6; a billion is B, as elsewhere.
+_TICK = f"abs(datum.value) < 1e6 ? format(datum.value, '{_NUMBER}') : replace(format(datum.value, '.3~s'), 'G', 'B')"
 _LONG = re.compile(r"(\d+\.\d{2})\d+")  # in a tag: a hundredth of a pixel is enough
 
 _CONFIG: dict[str, Any] = {
@@ -68,6 +70,12 @@ _CONFIG: dict[str, Any] = {
 }
 
 
+def _axis(*, share: bool = False, **options: Any) -> alt.Axis:
+    """Return an axis of numbers, or of shares."""
+    form: dict[str, Any] = {"format": ".0%"} if share else {"labelExpr": _TICK}
+    return alt.Axis(**form, **options)
+
+
 def bars(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
     """Draw horizontal bars, longest first as given, each with its number.
 
@@ -90,7 +98,12 @@ def bars(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False)
     reach = max([*(abs(v["value"]) for v in values), 0.0]) or 1.0
     low = min([*(v["value"] for v in values), 0.0])
     room = alt.Scale(domain=[low * 1.3, max(*(v["value"] for v in values), 0.0) + 0.28 * reach], nice=False)
-    axis = alt.X("value:Q", title=x, scale=room, axis=alt.Axis(tickCount=4, format=".0%" if share else _NUMBER))
+    axis = alt.X(
+        "value:Q",
+        title=x,
+        scale=room,
+        axis=_axis(share=share, tickCount=4),
+    )
     label: dict[str, Any] = {
         "align": alt.expr("datum.value < 0 ? 'right' : 'left'"),
         "dx": alt.expr("datum.value < 0 ? -4 : 4"),
@@ -132,7 +145,7 @@ def dots(
     ]
     series = list(dict.fromkeys(row[4] for row in ordered))
     base = alt.Chart(_data(values)).encode(_names(names))
-    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, format=_NUMBER))
+    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=False), axis=_axis(tickCount=4))
     several = len(series) > 1
     colour: Any = _colour(series) if several else alt.value(BLUE)
     spread = several and any(row[2] is not None for row in rows)  # intervals of two series would hide each other
@@ -175,7 +188,7 @@ def histogram(
     bins = zip(edges[:-1], edges[1:], rows, strict=True)
     values = [{"from": a, "to": b, "share": n / whole} for a, b, n in bins]
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False, zero=False)
-    axis = alt.X("from:Q", title=x, scale=scale, axis=alt.Axis(tickCount=5, format=_NUMBER, grid=False))
+    axis = alt.X("from:Q", title=x, scale=scale, axis=_axis(tickCount=5, grid=False))
     top = max(v["share"] for v in values)
     height = alt.Y(
         "share:Q",
@@ -225,15 +238,14 @@ def curve(
     values = [{"x": a, "y": b, "low": c, "high": d, "series": s} for a, b, c, d, s in rows]
     series = list(dict.fromkeys(row[4] for row in rows))
     named = any(isinstance(row[0], str) for row in rows)
-    form = ".0%" if share else _NUMBER
     if named:
         order = list(dict.fromkeys(str(row[0]) for row in rows))
         crowded = alt.Axis(labelOverlap=True, labelAngle=0, grid=False)
         across: Any = alt.X("x:O", title=x, sort=order, axis=crowded)
     else:
         bounds = alt.Scale(nice=False, zero=share)
-        across = alt.X("x:Q", title=x, scale=bounds, axis=alt.Axis(format=form, tickCount=5))
-    up = alt.Y("y:Q", title=y, scale=alt.Scale(zero=zero or share), axis=alt.Axis(format=form, tickCount=5))
+        across = alt.X("x:Q", title=x, scale=bounds, axis=_axis(share=share, tickCount=5))
+    up = alt.Y("y:Q", title=y, scale=alt.Scale(zero=zero or share), axis=_axis(share=share, tickCount=5))
     colour: Any = _colour(series) if len(series) > 1 else alt.value(BLUE)
     base = alt.Chart(_data(values)).encode(across)
     drawn: Any = base.mark_line(strokeWidth=2.5).encode(up, color=colour)
@@ -307,8 +319,8 @@ def points(rows: Sequence[tuple[float, float, str]], x: str, y: str, *, diagonal
     values = [{"x": a, "y": b, "name": _short(name)} for a, b, name in rows]
     scale = alt.Scale(zero=False)
     base = alt.Chart(_data(values)).encode(
-        alt.X("x:Q", title=x, scale=scale, axis=alt.Axis(tickCount=5, format=_NUMBER)),
-        alt.Y("y:Q", title=y, scale=scale, axis=alt.Axis(tickCount=5, format=_NUMBER)),
+        alt.X("x:Q", title=x, scale=scale, axis=_axis(tickCount=5)),
+        alt.Y("y:Q", title=y, scale=scale, axis=_axis(tickCount=5)),
     )
     drawn: Any = base.mark_point(filled=True, color=BLUE, opacity=0.8, size=55)
     if diagonal:

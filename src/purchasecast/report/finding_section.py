@@ -43,7 +43,8 @@ def finding_section(insights: Insights | None) -> Section:
     if insights is None:
         text = "No findings were handed to this report; “purchasecast insights MODEL --out DIR” makes them."
         return Section(_ID, _TITLE, _LEAD, (Note(text),))
-    blocks: list[Any] = [_card(finding, insights) for finding in insights.findings]
+    drawn: set[tuple[Any, ...]] = set()
+    blocks: list[Any] = [_card(finding, insights, drawn) for finding in insights.findings]
     if not blocks:
         blocks.append(Note("Nothing was found that stands out beyond chance."))
     if insights.campaigns:
@@ -62,7 +63,8 @@ def finding_section(insights: Insights | None) -> Section:
     return Section(_ID, _TITLE, f"{_LEAD} {insights.computed_on}".strip(), tuple(blocks))
 
 
-def _card(finding: Finding, insights: Insights) -> Card:
+def _card(finding: Finding, insights: Insights, drawn: set[tuple[Any, ...]]) -> Card:
+    """Return a finding's card; a picture that an earlier card has is named, not drawn again."""
     support = f"{finding.support.rows:,} rows"
     if finding.support.customers is not None:
         support += f" of {finding.support.customers:,} customers"
@@ -80,7 +82,14 @@ def _card(finding: Finding, insights: Insights) -> Card:
     if finding.q_value is not None:
         chance = "below 0.1%" if finding.q_value < 0.001 else percent(finding.q_value)
         facts.append(("Chance of a false find", chance))
-    figure = _figure(finding.chart) if finding.chart and finding.chart.rows else None
+    figure = None
+    if finding.chart and finding.chart.rows:
+        picture = (finding.chart.title, finding.chart.rows)
+        if picture in drawn:
+            facts.append(("Picture", f"above: {finding.chart.title}"))
+        else:
+            drawn.add(picture)
+            figure = _figure(finding.chart)
     return Card(finding.id, finding.claim, tuple(facts), finding.action, finding.method, finding.caveat, figure)
 
 

@@ -132,8 +132,11 @@ def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | N
     has_intervals = any(one["low"] is not None for one in in_money)
     note = f"The {len(rows)} largest of {len(ordered)} coefficients. Each holds all other inputs fixed, the effects of "
     note += "customers and products included, and is no cause."
-    if not has_intervals:
-        note += " The training run kept no intervals of them."
+    note += (
+        " Lines are 95 % intervals, given the penalty and independent errors."
+        if has_intervals
+        else " The training run kept no intervals of them."
+    )
     axis = f"added to the prediction ({unit})" if unit else "added to the prediction"
     title = f"{in_money[0]['name']} moves the prediction most, all else equal"
     return [Figure(title, charts.dots(rows, axis, sort=True, zero=True), table, note)]

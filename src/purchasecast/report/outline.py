@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import BundleError
 from purchasecast.scorer.format import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from purchasecast.bundle import Bundle
     from purchasecast.schema import Schema
 
 __all__ = ["read_outline"]
+
+_NORMAL = 1.959964  # standard errors to either side of a 95 % interval
 
 _NAMES = {
     "index": "Number the levels",
@@ -25,6 +28,7 @@ _NAMES = {
     "boosted_trees": "Boosted trees",
     "blend": "Blend",
     "interval": "Interval",
+    "retransform": "Back to money",
     "clip": "Bounds",
 }
 _DETAILS = {
@@ -34,6 +38,7 @@ _DETAILS = {
     "boosted_trees": "many small trees, each mending the errors of those before",
     "blend": "a weighted sum of the predictions",
     "interval": "how far the truth may lie from the prediction",
+    "retransform": "from the scale that the target was fitted on, without bias",
     "clip": "no purchase below what the schema allows",
 }
 
@@ -61,14 +66,18 @@ def read_outline(bundle: Bundle, schema: Schema) -> dict[str, Any] | None:
     steps = manifest["steps"]
     linear = [step for step in steps if step["kind"] == "linear"]
     return {
-        "stages": [_stage(step, manifest, schema) for step in steps],
-        "coefficients": _coefficients(linear[-1], manifest, schema) if linear else [],
+        "stages": [
+            _stage(next(same), 1 + sum(1 for _ in same), manifest, schema)
+            for _, same in groupby(steps, key=lambda step: step["kind"])
+        ],
+        "coefficients": _coefficients(linear[-1], manifest, schema, _standard_errors(bundle)) if linear else [],
     }
 
 
-def _stage(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema) -> dict[str, str]:
+def _stage(step: Mapping[str, Any], count: int, manifest: Mapping[str, Any], schema: Schema) -> dict[str, str]:
+    """Describe a step, or several of a kind in a row."""
     kind = step["kind"]
-    detail = _DETAILS.get(kind, "")
+    detail = _DETAILS.get(kind, "") + (f"; {count} of these" if count > 1 else "")
     if kind == "index":
         detail = f"of {len(step['columns'])} columns, {_label(step['columns'][0]['column'], schema)} first"
     if kind == "linear":
@@ -76,35 +85,64 @@ def _stage(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema)
     return {"name": _NAMES.get(kind, kind.replace("_", " ")), "detail": detail}
 
 
-def _coefficients(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema) -> list[dict[str, Any]]:
-    """Name each coefficient; those of indicators are money a purchase, the others a factor."""
+def _standard_errors(bundle: Bundle) -> list[float]:
+    search = bundle.document("search")
+    return list((search or {}).get("standard_errors", ()))
+
+
+def _coefficients(
+    step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema, errors: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Name each coefficient, with a 95 % interval; those of indicators are money a purchase, the others a factor."""
     labels = {
         one["output"]: (_label(one["column"], schema), one["labels"])
         for other in manifest["steps"]
         if other["kind"] == "index"
         for one in other["columns"]
     }
+    is_money = all(other["kind"] != "retransform" for other in manifest["steps"])
     names: list[tuple[str, bool]] = []
     for part in manifest["vectors"][step["features"]]:
         column = part["column"]
         if column in labels:
             label, levels = labels[column]
-            names += [(f"{label} {levels[k]}", True) for k in range(int(part.get("size", 1)))]
+            names += [(f"{label} {levels[k]}", is_money) for k in range(int(part.get("size", 1)))]
         else:
             names.append((_input_name(column, schema), False))
     if len(names) != len(step["coefficients"]):
         return []  # a vector of another make: no names rather than wrong ones
+    # The errors end with that of the intercept.
+    known = len(errors) == len(names) + 1
+    margins = [_NORMAL * error for error in errors[:-1]] if known else [None] * len(names)
     return [
-        {"name": name, "value": float(value), "low": None, "high": None, "in_money": in_money}
-        for (name, in_money), value in zip(names, step["coefficients"], strict=True)
+        {
+            "name": name,
+            "value": float(value),
+            "low": None if margin is None else float(value) - margin,
+            "high": None if margin is None else float(value) + margin,
+            "in_money": in_money,
+        }
+        for (name, in_money), value, margin in zip(names, step["coefficients"], margins, strict=True)
     ]
 
 
 def _input_name(column: str, schema: Schema) -> str:
+    if column.startswith("_pc_s_"):
+        key, _, statistic = column.removeprefix("_pc_s_").rpartition("_")
+        words = {"q75": "upper quartile", "lift": "rank in money"}.get(statistic, statistic)
+        return f"{words} of {_key_label(key, schema)}"
     for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}"), ("_pc_z_", "taste, picture {}")):
         if column.startswith(prefix):
             return words.format(_label(column.removeprefix(prefix), schema))
     return "sum of all effects" if column == "_pc_fitted" else column
+
+
+def _key_label(key: str, schema: Schema) -> str:
+    """Return the labels of a column, or of two with a space between their names."""
+    for name in schema.names:
+        if key.startswith(f"{name} ") and key.removeprefix(f"{name} ") in schema.names:
+            return f"{_label(name, schema)} by {_label(key.removeprefix(f'{name} '), schema)}"
+    return _label(key, schema)
 
 
 def _label(name: str, schema: Schema) -> str:
