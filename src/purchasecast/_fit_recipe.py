@@ -18,6 +18,7 @@ from scipy.optimize import nnls
 from purchasecast._columns import col, quoted
 from purchasecast._out_of_fold import out_of_fold
 from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
+from purchasecast._tune_trees import Tuned, tune_trees
 from purchasecast.errors import DataError
 from purchasecast.intervals import ConformalIntervals, ConformalIntervalsModel
 from purchasecast.recipes import (
@@ -44,6 +45,7 @@ from purchasecast.stages.retransform import transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
@@ -97,11 +99,14 @@ class Boosting:
     rounds : int
         Trees.
     error : float or None
-        Root mean squared error on the fold that was left out, in money.
+        Root mean squared error on the fold that was left out, on the scale that the trees are fitted on.
+    tuned : Tuned or None
+        What a search found; None without one.
     """
 
     rounds: int
     error: float | None
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ def fit_recipe(
     steps: Steps,
     *,
     chosen: Fitted | None = None,
+    journal: Path | None = None,
 ) -> Fitted:
     """Fit the pipeline stage by stage, as `Pipeline.fit` does, but cached, timed, and without a last idle transform.
 
@@ -150,6 +156,8 @@ def fit_recipe(
         Times the steps.
     chosen : Fitted, optional
         An earlier fit on fewer rows: what it chose, and its intervals, are taken over.
+    journal : Path, optional
+        File of the trials, where the trees are tuned.
 
     Returns
     -------
@@ -166,7 +174,7 @@ def fit_recipe(
     label = sf.col(quoted(schema.target)).cast("double").alias(_LABEL)
     chosen_columns = [quoted(name) for name in dict.fromkeys(columns) if name in current.columns]
     with _cached(current.select(label, *chosen_columns)) as table:
-        members = _fit_members(table, schema, trees, settings, steps, chosen)
+        members = _fit_members(table, schema, trees, settings, steps, chosen, journal)
         last = prediction_stage(schema, members.weights)
         intervals = chosen.intervals if chosen else None
         if members.held_out is not None:
@@ -207,6 +215,7 @@ def _fit_members(
     settings: TrainSettings,
     steps: Steps,
     chosen: Fitted | None,
+    journal: Path | None,
 ) -> _Members:
     """Fit the members that the recipe has and, the first time, weigh them by what they predict out of fold."""
     with steps.step("target") as step:
@@ -230,10 +239,15 @@ def _fit_members(
             trees = trees.copy({trees.validationFold: -1, trees.numRounds: chosen.boosting.rounds})
         column = curved(BOOSTED_PREDICTION, choice.chosen)
         trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: column})
+        tuned = chosen.boosting.tuned if chosen and chosen.boosting else None
+        if settings.tune and journal is not None and chosen is None:
+            tuned = tune_trees(labelled, trees, settings, journal, steps)
+        if tuned:
+            trees = trees.copy({trees.getParam(name): value for name, value in tuned.params.items()})
         with steps.step(step_name(trees)):
             boosted = trees.fit(labelled)
         error = boosted.without_fold.error if boosted.without_fold else None
-        boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error), 1.0
+        boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error, tuned), 1.0
         if held_out is not None and boosted.without_fold is not None:
             held_out = boosted.without_fold.transform(held_out.where(col(FOLD) == trees.getOrDefault("validationFold")))
         else:

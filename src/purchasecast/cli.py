@@ -270,6 +270,12 @@ def profile(run: _Run, data: str, schema: str, out: Path, **options: Any) -> int
     type=click.Choice(TARGET_TRANSFORMS),
     help="What the target is put through; auto: what errs least in money on the folds.",
 )
+@click.option(
+    "--tune",
+    default="",
+    metavar="N|Mmin",
+    help="Tune the trees: trials (20) or minutes (15min); goes on when run again.",
+)
 @click.option("--grid", metavar="TEXT|FILE", help="Grid: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'.")
 @_rejects_option
 @_rate_option

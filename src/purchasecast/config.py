@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,9 @@ ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]
 TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
 TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
+
+
+_BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class TrainSettings:
         What the target is put through before the regressions; by default what errs least in money on the folds.
     reg_param, elastic_net_param : tuple of float, default ()
         The grid; empty takes the default grid of `purchasecast.search`.
+    tune : str, default ""
+        Budget to tune the trees with: trials, such as ``20``, or minutes, such as ``15min``; by default none.
     max_reject_rate : float, default 0.01
         Largest share of bad rows that a run goes on with.
 
@@ -58,6 +64,7 @@ class TrainSettings:
     target_transform: TargetTransform = "auto"
     reg_param: tuple[float, ...] = ()
     elastic_net_param: tuple[float, ...] = ()
+    tune: str = ""
     max_reject_rate: float = 0.01
 
     def __post_init__(self) -> None:
@@ -67,12 +74,24 @@ class TrainSettings:
             raise SettingsError(
                 f"target-transform: expected one of {', '.join(TARGET_TRANSFORMS)}, found {self.target_transform}."
             )
+        if self.tune and (self.model == "linear" or not _BUDGET.fullmatch(self.tune)):
+            raise SettingsError(
+                f"tune: expected trials (20) or minutes (15min), and model boosted or blend, found {self.tune!r} for "
+                f"{self.model}."
+            )
         if self.folds < 2:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
         if not 0 <= self.holdout < 1:
             raise SettingsError(f"holdout: expected a share of at least 0 and below 1, found {self.holdout}; take 0.2.")
         if not 0 <= self.max_reject_rate <= 1:
             raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
+
+    @property
+    def tune_budget(self) -> tuple[int | None, float | None]:
+        """Return the most trials and the most seconds of tuning; None where there is no limit of that kind."""
+        if self.tune.endswith("min"):
+            return None, 60.0 * float(self.tune.removesuffix("min"))
+        return (int(self.tune) if self.tune else 0), None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as sf
@@ -23,8 +24,6 @@ from purchasecast.split import holdout_split
 from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate, write_rejects
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import DataFrame
 
     from purchasecast.profile import Profile
@@ -159,7 +158,8 @@ def _run(
     extra = int(settings.model == "blend")  # one more member, and the weighing of the two
     steps.expect(3 + extra + (1 + fits_twice) * (3 + extra + stages) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
-    fitted = fit_recipe(training, schema, plan, settings, steps)
+    journal = Path(out).with_name(f"{Path(out).name}.tuning")
+    fitted = fit_recipe(training, schema, plan, settings, steps, journal=journal)
     evaluation, reference = None, reference_of(training, schema)
     if has_holdout:
         with steps.step("evaluate") as step:
@@ -178,6 +178,7 @@ def _run(
         step.rows = described.rows
     with steps.step("save"):
         bundle = _save(out, final, schema, settings, checked, evaluation, final_reference, described)
+    journal.unlink(missing_ok=True)  # the model holds what was found
     seconds = dict(steps.seconds)
     if evaluation:
         evaluation = evaluation.with_seconds(seconds)

@@ -28,6 +28,7 @@ def solve_boosting(
     rounds: int,
     patience: int,
     validation_fold: int,
+    all_rows: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the booster of all rows and, where a fold is left out to stop early, the one without it before.
 
@@ -43,6 +44,8 @@ def solve_boosting(
         Trees without a better error on the fold that is left out, before the first fit ends.
     validation_fold : int
         That fold; -1 for none: then the only fit takes `rounds` trees.
+    all_rows : bool, default True
+        Whether to fit all rows, too.
 
     Yields
     ------
@@ -77,7 +80,8 @@ def solve_boosting(
         rounds = int(stopped.best_iteration) + 1
         yield _answer("without fold", stopped[:rounds], float(stopped.best_score))
         del training, held_out, stopped
-    yield _answer("all", xgboost.train(dict(params), matrix(slice(None)), rounds), float("nan"))
+    if all_rows:
+        yield _answer("all", xgboost.train(dict(params), matrix(slice(None)), rounds), float("nan"))
 
 
 def _answer(kind: str, booster: Any, error: float) -> pa.RecordBatch:

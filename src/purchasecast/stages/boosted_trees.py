@@ -214,16 +214,41 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         order = [self.getOrDefault("orderCol")] if self.getOrDefault("orderCol") else []
         require_columns(self, dataset, [*self.getInputCols(), self.getLabelCol(), *fold, *order])
 
-    def _fit(self, dataset: DataFrame) -> BoostedTreesModel:
-        self._check(dataset)
+    def error_without(self, dataset: DataFrame, fold: int) -> float:
+        """Return the root mean squared error on a fold of a fit on the others, stopped there; no model is made of all.
+
+        Raises
+        ------
+        DataError
+            If the fold is empty or holds every row, or there are more rows than one task takes.
+        """
+        alone = self.copy({self.validationFold: fold})
+        alone._check(dataset)
+        rows = alone._rows(dataset)
+        count = rows.count()
+        if count > self.getMaxTaskRows():
+            raise DataError(
+                f"BoostedTreesRegressor: expected at most {self.getMaxTaskRows():,} rows to tune on, found {count:,}; "
+                "tune on a sample, or raise maxTaskRows."
+            )
+        found = alone._in_a_task(rows, all_rows=False)
+        if "without fold" not in found:
+            raise DataError(f"BoostedTreesRegressor: expected rows in fold {fold} and in others, found none in one.")
+        return float(found["without fold"]["error"])
+
+    def _rows(self, dataset: DataFrame) -> DataFrame:
         stops = self.getOrDefault("validationFold") >= 0
         order = self.getOrDefault("orderCol")
-        rows = dataset.select(
+        return dataset.select(
             (col(self.getOrDefault("foldCol")) if stops else sf.lit(0)).cast("int").alias("fold"),
             (col(order) if order else sf.monotonically_increasing_id()).cast("long").alias("key"),
             col(self.getLabelCol()).cast("double").alias("label"),
             *[col(name).cast("float").alias(f"f_{f}") for f, name in enumerate(self.getInputCols())],
         )
+
+    def _fit(self, dataset: DataFrame) -> BoostedTreesModel:
+        self._check(dataset)
+        rows = self._rows(dataset)
         count = rows.count()
         if not count:
             raise DataError("BoostedTreesRegressor: expected rows, found none.")
@@ -261,7 +286,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             "nthread": threads,
         }
 
-    def _in_a_task(self, rows: DataFrame) -> dict[str, Any]:
+    def _in_a_task(self, rows: DataFrame, *, all_rows: bool = True) -> dict[str, Any]:
         spark = rows.sparkSession
         per_task = int(str(spark.conf.get("spark.task.cpus", "1")))
         # In local mode nothing else runs meanwhile: the task takes the cores of all slots.
@@ -272,6 +297,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             rounds=self.getOrDefault("numRounds"),
             patience=self.getOrDefault("patience"),
             validation_fold=self.getOrDefault("validationFold"),
+            all_rows=all_rows,
         )
         answers = rows.repartition(1).mapInArrow(work, SCHEMA).collect()
         return {row["kind"]: row.asDict() for row in answers}
