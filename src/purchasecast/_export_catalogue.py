@@ -15,6 +15,7 @@ from purchasecast.recipes import PREDICTION
 from purchasecast.scorer.dates import date_text
 from purchasecast.scorer.explanation import write_averages
 from purchasecast.scorer.model import read_scorer
+from purchasecast.stages.boosted_trees import BoostedTreesModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["add_catalogue"]
 
 _SAMPLE = 20_000  # rows that averages are taken over: a standard error of 0.7 % of a column's spread
+_EXPLAINED_BY_TREES = 1_000  # 3.2 %: the parts of trees take a thousand times as long as their prediction
 _TESTS = 12
 _ROW = "_pc_row"
 
@@ -66,12 +68,19 @@ def add_catalogue(writer: ScorerWriter, model: PipelineModel, rows: DataFrame, f
     sample = _sample(rows, schema)
     writer.set("typical", _typical(sample, schema))
     writer.write(folder)
-    explained = read_scorer(folder).predict(sample, explain=True, errors="mark").contributions
+    by_trees = any(isinstance(stage, BoostedTreesModel) for stage in model.stages)
+    part = sample.take(_spread_out(len(sample), _EXPLAINED_BY_TREES if by_trees else _SAMPLE))
+    explained = read_scorer(folder).predict(part, explain=True, errors="mark").contributions
     if explained is not None:
         writer.set("averages", write_averages(explained.parts))
     writer.set("self_test", _self_test(model, rows, sample, schema))
     writer.write(folder)
     read_scorer(folder)  # runs the test: a scorer that is not at one with Spark must not leave this machine
+
+
+def _spread_out(count: int, most: int) -> pa.Array:
+    """Return the places of at most so many rows, evenly over all."""
+    return pa.array(range(0, count, max(-(-count // most), 1)), pa.int64())
 
 
 def _inputs(schema: Schema) -> list[str]:

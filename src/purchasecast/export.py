@@ -22,6 +22,7 @@ from pyspark.ml.regression import LinearRegressionModel
 
 from purchasecast._export_catalogue import add_catalogue
 from purchasecast._export_levels import add_crossed_effects, add_latent_factors, add_level_statistics
+from purchasecast._names import made_name, source_name
 from purchasecast.errors import BundleError
 from purchasecast.intervals import ConformalIntervalsModel
 from purchasecast.recipes import NO_LEVEL, PREDICTION, UNKNOWN, FeaturePlan, feature_stages, prediction_stage
@@ -149,10 +150,10 @@ class _Export:
     def _numeric_columns(self) -> dict[str, tuple[str, str | None]]:
         """Return what each number of the pipeline is made of: a column, and a part of a date or None."""
         made: dict[str, tuple[str, str | None]] = {
-            f"{_NUMBER}{column.name}": (column.name, None) for column in self._schema.numeric
+            made_name(_NUMBER, column.name): (column.name, None) for column in self._schema.numeric
         }
         for column in self._schema.calendars:
-            made |= {f"{_NUMBER}{column.name} {part}": (column.name, part) for part in column.calendar}
+            made |= {made_name(_NUMBER, f"{column.name} {part}"): (column.name, part) for part in column.calendar}
         return made
 
     def _check_statements(self) -> None:
@@ -161,9 +162,9 @@ class _Export:
         imputed = [name for stage in self._of_type(ImputerModel) for name in stage.getInputCols()]
         plan = FeaturePlan(
             groups=(),
-            one_hot=tuple(name.removeprefix(_TEXT) for name in indexed),
-            numeric=tuple(name.removeprefix(_NUMBER) for name in self._numeric_columns()),
-            imputed=tuple(name.removeprefix(_NUMBER) for name in imputed),
+            one_hot=tuple(source_name(_TEXT, name) for name in indexed),
+            numeric=tuple(source_name(_NUMBER, name) for name in self._numeric_columns()),
+            imputed=tuple(source_name(_NUMBER, name) for name in imputed),
         )
         last = prediction_stage(self._schema, self._members())
         expected = [feature_stages(self._schema, plan, folds=2, seed=0)[0], last]
@@ -189,7 +190,7 @@ class _Export:
     def _index(self, stage: StringIndexerModel) -> None:
         columns = []
         for text, output, labels in zip(stage.getInputCols(), stage.getOutputCols(), stage.labelsArray, strict=True):
-            name = text.removeprefix(_TEXT)
+            name = source_name(_TEXT, text)
             null = NO_LEVEL if self._schema.column(name).null == "level" else UNKNOWN
             columns.append({"column": name, "text": text, "output": output, "null": null, "labels": list(labels)})
         self._writer.add_step({"kind": "index", "columns": columns})

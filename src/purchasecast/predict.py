@@ -11,6 +11,7 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
+from purchasecast._names import source_name
 from purchasecast._score_in_tasks import UNSEEN, score_in_tasks
 from purchasecast.errors import SettingsError
 from purchasecast.evaluate import Evaluation, Reference, evaluate
@@ -287,7 +288,7 @@ def _unseen(scored: DataFrame, model: PipelineModel) -> dict[str, Column]:
     for stage in model.stages:
         if isinstance(stage, StringIndexerModel):
             for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
-                flags[index.removeprefix(INDEX)] = col(index) == float(len(labels))
+                flags[source_name(INDEX, index)] = col(index) == float(len(labels))
     return flags
 
 

@@ -13,6 +13,7 @@ from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, StringInd
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col, quoted
+from purchasecast._names import made_name
 from purchasecast.split import FOLD
 from purchasecast.stages import (
     BoostedTreesRegressor,
@@ -160,20 +161,20 @@ def feature_stages(
     list of Estimator or Transformer
         Stages for a `Pipeline`; where the recipe has a linear member, the last makes the vector ``_pc_features``.
     """
-    numeric = [f"_pc_x_{name}" for name in plan.numeric]
+    numeric = [made_name("_pc_x_", name) for name in plan.numeric]
     stages: list[Any] = [SQLTransformer(statement=_prepare_statement(schema, plan))]
     if plan.imputed:
-        names = [f"_pc_x_{name}" for name in plan.imputed]
+        names = [made_name("_pc_x_", name) for name in plan.imputed]
         stages.append(Imputer(inputCols=names, outputCols=names, strategy="median"))
-    index = [INDEX + name for name in plan.one_hot]
-    indicators = [f"_pc_h_{name}" for name in plan.one_hot]
+    index = [made_name(INDEX, name) for name in plan.one_hot]
+    indicators = [made_name("_pc_h_", name) for name in plan.one_hot]
     if index:
-        levels = [f"_pc_l_{name}" for name in plan.one_hot]
+        levels = [made_name("_pc_l_", name) for name in plan.one_hot]
         # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=index, handleInvalid="keep"))
     features = [*indicators, *numeric]
     if plan.groups:
-        effects = [f"_pc_e_{name}" for name in plan.groups]
+        effects = [made_name("_pc_e_", name) for name in plan.groups]
         encoder = CrossedEffectsEncoder(
             inputCols=list(plan.groups),
             outputCols=effects,
@@ -227,9 +228,12 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
 
     Of the counts only those of the statistics, which out of fold are scaled up to what they will be at scoring.
     """
-    columns = [*[INDEX + name for name in plan.one_hot], *[f"_pc_x_{name}" for name in plan.numeric]]
+    columns = [
+        *[made_name(INDEX, name) for name in plan.one_hot],
+        *[made_name("_pc_x_", name) for name in plan.numeric],
+    ]
     if plan.groups:
-        columns += [f"_pc_e_{name}" for name in plan.groups]
+        columns += [made_name("_pc_e_", name) for name in plan.groups]
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
         columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT))], SCALE]
@@ -272,7 +276,7 @@ def _statistics_stages(
         LevelStatisticsEncoder(
             inputCols=[first for first, _ in keys],
             crossCols=[second for _, second in keys],
-            outputCols=[f"_pc_s_{' '.join(filter(None, key))}" for key in keys],
+            outputCols=[made_name("_pc_s_", " ".join(filter(None, key))) for key in keys],
             statistics=[name for name in wanted if ranked or name not in {"rank", "lift"}],
             rankWithinCol=str(schema.product) if ranked else "",
             scaleCol=SCALE if ranked else "",
@@ -287,7 +291,7 @@ def _statistics_stages(
             LevelStatisticsEncoder(
                 inputCols=[schema.product] * len(others),
                 crossCols=others,
-                outputCols=[f"_pc_s_{schema.product} {name}" for name in others],
+                outputCols=[made_name("_pc_s_", f"{schema.product} {name}") for name in others],
                 statistics=["mean"] if model == "linear" else list(_PAIR_STATISTICS),
                 labelCol=schema.target,
                 foldCol=FOLD,
@@ -318,7 +322,7 @@ def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None)
 
 
 def _count_name(schema: Schema, name: str) -> str:
-    return {schema.customer: CUSTOMER_ROWS, schema.product: PRODUCT_ROWS}.get(name, f"_pc_n_{name}")
+    return {schema.customer: CUSTOMER_ROWS, schema.product: PRODUCT_ROWS}.get(name, made_name("_pc_n_", name))
 
 
 def _calendar_name(column: Column, part: str) -> str:
@@ -330,11 +334,13 @@ def _prepare_statement(schema: Schema, plan: FeaturePlan) -> str:
     terms = []
     for name in plan.one_hot:
         stand_in = NO_LEVEL if schema.column(name).null == "level" else UNKNOWN
-        terms.append(f"coalesce({quoted(name)}, '{stand_in}') AS {quoted('_pc_l_' + name)}")
-    terms += [f"CAST({quoted(column.name)} AS DOUBLE) AS {quoted('_pc_x_' + column.name)}" for column in schema.numeric]
+        terms.append(f"coalesce({quoted(name)}, '{stand_in}') AS {quoted(made_name('_pc_l_', name))}")
+    for column in schema.numeric:
+        alias = quoted(made_name("_pc_x_", column.name))
+        terms += [f"CAST({quoted(column.name)} AS DOUBLE) AS {alias}"]
     for column in schema.calendars:
         for part in column.calendar:
-            alias = quoted("_pc_x_" + _calendar_name(column, part))
+            alias = quoted(made_name("_pc_x_", _calendar_name(column, part)))
             terms.append(f"CAST({_CALENDAR_SQL[part]}({quoted(column.name)}) AS DOUBLE) AS {alias}")
     return _select_all_and(terms)
 

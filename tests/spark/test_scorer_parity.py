@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from purchasecast._names import made_name
 from purchasecast.schema import Schema
 from purchasecast.scorer import Scorer, load
 from purchasecast.scorer.batch import Batch
@@ -29,15 +30,15 @@ ROWS = 1_200
 SCHEMA = {
     "name": "corner shop",
     "columns": [
-        {"name": "Customer no", "kind": "nominal", "type": "integer", "role": "customer"},
+        {"name": "Customer.no", "kind": "nominal", "type": "integer", "role": "customer"},
         {"name": "Product", "kind": "nominal", "role": "product"},
         {"name": "Age", "kind": "ordinal", "order": ["young", "middle", "old"], "of": "customer"},
-        {"name": "City", "kind": "nominal", "of": "customer", "null": "unknown"},
+        {"name": "City.tier", "kind": "nominal", "of": "customer", "null": "unknown"},
         {"name": "Category", "kind": "nominal", "type": "integer", "null": "level", "of": "product"},
-        {"name": "Quantity", "kind": "numeric", "type": "integer", "minimum": 1, "null": "unknown"},
+        {"name": "Quantity`s", "kind": "numeric", "type": "integer", "minimum": 1, "null": "unknown"},
         {"name": "Discount", "kind": "numeric"},
         {
-            "name": "Day",
+            "name": "Day.of",
             "kind": "date",
             "calendar": ["year", "quarter", "month", "week", "dayofmonth", "dayofweek", "dayofyear"],
             "null": "unknown",
@@ -67,14 +68,14 @@ def draw(rows: int, seed: int, *, unseen: int = 0) -> pd.DataFrame:
     city = np.array(["A", "B", "C", "D"], dtype=object)[(customer + (random.random(rows) < unseen / 100)) % 3]
     table = pd.DataFrame(
         {
-            "Customer no": [str(1000 + c) for c in customer],
+            "Customer.no": [str(1000 + c) for c in customer],
             "Product": [f"P {p}'s" for p in product],
             "Age": np.array(["young", "middle", "old"])[customer % 3],
-            "City": np.where(random.random(rows) < 0.1, None, city),
+            "City.tier": np.where(random.random(rows) < 0.1, None, city),
             "Category": [None if p % 4 == 0 else str(p % 4 + (9 if p >= 40 else 0)) for p in product],
-            "Quantity": pd.array(quantity, dtype="Float64").to_numpy(dtype=float, na_value=np.nan),
+            "Quantity`s": pd.array(quantity, dtype="Float64").to_numpy(dtype=float, na_value=np.nan),
             "Discount": random.random(rows),
-            "Day": [None if random.random() < 0.1 else date.fromordinal(day) for day in days],
+            "Day.of": [None if random.random() < 0.1 else date.fromordinal(day) for day in days],
         }
     )
     taste = np.sin(customer * 1.7) * np.cos(product * 2.3)
@@ -119,7 +120,8 @@ def test_every_stage_makes_what_spark_makes(trained: Trained) -> None:
         if name in batch.columns:
             close(batch.columns[name], trained.spark[name])
             compared.add(name)
-    made_by = {"_pc_i_City", "_pc_x_Quantity", "_pc_x_Day week", "_pc_baseline", "_pc_fitted", "_pc_e_Product"}
+    made_by = {made_name("_pc_i_", "City.tier"), made_name("_pc_x_", "Quantity`s"), made_name("_pc_x_", "Day.of week")}
+    made_by |= {"_pc_baseline", "_pc_fitted", "_pc_e_Product"}
     made_by |= {"_pc_customer_rows", "_pc_z_0", "_pc_z_1", "_pc_linear", "prediction"}
     assert made_by <= compared
     assert set(trained.spark.columns) - compared <= {"_row"}
@@ -140,8 +142,8 @@ def test_the_rows_had_all_that_can_go_wrong(trained: Trained) -> None:
     assert (sparks["_pc_z_0"] == 0).any()
     assert (sparks["_pc_linear"] < 0).any()
     assert trained.rows["Category"].null_count
-    assert trained.rows["Quantity"].to_pandas().isna().any()
-    assert trained.rows["Day"].null_count
+    assert trained.rows["Quantity`s"].to_pandas().isna().any()
+    assert trained.rows["Day.of"].null_count
 
 
 def test_parts_sum_to_sparks_prediction(trained: Trained) -> None:
@@ -155,14 +157,14 @@ def test_parts_sum_to_sparks_prediction(trained: Trained) -> None:
 def test_the_scorer_knows_the_shop(trained: Trained) -> None:
     data = draw(ROWS, 1)
     catalogue = trained.scorer.catalogue
-    assert catalogue.size("customer") == data["Customer no"].nunique()
+    assert catalogue.size("customer") == data["Customer.no"].nunique()
     known = catalogue.find("product", "P 5's")
     own = data[data["Product"] == "P 5's"]
     assert known is not None
     assert known.rows == len(own)
     assert known.mean == pytest.approx(own["Spend"].mean())
     assert known.attributes == {"Category": 1}
-    assert set(catalogue.typical({})) == {"Quantity", "Discount", "Day"}
+    assert set(catalogue.typical({})) == {"Quantity`s", "Discount", "Day.of"}
 
 
 def test_a_stage_without_a_portable_form_leaves_no_scorer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from purchasecast._names import source_name
 from purchasecast.errors import BundleError
 from purchasecast.scorer.format import read_manifest
 
@@ -128,12 +129,12 @@ def _coefficients(
 
 def _input_name(column: str, schema: Schema) -> str:
     if column.startswith("_pc_s_"):
-        key, _, statistic = column.removeprefix("_pc_s_").rpartition("_")
+        key, _, statistic = source_name("_pc_s_", column).rpartition("_")
         words = {"q75": "upper quartile", "lift": "rank in money"}.get(statistic, statistic)
         return f"{words} of {_key_label(key, schema)}"
     for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}"), ("_pc_z_", "taste, picture {}")):
         if column.startswith(prefix):
-            return words.format(_label(column.removeprefix(prefix), schema))
+            return words.format(_label(source_name(prefix, column), schema))
     return "sum of all effects" if column == "_pc_fitted" else column
 
 
