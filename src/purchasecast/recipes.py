@@ -68,8 +68,7 @@ NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meanin
 UNKNOWN = "(unknown)"
 INDEX = "_pc_i_"  # before the name of a column: its level's index
 
-# Three ranks see more than one: coarse and fine pictures of taste, weighed by the regression that follows.
-_LATENT = ((8, 0.10), (12, 0.12), (20, 0.14))  # rank, regParam
+_LATENT_RANKS = (16,)
 _LINEAR_STATISTICS = ("mean", "q75", "rank", "lift")
 _PAIR_STATISTICS = ("count", "mean", "sd")
 
@@ -191,7 +190,7 @@ def feature_stages(
         stages.append(encoder.setWeightCol(schema.weight) if schema.weight else encoder)
         features += [*effects, FITTED]
     if schema.customer and schema.product:
-        for j, (rank, penalty) in enumerate(_LATENT):
+        for j, rank in enumerate(_LATENT_RANKS):
             interaction = f"_pc_z_{j}"
             stages.append(
                 LatentFactorEncoder(
@@ -204,7 +203,8 @@ def feature_stages(
                     numFolds=folds,
                     seed=seed + j,
                     rank=rank,
-                    regParam=penalty,
+                    userAttributeCols=_indexed(schema, plan, "customer"),
+                    itemAttributeCols=_indexed(schema, plan, "product"),
                     scaleCol="" if j else SCALE,
                 )
             )
@@ -223,6 +223,11 @@ def feature_stages(
     return stages
 
 
+def _indexed(schema: Schema, plan: FeaturePlan, role: str) -> list[str]:
+    """Return the columns of level numbers of what belongs to the customer or to the product."""
+    return [made_name(INDEX, name) for name in plan.one_hot if schema.column(name).of == role]
+
+
 def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTreesRegressor:
     """Return the boosted trees on what the encoders make: no indicators, but spreads and all statistics.
 
@@ -236,7 +241,7 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
         columns += [made_name("_pc_e_", name) for name in plan.groups]
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
-        columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT))], SCALE]
+        columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT_RANKS))], SCALE]
     for encoder in _statistics_stages(schema, plan, folds=2, model="boosted"):
         columns += encoder.output_names()
     return BoostedTreesRegressor(
@@ -363,6 +368,7 @@ _CALENDAR_SQL = {
 _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
     *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
+    *("userAttributeCols", "itemAttributeCols"),
 )
 _STEP_NAMES = {
     "SQLTransformer": "prepare",

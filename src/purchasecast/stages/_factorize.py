@@ -1,8 +1,9 @@
 """Latent factors of all fits: inside one task a fit, or by Spark's ALS where a fit is too large for one.
 
-Both minimise the same sum of squares with the same penalty, from different first factors; the model is described in
-`latent_factors`. For Spark's ALS all fits run as one: fit ``k`` gets users and items with numbers of its own, so that
-the rating matrix is block diagonal and its factorization is that of every block.
+The models are described in `latent_factors`. Alternating least squares inside a task minimises the same sum of squares
+with the same penalty as Spark's, from other first factors. For Spark's ALS all fits run as one: fit ``k`` gets users
+and items with numbers of its own, so that the rating matrix is block diagonal and its factorization is that of every
+block.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ class Factorization:
 
     Parameters
     ----------
+    solver : {"variational", "als"}
+        What is fitted inside a task.
     rank : int
         Number of factors.
     reg : float
-        Ridge penalty a rating.
+        Ridge penalty a rating, of least squares.
     iterations : int
-        Iterations of alternating least squares.
+        Rounds over users and items.
     scale_prior : float
         Rows that an item's spread is shrunk by.
     seed : int
@@ -51,6 +54,7 @@ class Factorization:
         Number of fits.
     """
 
+    solver: str
     rank: int
     reg: float
     iterations: int
@@ -82,7 +86,8 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
     Parameters
     ----------
     rows : DataFrame
-        ``user``, ``item``, ``fold`` and the residuals ``r_0`` .. of the fits.
+        ``user``, ``item``, ``fold``, the residuals ``r_0`` .. of the fits, and ``user_attributes`` and
+        ``item_attributes``, arrays of int.
     how : Factorization
         The settings.
 
@@ -96,10 +101,11 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
     schema = f"fit int, side int, user {types['user']}, item {types['item']}, factors array<double>, scale double"
     solved = solve_in_tasks(
         rows,
-        [col("user"), col("item")],
+        [col("user"), col("item"), col("user_attributes"), col("item_attributes")],
         residuals,
         solve_factors,
         schema,
+        solver=how.solver,
         rank=how.rank,
         reg=how.reg,
         iterations=how.iterations,

@@ -17,7 +17,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
 from purchasecast.session import parallel_slots
-from purchasecast.stages import _solve_effects, _solve_factors, _solve_statistics
+from purchasecast.stages import _solve_effects, _solve_factors, _solve_posterior, _solve_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,7 @@ __all__ = ["HasTaskRows", "solve_in_tasks"]
 # The executors need numpy, scipy and pyarrow, not this package: what they run travels with the job.
 cloudpickle.register_pickle_by_value(_solve_effects)  # type: ignore[no-untyped-call]
 cloudpickle.register_pickle_by_value(_solve_factors)  # type: ignore[no-untyped-call]
+cloudpickle.register_pickle_by_value(_solve_posterior)  # type: ignore[no-untyped-call]
 cloudpickle.register_pickle_by_value(_solve_statistics)  # type: ignore[no-untyped-call]
 
 

@@ -1,7 +1,8 @@
-"""Alternating least squares with NumPy, all ratings of a fit in memory; runs on the executors.
+"""Latent factors with NumPy, all ratings of a fit in memory; runs on the executors.
 
-The model, and its penalty on every rating (Zhou and others, 2008), are those of Spark's ALS. Double precision, and
-first factors drawn by the sorted levels, make the answer the same whatever the order of the rows.
+By variational Bayes (`_solve_posterior`), or by alternating least squares with the model and the penalty on every
+rating (Zhou and others, 2008) of Spark's ALS. Double precision, and first factors drawn by the sorted levels, make the
+answer the same whatever the order of the rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from purchasecast.stages._solve_effects import read_levels
+from purchasecast.stages._solve_posterior import indicators, solve_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["solve_factors"]
 
 _FIRST_SPREAD = 0.1
+_FIRST_ROUNDS = 5  # of least squares, for posteriors to start from
+_MOST_MOMENTS = 250_000_000  # numbers that posteriors may take, 2 GB
 
 
 def solve_factors(
     batches: Iterator[pa.RecordBatch],
     *,
     fits: range,
+    solver: str,
     rank: int,
     reg: float,
     iterations: int,
@@ -41,17 +46,37 @@ def solve_factors(
     (user, users), (item, items) = (read_levels(table.column(name)) for name in ("user", "item"))
     values = table.column("residuals").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     by_fit = values.reshape(-1, len(fits))
+    of_users = indicators(_of_levels(table.column("user_attributes"), user, len(users)))
+    of_items = indicators(_of_levels(table.column("item_attributes"), item, len(items)))
+    by_posterior = solver == "variational" and (len(users) + len(items)) * rank * (rank + 1) // 2 <= _MOST_MOMENTS
     for j, k in enumerate(fits):
         seen = ~np.isnan(by_fit[:, j])
         residual, rows, columns = by_fit[seen, j], user[seen], item[seen]
         overall, scale = _scales(residual, columns, len(items), scale_prior)
         scaled, shape = residual / scale[columns], (len(users), len(items))
         by_user, by_item = _by_row(scaled, rows, columns, shape), _by_row(scaled, columns, rows, shape[::-1])
-        u, v = _alternate(by_user, by_item, rank, reg, iterations, np.random.default_rng([seed, k]))
+        random = np.random.default_rng([seed, k])
+        if by_posterior:
+            start = _alternate(by_user, by_item, rank, reg, _FIRST_ROUNDS, random)
+            u, v = solve_posterior(by_user, by_item, of_users, of_items, start, iterations)
+            # Who has no rating in this fit is to it what an unseen level is at scoring.
+            u[np.diff(by_user.indptr) == 0] = 0.0
+            v[np.diff(by_item.indptr) == 0] = 0.0
+        else:
+            u, v = _alternate(by_user, by_item, rank, reg, iterations, random)
         nothing_u, nothing_v = pa.nulls(len(items), users.type), pa.nulls(len(users), items.type)
         yield _factor_rows(k, 0, users, nothing_v, u, np.zeros(len(users)))
         yield _factor_rows(k, 1, nothing_u, items, v, scale)
         yield _factor_rows(k, -1, pa.nulls(1, users.type), pa.nulls(1, items.type), np.zeros((1, 0)), [overall])
+
+
+def _of_levels(column: pa.ChunkedArray, level: NDArray[np.intp], size: int) -> NDArray[np.int64]:
+    """Return the attributes of each level: where its rows differ, the largest number."""
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+    of_rows = values.reshape(len(level), -1)
+    found = np.full((size, of_rows.shape[1]), -1, dtype=np.int64)
+    np.maximum.at(found, level, of_rows)
+    return found
 
 
 def _scales(residual: Floats, columns: NDArray[np.intp], size: int, prior: float) -> tuple[float, Floats]:

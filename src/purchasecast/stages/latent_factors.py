@@ -5,17 +5,20 @@ With :math:`r` the residual of the additive effects and :math:`s_j` the spread o
 .. math:: \frac{r_{ij}}{s_j} \approx u_i^T v_j, \qquad
           s_j^2 = \frac{\sum_{i} r_{ij}^2 + \kappa\, \bar{r^2}}{n_j + \kappa},
 
-fitted by alternating least squares with a ridge penalty on every rating. Dividing by the spread lets cheap and dear
-products speak with the same voice; the product is multiplied back afterwards.
+fitted by variational Bayes, in which factors have a posterior and a prior that follows from attributes (see
+`_solve_posterior`), or by alternating least squares with a ridge penalty on every rating. Dividing by the spread lets
+cheap and dear products speak with the same voice; the product is multiplied back afterwards.
 
 References
 ----------
+Y. Lim, Y. Teh, "Variational Bayesian approach to movie rating prediction", KDD Cup 2007.
 Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan, "Large-scale parallel collaborative filtering for the Netflix prize",
 AAIM 2008. https://doi.org/10.1007/978-3-540-68880-8_32
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 
+logger = logging.getLogger(__name__)
+
+SOLVERS = ("variational", "als")
+
 
 class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds, HasTaskRows):
     """Params of the encoder and its model."""
@@ -55,6 +62,24 @@ class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, Ha
         typeConverter=TypeConverters.toString,
     )
     rank: Param[int] = Param(Params._dummy(), "rank", "number of factors (>= 1)", typeConverter=TypeConverters.toInt)
+    solver: Param[str] = Param(
+        Params._dummy(),
+        "solver",
+        "variational: Bayes, inside a task only; als: alternating least squares",
+        typeConverter=TypeConverters.toString,
+    )
+    userAttributeCols: Param[list[str]] = Param(
+        Params._dummy(),
+        "userAttributeCols",
+        "level numbers of the customer's attributes, for the prior of the factors",
+        typeConverter=TypeConverters.toListString,
+    )
+    itemAttributeCols: Param[list[str]] = Param(
+        Params._dummy(),
+        "itemAttributeCols",
+        "level numbers of the product's attributes, for the prior of the factors",
+        typeConverter=TypeConverters.toListString,
+    )
     scalePrior: Param[float] = Param(
         Params._dummy(),
         "scalePrior",
@@ -90,9 +115,12 @@ class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, Ha
             scaleCol="",
             userFactorsPrefix="",
             itemFactorsPrefix="",
+            solver="variational",
+            userAttributeCols=[],
+            itemAttributeCols=[],
             rank=8,
             regParam=0.1,
-            maxIter=15,
+            maxIter=30,
             maxTaskRows=5_000_000,
             scalePrior=20.0,
             seed=7,
@@ -141,15 +169,21 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         Output column for the product's residual spread, in units of the label; empty for none.
     userFactorsPrefix, itemFactorsPrefix : str, default ""
         Prefix of ``rank`` output columns for the factors, ``PREFIX_0`` on; empty for none.
+    solver : {"variational", "als"}, default "variational"
+        Bayes, which has no penalty to choose and predicts better where customers have tens of purchases each; or least
+        squares. Beyond `maxTaskRows`, and where posteriors would take more than 2 GB, always least squares.
+    userAttributeCols, itemAttributeCols : list of str, default []
+        Numeric columns of level numbers (0 and up; null for none), as of `StringIndexer`: attributes of customers and
+        products, for the prior of "variational". Where a level's rows differ, the largest number counts.
     rank : int, default 8
         Number of factors.
     regParam : float, default 0.1
-        Ridge penalty of ALS a rating, on the scaled residual.
-    maxIter : int, default 15
-        Iterations of alternating least squares.
+        Ridge penalty of least squares a rating, on the scaled residual.
+    maxIter : int, default 30
+        Rounds over users and items; least squares needs about 15.
     maxTaskRows : int, default 5,000,000
-        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row; beyond,
-        all fits by one run of Spark's ALS.
+        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row and, for
+        "variational", 4 ``rank`` squared a level; beyond, all fits by one run of Spark's ALS.
     scalePrior : float, default 20.0
         Rows that a product's residual spread is shrunk by toward that of all.
     seed : int, default 7
@@ -198,9 +232,12 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         scaleCol: str = "",
         userFactorsPrefix: str = "",
         itemFactorsPrefix: str = "",
+        solver: str = "variational",
+        userAttributeCols: list[str] | None = None,
+        itemAttributeCols: list[str] | None = None,
         rank: int = 8,
         regParam: float = 0.1,
-        maxIter: int = 15,
+        maxIter: int = 30,
         maxTaskRows: int = 5_000_000,
         scalePrior: float = 20.0,
         seed: int = 7,
@@ -215,7 +252,11 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         for name, least in (("rank", 1), ("maxIter", 1), ("regParam", 0), ("scalePrior", 0)):
             if self.getOrDefault(name) < least:
                 raise SettingsError(f"{name}: expected at least {least}, found {self.getOrDefault(name)}.")
-        require_columns(self, dataset, [self.getUserCol(), self.getItemCol(), self.getLabelCol(), self.getOffsetCol()])
+        if self.getOrDefault("solver") not in SOLVERS:
+            raise SettingsError(f"solver: expected one of {list(SOLVERS)}, found {self.getOrDefault('solver')!r}.")
+        needed = [self.getUserCol(), self.getItemCol(), self.getLabelCol(), self.getOffsetCol()]
+        attributes = [*self.getOrDefault("userAttributeCols"), *self.getOrDefault("itemAttributeCols")]
+        require_columns(self, dataset, [*needed, *attributes])
         self._check_folds(dataset)
 
     def _fit(self, dataset: DataFrame) -> LatentFactorModel:
@@ -224,6 +265,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         rows = self._residual_frame(dataset, fits).persist()
         try:
             how = Factorization(
+                solver=self.getOrDefault("solver"),
                 rank=self.getRank(),
                 reg=self.getRegParam(),
                 iterations=self.getMaxIter(),
@@ -231,7 +273,15 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
                 seed=self.getSeed(),
                 fits=fits,
             )
-            found = (factorize_in_tasks if rows.count() <= self.getMaxTaskRows() else factorize_by_als)(rows, how)
+            count = rows.count()
+            fits_in_tasks = count <= self.getMaxTaskRows()
+            if not fits_in_tasks and how.solver != "als":
+                logger.warning(
+                    "LatentFactorEncoder: %s rows are more than maxTaskRows, so that factors come from Spark's ALS, "
+                    "which predicts a little worse; raise maxTaskRows where a task has the memory",
+                    f"{count:,}",
+                )
+            found = (factorize_in_tasks if fits_in_tasks else factorize_by_als)(rows, how)
             model = LatentFactorModel()
             model._resetUid(self.uid)
             self._copyValues(model)
@@ -242,14 +292,21 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         return model
 
     def _residual_frame(self, dataset: DataFrame, fits: int) -> DataFrame:
-        """Return user, item, fold and the residual ``r_k`` of each fit, for rows that have both groups."""
+        """Return user, item, attributes, fold and the residual ``r_k`` of each fit, for rows that have both groups."""
         fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
         user, item, offset = col(self.getUserCol()), col(self.getItemCol()), col(self.getOffsetCol())
         is_array = dataset.select(offset).schema[0].dataType.typeName() == "array"
         label = col(self.getLabelCol()).cast("double")
         residuals = [(label - (offset[k] if is_array else offset)).alias(f"r_{k}") for k in range(fits)]
         both = user.isNotNull() & item.isNotNull()
-        return dataset.where(both).select(user.alias("user"), item.alias("item"), fold.alias("fold"), *residuals)
+        attributes = [
+            sf.array(*[sf.coalesce(col(name).cast("int"), sf.lit(-1)) for name in self.getOrDefault(param)])
+            .cast("array<int>")
+            .alias(f"{role}_attributes")
+            for role, param in (("user", "userAttributeCols"), ("item", "itemAttributeCols"))
+        ]
+        named = (user.alias("user"), item.alias("item"), fold.alias("fold"))
+        return dataset.where(both).select(*named, *attributes, *residuals)
 
 
 class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
