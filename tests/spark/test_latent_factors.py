@@ -29,16 +29,32 @@ def test_planted_taste_is_recovered_out_of_fold(spark: SparkSession) -> None:
         customers=120, products=60, rows=5_000, customer_sd=0.0, product_sd=0.0, interaction_sd=1_500.0, noise_sd=300.0
     )
     frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0))
-    out = encoder(rank=3, regParam=0.02, maxIter=10).fit(frame).transform(frame).toPandas()
+    out = encoder(rank=3).fit(frame).transform(frame).toPandas()
     truth = shop.rows.assign(truth=shop.interaction).merge(out, on=["customer", "product"], validate="one_to_one")
     assert np.corrcoef(truth["truth"], truth["interaction"])[0, 1] > 0.97
+
+
+def test_attributes_help_those_of_few_purchases(spark: SparkSession) -> None:
+    """Taste that is all of the attributes' making is found with a handful of purchases each."""
+    shop = plant_shop(
+        customers=120, products=60, rows=900, customer_sd=0.0, product_sd=0.0, interaction_sd=0.0, noise_sd=600.0
+    )
+    rows = shop.rows.assign(level=9_000.0, kind=shop.rows["customer"].str[1:].astype(int) % 3)
+    rows["sort"] = rows["product"].str[1:].astype(int) % 3
+    taste = np.where(rows["kind"] == rows["sort"], 1_000.0, -500.0)
+    frame = spark.createDataFrame(rows.assign(spend=rows["spend"] + taste, truth=taste))
+    errors = []
+    for attributes in ({}, {"userAttributeCols": ["kind"], "itemAttributeCols": ["sort"]}):
+        out = encoder(rank=2, **attributes).fit(frame).transform(frame).toPandas()
+        errors.append(float(np.sqrt(((out["interaction"] - out["truth"]) ** 2).mean())))
+    assert errors[1] < 0.6 * errors[0]
 
 
 def test_permuted_targets_give_nothing_out_of_fold(spark: SparkSession) -> None:
     shop = plant_shop(customers=60, products=40, rows=2_000)
     shuffled = shop.rows.assign(spend=np.random.default_rng(5).permutation(shop.rows["spend"]), level=9_000.0)
     frame = spark.createDataFrame(shuffled)
-    out = encoder(rank=4, regParam=0.3, maxIter=4).fit(frame).transform(frame).toPandas()
+    out = encoder(rank=4).fit(frame).transform(frame).toPandas()
     assert abs(np.corrcoef(out["spend"], out["interaction"])[0, 1]) < 0.06
 
 
@@ -74,7 +90,8 @@ def test_a_task_and_sparks_als_fit_the_same_model(spark: SparkSession) -> None:
     )
     frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0)).drop("fold")
     twice = frame.unionByName(frame.where("customer < 'c2'")).cache()
-    ways = [encoder(rank=2, regParam=0.05, maxIter=40, maxTaskRows=rows).fit(twice) for rows in (10**6, 0)]
+    how = {"solver": "als", "rank": 2, "regParam": 0.05, "maxIter": 40}
+    ways = [encoder(**how, maxTaskRows=rows).fit(twice) for rows in (10**6, 0)]
     mine, theirs = (way.transform(frame).toPandas().sort_values(["customer", "product"]) for way in ways)
     np.testing.assert_allclose(mine["interaction"], theirs["interaction"], atol=5.0)
     assert mine["interaction"].std() > 1_000

@@ -126,7 +126,7 @@ def _first(ratings: sp.csr_array, attributes: sp.csr_array, mean: Floats) -> _Si
     rank = mean.shape[1]
     upper, left = np.triu_indices(rank)
     moments = mean[:, upper] * mean[:, left] + _FIRST_VARIANCE * (upper == left)
-    precision = np.linalg.inv(mean.T @ mean / len(mean) + _FIRST_VARIANCE * np.eye(rank))
+    precision = np.asarray(np.linalg.inv(mean.T @ mean / len(mean) + _FIRST_VARIANCE * np.eye(rank)), np.float64)
     return _Side(ratings, attributes, mean.copy(), moments, precision, np.zeros_like(mean))
 
 
