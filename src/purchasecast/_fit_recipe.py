@@ -246,12 +246,10 @@ def _fit_members(
             trees = trees.copy({trees.getParam(name): value for name, value in tuned.params.items()})
         with steps.step(step_name(trees)):
             boosted = trees.fit(labelled)
-        error = boosted.without_fold.error if boosted.without_fold else None
+        stopped = boosted.without_folds.get(trees.getOrDefault("validationFold"))
+        error = stopped.error if stopped else None
         boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error, tuned), 1.0
-        if held_out is not None and boosted.without_fold is not None:
-            held_out = boosted.without_fold.transform(held_out.where(col(FOLD) == trees.getOrDefault("validationFold")))
-        else:
-            held_out = None
+        held_out = boosted.out_of_fold(held_out) if held_out is not None and boosted.without_folds else None
         held_out = _add_member(stages, boosted, BOOSTED_PREDICTION, choice, held_out)
     if chosen is not None:
         return _Members(stages, search, chosen.boosting, chosen.members, None, choice)

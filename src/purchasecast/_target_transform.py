@@ -111,9 +111,9 @@ def choose_transform(
             )
             tried = tried.withColumn(column, out_of_fold(lines, features, fold))
         else:
-            changed = {trees.numRounds: _TRIAL_TREES, trees.learningRate: _TRIAL_RATE, trees.labelCol: TARGET}
-            trial = trees.copy({**changed, trees.predictionCol: column}).fit(labelled)
-            tried = trial.without_fold.transform(tried.where(col(fold) == trees.getOrDefault("validationFold")))
+            quick = {trees.numRounds: _TRIAL_TREES, trees.learningRate: _TRIAL_RATE, trees.everyFold: False}
+            trial = trees.copy({**quick, trees.labelCol: TARGET, trees.predictionCol: column}).fit(labelled)
+            tried = trial.out_of_fold(tried)
     errors = _errors(tried, label)
     return TransformChoice(min(errors, key=lambda name: errors[name]), errors)
 

@@ -250,6 +250,7 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
         predictionCol=BOOSTED_PREDICTION,
         foldCol=FOLD,
         validationFold=0,
+        everyFold=True,
         orderCol=ORDER,
         seed=seed,
     )

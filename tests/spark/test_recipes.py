@@ -132,10 +132,15 @@ def test_trees_do_not_depend_on_order_and_survive_a_file(
     spark: SparkSession, shop: PlantedShop, tmp_path: Path
 ) -> None:
     frame = shop.frame(spark).withColumn("key", sf.xxhash64("customer", "product"))
-    model = trees(validationFold=1, predictionCol="p").fit(frame)
+    model = trees(validationFold=1, everyFold=True, predictionCol="p").fit(frame)
     again = trees(validationFold=1, predictionCol="p").fit(frame.orderBy("spend").repartition(5))
     assert model.booster_json() == again.booster_json()
-    assert model.without_fold.booster_json() != model.booster_json()
+    by_fold = model.out_of_fold(frame).groupBy("fold").agg(sf.sum("p").alias("p")).toPandas().set_index("fold")["p"]
+    assert len(by_fold) == FOLDS
+    for fold, total in by_fold.items():
+        alone = model.without_folds[fold].transform(frame.where(sf.col("fold") == fold))
+        assert alone.agg(sf.sum("p")).collect()[0][0] == pytest.approx(total)
+        assert model.without_folds[fold].booster_json() != model.booster_json()
     model.save(str(tmp_path / "trees"))
     loaded = BoostedTreesModel.load(str(tmp_path / "trees"))
     expected = model.transform(frame).agg(sf.sum("p")).collect()[0][0]

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SCHEMA", "solve_boosting"]
+__all__ = ["ALL_ROWS", "SCHEMA", "solve_boosting"]
 
-SCHEMA = "kind string, rounds int, error double, booster binary"
+ALL_ROWS = -1  # in place of the fold that a fit has not seen
+SCHEMA = "without int, rounds int, error double, booster binary"
 
 
 def solve_boosting(
@@ -28,9 +29,9 @@ def solve_boosting(
     rounds: int,
     patience: int,
     validation_fold: int,
-    all_rows: bool = True,
+    last: str = "all rows",
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the booster of all rows and, where a fold is left out to stop early, the one without it before.
+    """Yield the booster of all rows and, where a fold is left out to stop early, those without a fold before.
 
     Parameters
     ----------
@@ -44,13 +45,15 @@ def solve_boosting(
         Trees without a better error on the fold that is left out, before the first fit ends.
     validation_fold : int
         That fold; -1 for none: then the only fit takes `rounds` trees.
-    all_rows : bool, default True
-        Whether to fit all rows, too.
+    last : {"this fold", "all rows", "every fold"}, default "all rows"
+        Where to end: after the fit that stops early, after that of all rows, or with a fit without each other fold, of
+        as many trees, as well.
 
     Yields
     ------
     RecordBatch
-        One row: what it is, its trees, its root mean squared error on the fold, the booster.
+        One row: the fold that it has not seen or `ALL_ROWS`, its trees, the root mean squared error on the fold that
+        stopped it, the booster.
     """
     import xgboost  # noqa: PLC0415  only executors need it
 
@@ -78,15 +81,19 @@ def solve_boosting(
             verbose_eval=False,
         )
         rounds = int(stopped.best_iteration) + 1
-        yield _answer("without fold", stopped[:rounds], float(stopped.best_score))
+        yield _answer(validation_fold, stopped[:rounds], float(stopped.best_score))
         del training, held_out, stopped
-    if all_rows:
-        yield _answer("all", xgboost.train(dict(params), matrix(slice(None)), rounds), float("nan"))
+        others = sorted(set(fold.tolist()) - {validation_fold}) if last == "every fold" else []
+        for other in others:
+            booster = xgboost.train(dict(params), matrix(fold != other), rounds)
+            yield _answer(other, booster, float("nan"))
+    if last != "this fold":
+        yield _answer(ALL_ROWS, xgboost.train(dict(params), matrix(slice(None)), rounds), float("nan"))
 
 
-def _answer(kind: str, booster: Any, error: float) -> pa.RecordBatch:
+def _answer(without: int, booster: Any, error: float) -> pa.RecordBatch:
     columns = {
-        "kind": pa.array([kind]),
+        "without": pa.array([without], pa.int32()),
         "rounds": pa.array([booster.num_boosted_rounds()], pa.int32()),
         "error": pa.array([error], pa.float64()),
         "booster": pa.array([bytes(booster.save_raw("json"))], pa.binary()),

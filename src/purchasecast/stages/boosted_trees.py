@@ -30,7 +30,7 @@ from purchasecast.session import is_local, parallel_slots
 from purchasecast.stages import _solve_boosting
 from purchasecast.stages._base import TableModelMixin, require_columns
 from purchasecast.stages._in_tasks import HasTaskRows
-from purchasecast.stages._solve_boosting import SCHEMA, solve_boosting
+from purchasecast.stages._solve_boosting import ALL_ROWS, SCHEMA, solve_boosting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,12 @@ class _BoostedTreesParams(HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, 
         "orderCol",
         "integer that rows are sorted by before sampling, so that partitions do not matter",
         typeConverter=TypeConverters.toString,
+    )
+    everyFold: Param[bool] = Param(
+        Params._dummy(),
+        "everyFold",
+        "whether every fold, not only that which stops the fit, gets a fit without it",
+        typeConverter=TypeConverters.toBoolean,
     )
     numRounds: Param[int] = Param(Params._dummy(), "numRounds", "most trees (>= 1)", typeConverter=TypeConverters.toInt)
     patience: Param[int] = Param(
@@ -103,6 +109,7 @@ class _BoostedTreesParams(HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, 
             predictionCol="prediction",
             foldCol="fold",
             validationFold=-1,
+            everyFold=False,
             orderCol="",
             numRounds=1_000,
             patience=30,
@@ -129,6 +136,9 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         Columns.
     validationFold : int, default -1
         Fold that says when to stop; the fit on all rows then takes as many trees. -1: ``numRounds`` trees.
+    everyFold : bool, default False
+        Whether there is a fit without each of the other folds, too, of as many trees: every row then has a prediction
+        out of fold. Not by workers of `xgboost.spark`.
     orderCol : str, default ""
         Integer column that rows are sorted by before sampling; without it the order of the rows matters.
     numRounds : int, default 1000
@@ -183,6 +193,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         predictionCol: str = "prediction",
         foldCol: str = "fold",
         validationFold: int = -1,
+        everyFold: bool = False,
         orderCol: str = "",
         numRounds: int = 1_000,
         patience: int = 30,
@@ -231,10 +242,10 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
                 f"BoostedTreesRegressor: expected at most {self.getMaxTaskRows():,} rows to tune on, found {count:,}; "
                 "tune on a sample, or raise maxTaskRows."
             )
-        found = alone._in_a_task(rows, all_rows=False)
-        if "without fold" not in found:
+        found = alone._in_a_task(rows, last="this fold")
+        if fold not in found:
             raise DataError(f"BoostedTreesRegressor: expected rows in fold {fold} and in others, found none in one.")
-        return float(found["without fold"]["error"])
+        return float(found[fold]["error"])
 
     def _rows(self, dataset: DataFrame) -> DataFrame:
         stops = self.getOrDefault("validationFold") >= 0
@@ -256,10 +267,9 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         if workers > 1 or (workers == 0 and count > self.getMaxTaskRows()):
             found = self._by_workers(rows, workers or parallel_slots(rows.sparkSession))
         else:
-            found = self._in_a_task(rows)
-        model = self._model(found["all"])
-        if "without fold" in found:
-            model.without_fold = self._model(found["without fold"])
+            found = self._in_a_task(rows, last="every fold" if self.getOrDefault("everyFold") else "all rows")
+        model = self._model(found.pop(ALL_ROWS))
+        model.without_folds = {fold: self._model(answer) for fold, answer in sorted(found.items())}
         return model
 
     def _model(self, answer: Mapping[str, Any]) -> BoostedTreesModel:
@@ -286,7 +296,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             "nthread": threads,
         }
 
-    def _in_a_task(self, rows: DataFrame, *, all_rows: bool = True) -> dict[str, Any]:
+    def _in_a_task(self, rows: DataFrame, *, last: str) -> dict[int, Any]:
         spark = rows.sparkSession
         per_task = int(str(spark.conf.get("spark.task.cpus", "1")))
         # In local mode nothing else runs meanwhile: the task takes the cores of all slots.
@@ -297,12 +307,12 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             rounds=self.getOrDefault("numRounds"),
             patience=self.getOrDefault("patience"),
             validation_fold=self.getOrDefault("validationFold"),
-            all_rows=all_rows,
+            last=last,
         )
         answers = rows.repartition(1).mapInArrow(work, SCHEMA).collect()
-        return {row["kind"]: row.asDict() for row in answers}
+        return {row["without"]: row.asDict() for row in answers}
 
-    def _by_workers(self, rows: DataFrame, workers: int) -> dict[str, Any]:
+    def _by_workers(self, rows: DataFrame, workers: int) -> dict[int, Any]:
         """Train with `xgboost.spark`; rounds are found on the fold, then all rows are fitted."""
         from xgboost.spark import SparkXGBRegressor  # noqa: PLC0415  only where it is asked for
 
@@ -311,7 +321,8 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         params |= {"learning_rate": self.getOrDefault("learningRate"), "reg_lambda": self.getOrDefault("ridge")}
         common = {"features_col": names, "label_col": "label", "num_workers": workers, **params}
         common["random_state"] = self.getSeed() % (1 << 31)
-        found, rounds, fold = {}, self.getOrDefault("numRounds"), self.getOrDefault("validationFold")
+        rounds, fold = self.getOrDefault("numRounds"), self.getOrDefault("validationFold")
+        found: dict[int, Any] = {}
         if fold >= 0:
             marked = rows.withColumn("out", col("fold") == fold)
             patience = self.getOrDefault("patience")
@@ -319,9 +330,9 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             booster = SparkXGBRegressor(n_estimators=rounds, **stopping, **common).fit(marked).get_booster()
             rounds = int(booster.best_iteration) + 1
             raw = bytes(booster[:rounds].save_raw("json"))
-            found["without fold"] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
+            found[fold] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
         booster = SparkXGBRegressor(n_estimators=rounds, **common).fit(rows).get_booster()
-        found["all"] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
+        found[ALL_ROWS] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
         return found
 
 
@@ -334,8 +345,8 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         Trees.
     error : float or None
         Root mean squared error on the fold that was left out; None where none was.
-    without_fold : BoostedTreesModel or None
-        The fit without that fold, whose predictions of it are out of fold; not saved.
+    without_folds : dict of int to BoostedTreesModel
+        By fold the fit without it, whose predictions of it are out of fold; empty without a validation fold; not saved.
     """
 
     def __init__(self) -> None:
@@ -345,7 +356,7 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         self._saved: DataFrame | None = None
         self.rounds = 0
         self.error: float | None = None
-        self.without_fold: BoostedTreesModel | None = None
+        self.without_folds: dict[int, BoostedTreesModel] = {}
 
     def booster_json(self) -> bytes:
         """Return the booster as XGBoost's own JSON; `xgboost.Booster().load_model(bytearray(...))` reads it."""
@@ -355,9 +366,18 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         return self._booster
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        return self._predicted(dataset, {ALL_ROWS: self.booster_json()}, sf.lit(ALL_ROWS))
+
+    def out_of_fold(self, dataset: DataFrame) -> DataFrame:
+        """Return the rows of the folds that some fit has not seen, each predicted by the fit without its own."""
+        fold = col(self.getOrDefault("foldCol")).cast("int")
+        boosters = {number: model.booster_json() for number, model in self.without_folds.items()}
+        return self._predicted(dataset.where(fold.isin(*boosters)), boosters, fold)
+
+    def _predicted(self, dataset: DataFrame, boosters: dict[int, bytes], which: Column) -> DataFrame:
         require_columns(self, dataset, self.getInputCols())
         features = [col(name).cast("float") for name in self.getInputCols()]
-        made: Column = arrow_udf(_predict_function(self.booster_json()), "double")(*features)  # type: ignore[call-overload]  # any columns
+        made: Column = arrow_udf(_predict_function(boosters), "double")(which, *features)  # type: ignore[call-overload]  # any columns
         return dataset.withColumn(self.getPredictionCol(), made)
 
     def to_portable(self) -> dict[str, Any]:
@@ -404,22 +424,28 @@ def check_workers(spark: SparkSession, workers: int) -> None:
         )
 
 
-def _predict_function(booster_json: bytes) -> Callable[..., pa.Array]:
-    """Return a function of Arrow columns, self-contained so that executors need NumPy, Arrow and XGBoost only."""
-    loaded: list[Any] = []  # once a task, not once a batch
+def _predict_function(boosters_json: Mapping[int, bytes]) -> Callable[..., pa.Array]:
+    """Return a function of Arrow columns, self-contained so that executors need NumPy, Arrow and XGBoost only.
 
-    def predicted(*columns: pa.Array) -> pa.Array:
+    The first column says by which of the boosters a row is predicted.
+    """
+    loaded: dict[int, Any] = {}  # once a task, not once a batch
+
+    def predicted(which: pa.Array, *columns: pa.Array) -> pa.Array:
         import numpy as np  # noqa: PLC0415  runs on the executors
         import pyarrow as pa  # noqa: PLC0415
         import xgboost  # noqa: PLC0415
 
-        if not loaded:
-            booster = xgboost.Booster({"nthread": 1})
-            booster.load_model(bytearray(booster_json))
-            loaded.append(booster)
-        features = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
-        found = loaded[0].inplace_predict(features.astype(np.float32)) if len(features) else np.empty(0)
-        return pa.array(found.astype(np.float64))
+        numbers = which.to_numpy(zero_copy_only=False)
+        features = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(np.float32)
+        found = np.full(len(numbers), np.nan)
+        for number in np.unique(numbers).tolist():
+            if number not in loaded:
+                loaded[number] = xgboost.Booster({"nthread": 1})
+                loaded[number].load_model(bytearray(boosters_json[number]))
+            chosen = numbers == number
+            found[chosen] = loaded[number].inplace_predict(features[chosen])
+        return pa.array(found)
 
     predicted.__annotations__ = {}  # names that only a type checker knows; Spark would try to resolve them
     return predicted
