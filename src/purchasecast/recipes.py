@@ -69,8 +69,6 @@ UNKNOWN = "(unknown)"
 INDEX = "_pc_i_"  # before the name of a column: its level's index
 
 _LATENT_RANKS = (16,)
-_LINEAR_STATISTICS = ("mean", "q75", "rank", "lift")
-_PAIR_STATISTICS = ("count", "mean", "sd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +207,9 @@ def feature_stages(
                 )
             )
             features.append(interaction)
-    statistics = _statistics_stages(schema, plan, folds=folds, model=model)
-    stages += statistics
-    for made in statistics:
-        given = made.output_names().items()
-        features += [name for name, (_, statistic) in given if statistic in _LINEAR_STATISTICS]
+    if model != "linear":
+        # Once effects and taste are there, statistics give a line less than they cost (docs/benchmarks.md).
+        stages += _statistics_stages(schema, folds=folds)
     if model == "boosted":
         return stages
     if index:
@@ -242,7 +238,7 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
         columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT_RANKS))], SCALE]
-    for encoder in _statistics_stages(schema, plan, folds=2, model="boosted"):
+    for encoder in _statistics_stages(schema, folds=2):
         columns += encoder.output_names()
     return BoostedTreesRegressor(
         inputCols=columns,
@@ -263,13 +259,8 @@ def first_category(schema: Schema) -> str | None:
     return next(iter([*of_product, *[column.name for column in nominal]]), None)
 
 
-def _statistics_stages(
-    schema: Schema, plan: FeaturePlan, *, folds: int, model: ModelName
-) -> list[LevelStatisticsEncoder]:
-    """Return the stage of customers, products, and customers within the first category; and that of kinds of customer.
-
-    The second has the products by each feature that is not their own.
-    """
+def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEncoder]:
+    """Return the stage of customers, products, and customers within the first category; none without either."""
     keys = [(name, "") for name in (schema.customer, schema.product) if name]
     if not keys:
         return []
@@ -277,34 +268,18 @@ def _statistics_stages(
     if schema.customer and category:
         keys.append((schema.customer, category))
     ranked = schema.customer is not None and schema.product is not None
-    wanted = _LINEAR_STATISTICS if model == "linear" else STATISTICS
-    stages = [
-        LevelStatisticsEncoder(
-            inputCols=[first for first, _ in keys],
-            crossCols=[second for _, second in keys],
-            outputCols=[made_name("_pc_s_", " ".join(filter(None, key))) for key in keys],
-            statistics=[name for name in wanted if ranked or name not in {"rank", "lift"}],
-            rankWithinCol=str(schema.product) if ranked else "",
-            scaleCol=SCALE if ranked else "",
-            labelCol=schema.target,
-            foldCol=FOLD,
-            numFolds=folds,
-        )
-    ]
-    others = [name for name in plan.one_hot if schema.column(name).of != "product"]
-    if schema.product and others:
-        stages.append(
-            LevelStatisticsEncoder(
-                inputCols=[schema.product] * len(others),
-                crossCols=others,
-                outputCols=[made_name("_pc_s_", f"{schema.product} {name}") for name in others],
-                statistics=["mean"] if model == "linear" else list(_PAIR_STATISTICS),
-                labelCol=schema.target,
-                foldCol=FOLD,
-                numFolds=folds,
-            )
-        )
-    return stages
+    encoder = LevelStatisticsEncoder(
+        inputCols=[first for first, _ in keys],
+        crossCols=[second for _, second in keys],
+        outputCols=[made_name("_pc_s_", " ".join(filter(None, key))) for key in keys],
+        statistics=[name for name in STATISTICS if ranked or name not in {"rank", "lift"}],
+        rankWithinCol=str(schema.product) if ranked else "",
+        scaleCol=SCALE if ranked else "",
+        labelCol=schema.target,
+        foldCol=FOLD,
+        numFolds=folds,
+    )
+    return [encoder]
 
 
 def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None) -> SQLTransformer:

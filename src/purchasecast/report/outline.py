@@ -128,22 +128,10 @@ def _coefficients(
 
 
 def _input_name(column: str, schema: Schema) -> str:
-    if column.startswith("_pc_s_"):
-        key, _, statistic = source_name("_pc_s_", column).rpartition("_")
-        words = {"q75": "upper quartile", "lift": "rank in money"}.get(statistic, statistic)
-        return f"{words} of {_key_label(key, schema)}"
     for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}"), ("_pc_z_", "taste, picture {}")):
         if column.startswith(prefix):
             return words.format(_label(source_name(prefix, column), schema))
     return "sum of all effects" if column == "_pc_fitted" else column
-
-
-def _key_label(key: str, schema: Schema) -> str:
-    """Return the labels of a column, or of two with a space between their names."""
-    for name in schema.names:
-        if key.startswith(f"{name} ") and key.removeprefix(f"{name} ") in schema.names:
-            return f"{_label(name, schema)} by {_label(key.removeprefix(f'{name} '), schema)}"
-    return _label(key, schema)
 
 
 def _label(name: str, schema: Schema) -> str:
