@@ -7,6 +7,9 @@ STAMP := $(VENV)/.purchasecast-setup
 # A machine that has a JDK keeps it; one that has none gets Java from pip with the other extras.
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
+# Small Spark jobs leave a core idle: two files of tests at a time, each process with a session of its own.
+PARALLEL := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-all demo bench docs clean
 
@@ -31,8 +34,8 @@ check: setup ## Lint, format, types, import rules
 	$(BIN)/lint-imports
 
 test: check ## check, then the tests without Spark, then those on Spark
-	$(BIN)/pytest -m "not spark and not slow"
-	$(BIN)/pytest -m "spark and not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow"
+	$(BIN)/pytest $(PARALLEL) -m "spark and not slow"
 
 test-all: check ## The same with the slow tests
 	$(BIN)/pytest
