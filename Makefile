@@ -8,7 +8,7 @@ STAMP := $(VENV)/.purchasecast-setup
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 # Small Spark jobs leave a core idle: two files of tests at a time, each process with a session of its own.
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-all demo bench docs clean
