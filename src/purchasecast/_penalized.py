@@ -39,7 +39,7 @@ _EPS = float(np.finfo(float).eps)
 _CONSTANT = 64 * _EPS
 #: Coordinate descent goes on by the next of these (duality gap, sweeps) where the exact finish did not hold.
 _STAGES = ((1e-4, 30), (1e-6, 300), (1e-9, 3_000), (1e-12, 30_000), (1e-15, 100_000))
-#: Changes of the active set in one exact finish, and how well its optimality conditions must hold.
+#: Rounds of exchanging all that is wrong, steps downhill after them, and how well optimality conditions must hold.
 _EXCHANGES, _STEPS, _OPTIMAL = 8, 1_000, 1e-10
 #: Squared Cholesky pivots (of a unit diagonal) and eigenvalue ratios below this are dependent columns.
 _DEPENDENT = 1e-12

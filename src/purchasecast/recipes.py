@@ -60,6 +60,7 @@ FEATURES = "_pc_features"
 BASELINE = "_pc_baseline"
 FITTED = "_pc_fitted"
 FITS = "_pc_fits"
+TASTE = "_pc_taste"
 CUSTOMER_ROWS = "_pc_customer_rows"
 PRODUCT_ROWS = "_pc_product_rows"
 SCALE = "_pc_scale"
@@ -68,7 +69,7 @@ NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meanin
 UNKNOWN = "(unknown)"
 INDEX = "_pc_i_"  # before the name of a column: its level's index
 
-_LATENT_RANKS = (16,)
+_RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +189,23 @@ def feature_stages(
         stages.append(encoder.setWeightCol(schema.weight) if schema.weight else encoder)
         features += [*effects, FITTED]
     if schema.customer and schema.product:
-        for j, rank in enumerate(_LATENT_RANKS):
-            interaction = f"_pc_z_{j}"
-            stages.append(
-                LatentFactorEncoder(
-                    userCol=schema.customer,
-                    itemCol=schema.product,
-                    labelCol=schema.target,
-                    offsetCol=FITS,
-                    outputCol=interaction,
-                    foldCol=FOLD,
-                    numFolds=folds,
-                    seed=seed + j,
-                    rank=rank,
-                    userAttributeCols=_indexed(schema, plan, "customer"),
-                    itemAttributeCols=_indexed(schema, plan, "product"),
-                    scaleCol="" if j else SCALE,
-                )
+        stages.append(
+            LatentFactorEncoder(
+                userCol=schema.customer,
+                itemCol=schema.product,
+                labelCol=schema.target,
+                offsetCol=FITS,
+                outputCol=TASTE,
+                foldCol=FOLD,
+                numFolds=folds,
+                seed=seed,
+                rank=_RANK,
+                userAttributeCols=_indexed(schema, plan, "customer"),
+                itemAttributeCols=_indexed(schema, plan, "product"),
+                scaleCol=SCALE,
             )
-            features.append(interaction)
+        )
+        features.append(TASTE)
     if model != "linear":
         # Once effects and taste are there, statistics give a line less than they cost (docs/benchmarks.md).
         stages += _statistics_stages(schema, folds=folds)
@@ -237,7 +236,7 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
         columns += [made_name("_pc_e_", name) for name in plan.groups]
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
-        columns += [*[f"_pc_z_{j}" for j in range(len(_LATENT_RANKS))], SCALE]
+        columns += [TASTE, SCALE]
     for encoder in _statistics_stages(schema, folds=2):
         columns += encoder.output_names()
     return BoostedTreesRegressor(

@@ -156,7 +156,7 @@ def _run(
     fits_twice = has_holdout and settings.refit
     stages = len(feature_stages(schema, plan, folds=2, seed=0, model=settings.model))
     extra = int(settings.model == "blend")  # one more member, and the weighing of the two
-    steps.expect(3 + extra + (1 + fits_twice) * (3 + extra + stages) + has_holdout)
+    steps.expect(4 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     journal = Path(out).with_name(f"{Path(out).name}.tuning")
     fitted = fit_recipe(training, schema, plan, settings, steps, journal=journal)

@@ -122,7 +122,7 @@ def test_every_stage_makes_what_spark_makes(trained: Trained) -> None:
             compared.add(name)
     made_by = {made_name("_pc_i_", "City.tier"), made_name("_pc_x_", "Quantity`s"), made_name("_pc_x_", "Day.of week")}
     made_by |= {"_pc_baseline", "_pc_fitted", "_pc_e_Product"}
-    made_by |= {"_pc_customer_rows", "_pc_z_0", "_pc_linear", "prediction"}
+    made_by |= {"_pc_customer_rows", "_pc_taste", "_pc_linear", "prediction"}
     assert made_by <= compared
     assert set(trained.spark.columns) - compared <= {"_row"}
 
@@ -139,7 +139,7 @@ def test_the_rows_had_all_that_can_go_wrong(trained: Trained) -> None:
     sparks = trained.spark
     assert (sparks["_pc_customer_rows"] == 0).any()
     assert (sparks["_pc_product_rows"] == 0).any()
-    assert (sparks["_pc_z_0"] == 0).any()
+    assert (sparks["_pc_taste"] == 0).any()
     assert (sparks["_pc_linear"] < 0).any()
     assert trained.rows["Category"].null_count
     assert trained.rows["Quantity`s"].to_pandas().isna().any()

@@ -128,10 +128,10 @@ def _coefficients(
 
 
 def _input_name(column: str, schema: Schema) -> str:
-    for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}"), ("_pc_z_", "taste, picture {}")):
+    for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}")):
         if column.startswith(prefix):
             return words.format(_label(source_name(prefix, column), schema))
-    return "sum of all effects" if column == "_pc_fitted" else column
+    return {"_pc_fitted": "sum of all effects", "_pc_taste": "taste"}.get(column, column)
 
 
 def _label(name: str, schema: Schema) -> str:

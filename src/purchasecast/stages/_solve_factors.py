@@ -14,7 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from purchasecast.stages._solve_effects import read_levels
-from purchasecast.stages._solve_posterior import indicators, solve_posterior
+from purchasecast.stages._solve_posterior import indicators, places_of, solve_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,10 +99,7 @@ def _alternate(
     by_user: sp.csr_array, by_item: sp.csr_array, rank: int, reg: float, iterations: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Solve for users and items in turn, from small random factors of the items."""
-    seen_by_user, seen_by_item = (
-        sp.csr_array((np.ones(len(matrix.data)), matrix.indices, matrix.indptr), shape=matrix.shape)
-        for matrix in (by_user, by_item)
-    )
+    seen_by_user, seen_by_item = places_of(by_user), places_of(by_item)
     v = random.normal(0.0, _FIRST_SPREAD, (by_item.shape[0], rank))
     u = np.zeros((by_user.shape[0], rank))
     for _ in range(iterations):

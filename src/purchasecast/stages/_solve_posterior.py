@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["indicators", "solve_posterior"]
+__all__ = ["indicators", "places_of", "solve_posterior"]
 
 _FIRST_VARIANCE = 0.05
 _ATTRIBUTE_RIDGE = 5.0  # levels that an attribute's factors are shrunken by
@@ -58,6 +58,11 @@ def indicators(values: NDArray[np.integer]) -> sp.csr_array:
     return sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(levels, 1 + int(sizes.sum())))
 
 
+def places_of(ratings: sp.csr_array) -> sp.csr_array:
+    """Return a 1 for every rating, one of 0 and one that occurs twice included."""
+    return sp.csr_array((np.ones(len(ratings.data)), ratings.indices, ratings.indptr), shape=ratings.shape)
+
+
 @dataclass(slots=True)
 class _Side:
     """Users or items: their ratings, and the posterior of their factors."""
@@ -72,8 +77,7 @@ class _Side:
     penalized: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        ones = np.ones(len(self.ratings.data))
-        self.seen = sp.csr_array((ones, self.ratings.indices, self.ratings.indptr), shape=self.ratings.shape)
+        self.seen = places_of(self.ratings)
         gram = (self.attributes.T @ self.attributes).toarray()
         self.penalized = gram + _ATTRIBUTE_RIDGE * np.eye(len(gram))
 
