@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 from purchasecast.cli import cli
 
-COMMANDS = ("demo", "evaluate", "generate", "insights", "predict", "profile", "report", "serve", "train", "validate")
+COMMANDS = (
+    *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "serve", "train"),
+    "validate",
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

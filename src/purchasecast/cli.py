@@ -487,6 +487,49 @@ def serve(run: _Run, model: Path, host: str, port: int, token_file: Path | None)
 
 
 @cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data")
+@_source
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page.")
+@click.option("--threshold", type=float, default=0.2, show_default=True, help="Largest stability index of a column.")
+@click.option(
+    "--max-unseen", type=float, default=0.2, show_default=True, help="Largest share of unseen customers, or products."
+)
+@click.option(
+    "--max-error-growth",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share the error may exceed the holdout's by.",
+)
+@click.option(
+    "--max-coverage-loss", type=float, default=0.03, show_default=True, help="What coverage may lack to its level."
+)
+@_rejects_option
+@_rate_option
+@_common
+def monitor(run: _Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
+    """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
+    from purchasecast.bundle import load_bundle
+    from purchasecast.drift import MonitorSettings
+    from purchasecast.monitor import monitor as compare
+    from purchasecast.report import render_drift, write_page
+    from purchasecast.sources import read_table
+
+    gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
+    reader = _reader({name: options.pop(name) for name in ("source_format", "table", "option")})
+    settings, bundle = MonitorSettings(**options), load_bundle(model)
+    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
+    found = compare(raw, bundle, settings, **gate, steps=run.steps)
+    lines = [f"{found.rows:,} rows compared, {found.rejected:,} more rejected"]
+    lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in found.checks]
+    if out is not None:
+        lines.append(f"page: {write_page(render_drift(found, bundle.schema), out)}")
+    run.result(found.to_dict(), "\n".join(lines))
+    return 3 if found.alarms else 0
+
+
+@cli.command()
 @click.option("--rows", required=True, type=click.IntRange(1), metavar="N", help="Labelled rows.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help=".csv or .parquet.")
 @click.option("--seed", default=7, show_default=True, help="Seed of everything.")

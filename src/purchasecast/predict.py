@@ -22,7 +22,7 @@ from purchasecast.sources import POSITION, write_single_csv, write_table
 from purchasecast.validate import Validated, ValidationReport, check_reject_rate, validate, write_rejects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pyspark.ml import PipelineModel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from purchasecast.bundle import Bundle
 
-__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict"]
+__all__ = ["Output", "PredictResult", "checked_rows", "evaluate_bundle", "predict", "score_rows"]
 
 _PREDICTIONS = (PREDICTION, "lower", "upper")
 
@@ -146,9 +146,10 @@ def predict(
     """
     steps = steps or Steps()
     steps.expect(3)
-    with _gate(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
+    with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
-            scored, unseen = _scored(checked.accepted, bundle, level, explain=explain)
+            kept = [*_named_by(checked.accepted, bundle), POSITION]
+            scored, unseen = score_rows(checked.accepted, bundle, kept, level=level, explain=explain)
         with steps.step("score and write") as step:
             observed = _write(scored, unseen, output)
             step.rows = observed.pop("rows")
@@ -192,7 +193,7 @@ def evaluate_bundle(
     """
     steps = steps or Steps()
     steps.expect(3)
-    with _gate(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
+    with checked_rows(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
             model = bundle.pipeline()
         with steps.step("evaluate") as step:
@@ -208,7 +209,7 @@ def evaluate_bundle(
 
 
 @contextmanager
-def _gate(
+def checked_rows(
     raw: DataFrame,
     bundle: Bundle,
     steps: Steps,
@@ -216,7 +217,13 @@ def _gate(
     max_reject_rate: float,
     rejects: str | Path | None,
 ) -> Iterator[Validated]:
-    """Check the rows against the bundle's schema, write the bad ones, and stop where they are too many."""
+    """Check the rows against the bundle's schema, write the bad ones, and stop where they are too many.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed.
+    """
     with steps.step("validate") as step:
         checked = validate(raw, bundle.schema, target=target, cache=True)
         step.rows = checked.report.rows
@@ -227,18 +234,39 @@ def _gate(
         yield checked
 
 
-def _scored(
-    rows: DataFrame, bundle: Bundle, level: float | None, *, explain: bool
+def score_rows(
+    rows: DataFrame, bundle: Bundle, kept: Sequence[str], *, level: float | None = None, explain: bool = False
 ) -> tuple[DataFrame, dict[str, Column]]:
-    """Return key, position and predictions of the rows and, by role or column, whether training has not seen them.
+    """Score rows by the portable model where there is one, else by the pipeline, which takes several times as long.
 
-    By the portable model where the bundle has one, else by the pipeline, which takes several times as long.
+    Parameters
+    ----------
+    rows : DataFrame
+        Accepted rows.
+    bundle : Bundle
+        The model.
+    kept : sequence of str
+        Columns of `rows` to keep.
+    level : float, optional
+        Of the intervals; by default that of the training.
+    explain : bool, default False
+        Whether to add what drives each prediction.
+
+    Returns
+    -------
+    DataFrame
+        The kept columns and the predictions; one row a row.
+    dict of str to Column
+        By role or column: whether training has not seen a row's level.
+
+    Raises
+    ------
+    SettingsError
+        If an explanation is asked of a model without a portable part.
     """
-    schema = bundle.schema
-    kept = schema.key or [name for name in schema.names if name in rows.columns and name != schema.target]
     if bundle.scorer_folder.is_dir():
         folder = bundle.scorer_folder.resolve()
-        scored = score_in_tasks(rows, folder, [*kept, POSITION], level=level, explain=explain)
+        scored = score_in_tasks(rows, folder, kept, level=level, explain=explain)
         flags = {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
         return scored, flags
     if explain:
@@ -251,10 +279,16 @@ def _scored(
     unseen = _unseen(scored, model)
     named = {UNSEEN + name: flag for name, flag in unseen.items()}
     made = [name for name in _PREDICTIONS if name in scored.columns]
-    columns = [col(name) for name in (*kept, POSITION, *made)]
+    columns = [col(name) for name in (*kept, *made)]
     return scored.select(*columns, *[flag.alias(name) for name, flag in named.items()]), {
         name: col(UNSEEN + name) for name in unseen
     }
+
+
+def _named_by(rows: DataFrame, bundle: Bundle) -> list[str]:
+    """Return the columns that name a row: the key, else all but the target."""
+    schema = bundle.schema
+    return list(schema.key) or [name for name in schema.names if name in rows.columns and name != schema.target]
 
 
 def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> dict[str, int]:

@@ -224,3 +224,53 @@ def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *places], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.array(done.stdout.split(), float), load(bundle.path).predict(table).prediction)
+
+
+def test_rows_like_those_of_the_training_raise_no_alarm(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "drift.html"
+    code, out, err = call(capsys, "monitor", shop / "model", shop / "data.csv", "--out", page, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["rows"] == ROWS
+    assert found["labelled"]
+    assert not found["drifted"]
+    assert max(column["index"] for column in found["columns"]) < 1e-9  # the very same rows
+    assert {check["name"] for check in found["checks"]} >= {"error", "coverage", "unseen:product", "column:Age"}
+    assert "All limits held" in page.read_text()
+
+
+def test_what_moved_is_named_and_exits_with_3(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pd.read_csv(shop / "data.csv", dtype=str)
+    after = before[(before["City_Category"] == "C") | (before.index % 5 == 0)].copy()
+    after["Purchase"] = (after["Purchase"].astype(float) * 2).astype(int).astype(str)
+    after.loc[after.index % 2 == 0, "Product_ID"] = "P99999999"
+    after = after.drop_duplicates(["User_ID", "Product_ID"])
+    after.to_csv(tmp_path / "new.csv", index=False)
+    code, out, _ = call(capsys, "monitor", shop / "model", tmp_path / "new.csv", "--json")
+    assert code == 3
+    found = json.loads(out)
+    alarms = {check["name"] for check in found["checks"] if not check["held"]}
+    assert alarms >= {"column:City_Category", "column:Purchase", "unseen:product", "error", "coverage"}
+    assert "column:Gender" not in alarms
+    assert found["unseen"]["product"] == (after["Product_ID"] == "P99999999").sum()
+    city = next(column for column in found["columns"] if column["name"] == "City_Category")
+    shares = [table["City_Category"].value_counts(normalize=True) for table in (before, after)]
+    for level in city["levels"]:
+        for side, share in zip(("before", "after"), shares, strict=True):
+            assert level[side] == pytest.approx(share.get(level["level"], 0.0))
+    predicted = np.sqrt(np.mean((after["Purchase"].astype(float) - found["mean_prediction"]) ** 2))
+    assert found["figures"]["rmse"] < predicted  # no worse than one number for all rows
+
+
+def test_rows_without_a_target_are_watched_too(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "monitor", shop / "model", shop / "data.scoring.csv", "--json")
+    found = json.loads(out)
+    assert code == (3 if found["drifted"] else 0)
+    assert not found["labelled"]
+    assert found["figures"] == {}
+    assert "Purchase" not in {column["name"] for column in found["columns"]}
+    products = pd.read_csv(shop / "data.scoring.csv")["Product_ID"]
+    known = pd.read_csv(shop / "data.csv")["Product_ID"]
+    assert found["unseen"]["product"] == (~products.isin(known)).sum() > 0

@@ -118,6 +118,7 @@ def dots(
     *,
     sort: bool = False,
     zero: bool = False,
+    share: bool = False,
 ) -> str:
     """Draw a point a level with its interval, and the number beside it.
 
@@ -131,6 +132,8 @@ def dots(
         Whether to put the largest value first.
     zero : bool, default False
         Whether to draw a line at 0.
+    share : bool, default False
+        Whether the numbers are shares of 1.
 
     Returns
     -------
@@ -145,7 +148,7 @@ def dots(
     ]
     series = list(dict.fromkeys(row[4] for row in ordered))
     base = alt.Chart(_data(values)).encode(_names(names))
-    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=False), axis=_axis(tickCount=4))
+    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=share), axis=_axis(share=share, tickCount=4))
     several = len(series) > 1
     colour: Any = _colour(series) if several else alt.value(BLUE)
     spread = several and any(row[2] is not None for row in rows)  # intervals of two series would hide each other
@@ -158,9 +161,9 @@ def dots(
     return _svg(drawn, len(names) * (1.6 if spread else 1), _longest(values))
 
 
-def ranges(rows: Sequence[tuple[str, float, str]], x: str) -> str:
+def ranges(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
     """Draw one point a level and series on a common scale, for comparing two or three numbers a level."""
-    return dots([(name, value, None, None, series) for name, value, series in rows], x)
+    return dots([(name, value, None, None, series) for name, value, series in rows], x, share=share)
 
 
 def histogram(

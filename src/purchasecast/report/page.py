@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from purchasecast import __version__
 from purchasecast.errors import SourceError
+from purchasecast.report.drift_page import drift_page
 from purchasecast.report.finding_section import finding_section, summary_sentences
 from purchasecast.report.model_sections import method_section, model_section, quality_section, quality_tile
 from purchasecast.report.parts import Page
@@ -25,11 +26,13 @@ from purchasecast.report.words import money, percent
 
 if TYPE_CHECKING:
     from purchasecast._validation_report import ValidationReport
+    from purchasecast.drift import DriftReport
     from purchasecast.profile import Profile
     from purchasecast.report.parts import Section
     from purchasecast.report.sources import ReportData
+    from purchasecast.schema import Schema
 
-__all__ = ["render_profile", "render_report", "write_page"]
+__all__ = ["render_drift", "render_profile", "render_report", "write_page"]
 
 
 def render_report(data: ReportData) -> str:
@@ -90,6 +93,24 @@ def render_profile(profile: Profile, validation: ValidationReport | None = None)
         footer=f"purchasecast {__version__}",
     )
     return _render(page)
+
+
+def render_drift(found: DriftReport, schema: Schema) -> str:
+    """Return the page of a comparison of new rows with those of the training.
+
+    Parameters
+    ----------
+    found : DriftReport
+        The comparison.
+    schema : Schema
+        Description of the rows.
+
+    Returns
+    -------
+    str
+        HTML that needs no network and no script.
+    """
+    return _render(drift_page(found, schema, f"purchasecast {__version__}"))
 
 
 def write_page(html: str, path: str | Path) -> Path:
