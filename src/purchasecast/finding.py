@@ -123,15 +123,16 @@ class Finding:
     action : str
         What to do.
     money : float or None
-        Money at stake, in the unit of the target; None where no honest amount can be named. `method` or
-        ``docs/insights.md`` says what it is the sum of.
+        Money at stake, in the unit of the target; None where no honest amount can be named.
     caveat : str
         What the number does not say.
     chart : Chart or None, default None
         A picture of it.
     q_value : float or None, default None
-        Share of false findings among all that are at least as certain (Benjamini and Hochberg), over all tests of
-        the run; None where nothing was tested.
+        Share of false findings among all of its question that are at least as certain, raised by what it costs to
+        ask several questions (``insights/discovery.py``); None where nothing was tested.
+    stake : str, default ""
+        What `money` is, in a few words that go after it.
     """
 
     id: str
@@ -147,6 +148,7 @@ class Finding:
     caveat: str
     chart: Chart | None = None
     q_value: float | None = None
+    stake: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from purchasecast.finding import Finding, Support
-from purchasecast.insights.discovery import Trials, certainty, q_values, rank_findings
+from purchasecast.insights.discovery import Trials, certainty, judge, q_values, rank_findings
 
 
 def finding(name: str, kind: str = "segment", **changes: object) -> Finding:
@@ -35,21 +35,55 @@ def slow_q_values(p: list[float]) -> list[float]:
 
 def test_q_values_are_those_of_the_step_up_procedure() -> None:
     p = np.random.default_rng(1).uniform(size=30) ** 3
-    found = q_values([Trials(p[:10], 10), Trials(p[10:], 20)])
-    assert np.allclose(np.concatenate(found), slow_q_values(p.tolist()))
+    assert np.allclose(q_values([Trials(p, 30)], 0.1)[0], slow_q_values(p.tolist()))
+
+
+def test_a_family_in_which_nothing_is_makes_the_others_stricter() -> None:
+    random = np.random.default_rng(3)
+    some, none = random.uniform(size=30) ** 3, random.uniform(0.2, 1, size=40)
+    alone = np.array(slow_q_values(some.tolist()))
+    assert (alone <= 0.1).sum() > 3
+    found, nothing = q_values([Trials(some, 30), Trials(none, 40)], 0.1)
+    assert np.allclose(found, np.minimum(2 * alone, 1))
+    assert (nothing > 0.1).all()
+    both = q_values([Trials(some, 30), Trials(some, 30)], 0.1)
+    assert np.allclose(both, alone)
+
+
+def test_many_true_finds_make_no_room_for_false_ones_elsewhere() -> None:
+    """A thousand customers differ, segments do not: of claims about segments hardly any may appear."""
+    false, runs = 0, 200
+    for seed in range(runs):
+        random = np.random.default_rng(seed)
+        customers, segments = random.uniform(size=2_000), random.uniform(size=60)
+        customers[:1_000] *= 1e-6
+        found = q_values([Trials(customers, 2_000), Trials(segments, 60)], 0.1)
+        assert (found[0] <= 0.1).sum() > 900
+        false += bool((found[1] <= 0.1).any())
+    assert false <= 0.15 * runs  # each such claim is a false one: at most a tenth of runs, and two standard errors
+
+
+def test_every_piece_of_evidence_gets_its_families_in_their_order() -> None:
+    class Piece:
+        def __init__(self, *p: float) -> None:
+            self.trials = tuple(Trials(np.array([value]), 1) for value in p)
+
+    found = judge([Piece(0.01, 0.5), Piece(), Piece(0.02)], 0.1)  # type: ignore[list-item]
+    assert [len(q) for q in found] == [2, 0, 1]
+    assert np.concatenate(found) == pytest.approx([0.015, 0.75, 0.03])  # two of three families are looked into
 
 
 def test_tests_that_were_left_behind_still_count() -> None:
     p = np.random.default_rng(2).uniform(size=200) ** 2
-    everything = q_values([Trials(p, 200)])[0]
-    few = q_values([Trials(p[p <= 0.1], 200)])[0]
+    everything = q_values([Trials(p, 200)], 0.1)[0]
+    few = q_values([Trials(p[p <= 0.1], 200)], 0.1)[0]
     kept = everything <= 0.1
     assert kept.sum() == (few <= 0.1).sum() > 10
     assert (few >= everything[p <= 0.1] - 1e-12).all()
 
 
 def test_no_tests_at_all_give_no_q_values() -> None:
-    assert [len(q) for q in q_values([Trials(np.empty(0), 0), Trials(np.empty(0), 5)])] == [0, 0]
+    assert [len(q) for q in q_values([Trials(np.empty(0), 0), Trials(np.empty(0), 5)], 0.1)] == [0, 0]
 
 
 @pytest.mark.parametrize(

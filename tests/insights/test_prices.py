@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from purchasecast.insights.bands import Band, Judged, OffBand, Reach
 from purchasecast.insights.concentration import lorenz, measure_concentration, revenue_tables
-from purchasecast.insights.discovery import q_values
+from purchasecast.insights.discovery import judge
 from purchasecast.insights.wording import Words
 from purchasecast.schema import Schema
 
@@ -57,13 +58,18 @@ def slow_pricing(table: pd.DataFrame) -> tuple[OffBand, Reach]:
     for aisle, own in by_product.groupby("aisle"):
         low, lower, middle, upper, high = np.percentile(own["mean"], [10, 25, 50, 75, 90])
         few, typical = np.percentile(own["size"], [25, 50])
+        spread = np.sqrt((own["std"] ** 2 * (own["size"] - 1)).sum() / (own["size"] - 1).sum())
         sums = (len(own), int(own["size"].sum()), float(own["sum"].sum()))
-        bands[str(aisle)] = Band(str(aisle), *sums, low, lower, middle, upper, high, typical, few)
+        bands[str(aisle)] = Band(str(aisle), *sums, low, lower, middle, upper, high, typical, few, spread)
     judged = tuple(
         Judged(r["what"], r["aisle"], r["size"], r["size"], r["mean"], r["std"] / np.sqrt(r["size"]))
         for _, r in by_product.iterrows()
     )
-    little = tuple(p for p in judged if p.rows <= bands[p.category].few_buyers)
+    little = tuple(
+        replace(p, error=max(p.error, bands[p.category].spread / np.sqrt(p.rows)))
+        for p in judged
+        if p.rows <= bands[p.category].few_buyers
+    )
     return (
         OffBand(judged, bands, len(judged), "aisle"),
         Reach(little, bands, len(little), "aisle", table["who"].nunique()),
@@ -80,7 +86,7 @@ def plant(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_planted_price_is_found_and_its_money_counted() -> None:
     off, _ = slow_pricing(plant(prices(1, product_sd=10.0)))
-    q = q_values([off.trials])[0]
+    q = judge([off], 0.1)[0]
     (finding,) = off.findings(q, 0.1, WORDS)
     assert "p10, at" in finding.claim
     assert "EUR" in finding.claim
@@ -94,7 +100,7 @@ def test_a_planted_price_is_found_and_its_money_counted() -> None:
 
 def test_a_dear_product_of_small_reach_is_found() -> None:
     _, reach = slow_pricing(plant(prices(2, product_sd=10.0)))
-    q = q_values([reach.trials])[0]
+    q = judge([reach], 0.1)[0]
     kept = reach.kept(q, 0.1)
     assert "p11" in [product.product for product, _ in kept]
     (finding,) = reach.findings(q, 0.1, WORDS)
@@ -105,9 +111,21 @@ def test_without_effects_prices_are_rarely_called_odd() -> None:
     claims = 0
     for seed in range(100):
         evidence = slow_pricing(prices(100 + seed))
-        q = q_values([e.trials for e in evidence])
+        q = judge(evidence, 0.1)
         claims += any(e.findings(own, 0.1, WORDS) for e, own in zip(evidence, q, strict=True))
     assert claims <= 18  # 100 shops at 0.1: 10 expected, and two and a half standard errors
+
+
+def test_products_with_few_small_purchases_are_not_called_dear() -> None:
+    """Purchases lean to the dear side: a few buyers without a small one look dear, and without spread, by chance."""
+    claims = 0
+    for seed in range(60):
+        table = prices(300 + seed)
+        below = np.random.default_rng(seed).lognormal(3.0, 1.0, len(table))
+        odd = table["aisle"] == "odd"
+        _, reach = slow_pricing(table.assign(spend=np.maximum(np.where(odd, 2_000.0, 4_000.0) - below, 1.0)))
+        claims += bool((judge([reach], 0.1)[0] <= 0.1).any())
+    assert claims <= 11  # 60 shops at 0.1: 6 expected at most, and two standard errors
 
 
 def slow_gini(values: np.ndarray) -> float:
@@ -145,7 +163,7 @@ def test_spark_counts_what_pandas_counts(spark: SparkSession) -> None:
     for fast, slow in ((found.off_band, off), (found.reach, reach)):
         assert fast.tried == slow.tried
         keys = [[p.product for p in evidence.judged] for evidence in (fast, slow)]
-        q = [dict(zip(k, q_values([e.trials])[0], strict=True)) for k, e in zip(keys, (fast, slow), strict=True)]
+        q = [dict(zip(k, judge([e], 0.1)[0], strict=True)) for k, e in zip(keys, (fast, slow), strict=True)]
         kept = {name: value for name, value in q[1].items() if value <= 0.1}
         assert kept
         assert {name: value for name, value in q[0].items() if value <= 0.1} == pytest.approx(kept)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from purchasecast._words import compact, counted, percent
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.discovery import Trials
-from purchasecast.insights.wording import counted, number, percent
 
 if TYPE_CHECKING:
     from purchasecast.insights.discovery import Floats
@@ -30,7 +30,7 @@ _SHOWN = 15
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The prices of one category's products, in money a purchase."""
+    """The prices of one category's products, in money a purchase; `spread` is the deviation within a product."""
 
     category: str
     products: int
@@ -43,6 +43,7 @@ class Band:
     high: float
     typical_buyers: float
     few_buyers: float
+    spread: float
 
     @property
     def fences(self) -> tuple[float, float]:
@@ -53,7 +54,11 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One product that may be off its band, or dear and little known."""
+    """One product that may be off its band, or dear and little known.
+
+    Of a little-known one `error` is at least what the category's spread makes it: where most purchases are dear and a
+    few are small, ten dear ones in a row happen by chance, and leave the product no spread of its own to show it.
+    """
 
     product: str
     category: str
@@ -81,9 +86,9 @@ class Bands:
     customers: int | None
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """None: every row is counted."""
-        return Trials(np.empty(0), 0)
+        return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding: the widest and the narrowest band, and a picture of all."""
@@ -94,9 +99,9 @@ class Bands:
         narrow, wide = by_width[0], by_width[-1]
         name, other = words.named(self.category, wide.category), words.named(self.category, narrow.category)
         claim = (
-            f"{name} has the widest price band: the middle four fifths of its {wide.products:,} products bring "
-            f"{number(wide.low)} to {words.money(wide.high)} a purchase"
-            + ("." if narrow is wide else f"; {other} the narrowest, {number(narrow.low)} to {number(narrow.high)}.")
+            f"{name} has the widest price band for its level: the middle four fifths of its {wide.products:,} products "
+            f"bring {compact(wide.low)} to {words.money(wide.high)} a purchase"
+            + ("." if narrow is wide else f"; {other} the narrowest, {compact(narrow.low)} to {compact(narrow.high)}.")
         )
         label = words.label(self.category)
         shown = sorted(usable, key=lambda band: -band.total)[:_SHOWN]
@@ -112,7 +117,7 @@ class Bands:
                 support=Support(sum(band.rows for band in usable), self.customers),
                 method=(
                     f"Mean purchase of every product with at least {LEAST_ROWS} purchases; deciles over the products "
-                    "of a category. Money: what products below their band bring less than its lower edge."
+                    "of a category, its width judged by its middle."
                 ),
                 action=f"Check whether {name} is one category or several; price new products inside their band.",
                 money=self.money_below,
@@ -121,11 +126,12 @@ class Bands:
                     "interval",
                     (label, "price", "low", "high"),
                     rows,
-                    f"Price bands by {label}: middle four fifths of the products",
+                    f"Price bands by {label}: where the middle four fifths of the products lie",
                     "price",
                     label,
                     words.per_purchase,
                 ),
+                stake="what products below their band bring less than its lower edge",
             )
         ]
 
@@ -140,10 +146,10 @@ class OffBand:
     category: str
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """Two-sided: above the upper fence or below the lower one."""
         p = [min(1.0, 2 * min(self._p(product))) for product in self.judged]
-        return Trials(np.array(p), self.tried)
+        return (Trials(np.array(p), self.tried),)
 
     def _p(self, product: Judged) -> tuple[float, float]:
         low, high = self.bands[product.category].fences
@@ -169,7 +175,7 @@ class OffBand:
         claim = (
             f"{len(kept):,} of {self.tried:,} products lie off the price band of their {words.label(self.category)}, "
             f"{above:,} above and {len(kept) - above:,} below; most money is in {first.product}, at "
-            f"{words.money(first.mean)} where its category runs from {number(max(low, 0))} to {number(high)}."
+            f"{words.money(first.mean)} where its category runs from {compact(max(low, 0))} to {compact(high)}."
         )
         rows = tuple((p.product, self._beyond(p) * p.rows) for p, _ in kept[:_SHOWN])
         return [
@@ -183,8 +189,7 @@ class OffBand:
                 support=Support(sum(product.rows for product, _ in kept)),
                 method=(
                     "Products whose mean purchase lies beyond the category's quartiles by more than one and a half "
-                    "quartile distances, by a t-test with the product's own spread. Money: distance to the fence times "
-                    "purchases."
+                    "quartile distances, by a t-test with the product's own spread."
                 ),
                 action="Look at each: wrong category, wrong pack size, or a price to correct.",
                 money=money,
@@ -193,12 +198,13 @@ class OffBand:
                     "bar",
                     ("product", "beyond the band"),
                     rows,
-                    f"{len(rows)} products with most money off their category's band",
+                    f"{first.product} lies furthest off its band, purchases counted",
                     "beyond the band",
                     "product",
                     words.money_unit,
                 ),
                 q_value=float(max(q_value for _, q_value in kept)),
+                stake="the distance to the band times purchases",
             )
         ]
 
@@ -214,10 +220,10 @@ class Reach:
     customers: int
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """One-sided: dearer than the middle of the category."""
         p = [product.p_above(self.bands[product.category].median) for product in self.judged]
-        return Trials(np.array(p), self.tried)
+        return (Trials(np.array(p), self.tried),)
 
     def price(self, product: Judged) -> float:
         """Return a product's price, shrunken toward its category's."""
@@ -246,7 +252,8 @@ class Reach:
         share = (first.buyers or 0) / max(self.customers, 1)
         claim = (
             f"Few customers have met {counted(len(kept), 'product')} dearer than the middle of the category: "
-            f"{first.product}, say, brings {words.money(self.price(first))} a purchase and reached {percent(share)}."
+            f"{first.product}, for one, brings {words.money(self.price(first))} a purchase and has reached "
+            f"{percent(share)} of the customers."
         )
         return [
             Finding(
@@ -256,10 +263,11 @@ class Reach:
                 value=money,
                 unit=words.money_unit,
                 interval=(max(money - spread, 0.0), money + spread),
-                support=Support(sum(product.rows for product, _ in kept), sum(p.buyers or 0 for p, _ in kept)),
+                support=Support(sum(product.rows for product, _ in kept)),
                 method=(
                     "Products in the quarter of their category with the fewest buyers, dearer than its middle by a "
-                    "one-sided t-test. Money: the missing buyers up to the category's usual reach, times the price."
+                    "one-sided t-test with the product's own spread or its category's, the larger. The amount is the "
+                    "missing buyers up to the category's median, times the price; its interval is of the prices alone."
                 ),
                 action="Show them: better places, samples, and the target list little-known.",
                 money=money,
@@ -268,11 +276,12 @@ class Reach:
                     "bar",
                     ("product", "at usual reach"),
                     tuple((product.product, gain) for product, gain in kept[:_SHOWN]),
-                    f"What the usual reach would bring for {len(kept[:_SHOWN])} dear, little-known products",
+                    f"{first.product} would gain most from the usual reach",
                     "at usual reach",
                     "product",
                     words.money_unit,
                 ),
                 q_value=float(max(v for v in q if v <= rate)),
+                stake="if they reached as many buyers as their category's middle product",
             )
         ]

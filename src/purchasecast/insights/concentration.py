@@ -13,19 +13,17 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pyspark.sql import functions as sf
 
+from purchasecast._words import percent
 from purchasecast.finding import Chart, Finding, Support
-from purchasecast.insights.discovery import Trials
-from purchasecast.insights.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
 
-    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.discovery import Floats, Trials
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.wording import Words
 
@@ -82,9 +80,9 @@ class Concentration:
     customers: int | None
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """None: every row is counted."""
-        return Trials(np.empty(0), 0)
+        return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a curve, and one of where customers and products differ."""
@@ -93,8 +91,8 @@ class Concentration:
     def _finding(self, curve: Lorenz, words: Words) -> Finding:
         many = _PLURALS[curve.entity]
         claim = (
-            f"The top fifth of {many} ({curve.top_count:,} of {curve.count:,}) holds {percent(curve.top_share)} "
-            f"of the revenue of {words.money(curve.total)}; the Gini coefficient is {curve.gini:.2f}."
+            f"The top fifth of {many} ({curve.top_count:,} of {curve.count:,}) brings {percent(curve.top_share)} "
+            f"of the revenue of {words.money(curve.total)}; Gini coefficient {curve.gini:.2f}."
         )
         rows = tuple((share, held) for share, held in curve.points)
         return Finding(
@@ -106,20 +104,21 @@ class Concentration:
             interval=None,
             support=Support(curve.rows, self.customers),
             method=(
-                f"All {many} sorted by revenue; a count of every row, so without an interval. Money: what the top "
-                "fifth holds beyond the fifth that equal shares would give it."
+                f"All {many} sorted by revenue; a count of every row, so without an interval. The Gini coefficient is "
+                "0 where all bring the same and near 1 where one brings all."
             ),
             action=_ACTIONS[curve.entity],
             money=max(curve.top_share - curve.top_count / curve.count, 0.0) * curve.total,
             caveat="Of these rows and their period; the data hold no costs, so revenue is not profit.",
             chart=Chart(
                 "line",
-                (f"share of {many}", "share of revenue"),
+                (f"share of {many}, largest first", "share of revenue"),
                 ((0.0, 0.0), *rows),
-                f"A fifth of {many} holds {percent(curve.top_share)} of revenue",
-                f"share of {many}",
+                f"A fifth of the {many} brings {percent(curve.top_share)} of the revenue",
+                f"share of {many}, largest first",
                 "share of revenue",
             ),
+            stake="what the top fifth brings beyond an equal share",
         )
 
 

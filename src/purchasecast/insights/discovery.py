@@ -1,13 +1,18 @@
-"""Which claims survive that many were tried, and which come first. Without Spark.
+r"""Which claims survive that many were tried, and which come first. Without Spark.
 
-All tests of a run, of segments, products and customers alike, go into one family: the q-value of a test is the
-smallest rate of false discoveries at which it would still be kept (Benjamini and Hochberg). Where no effect exists at
-all, the chance that anything is claimed is then at most the stated rate.
+The tests of one question, such as which segments differ, are a family. A thousand true finds in one family must not
+make room for false ones in another, so the rate is held in two steps (Benjamini and Bogomolov): of :math:`m` families
+those are looked into whose smallest q-value (that is Simes' p-value of the whole family) passes the procedure of
+Benjamini and Hochberg over families; in each of the :math:`R` that pass, tests are kept by that procedure at the rate
+:math:`R / m` times as high. On average over the families looked into, the share of false finds is at most the rate;
+and where no effect exists at all, the chance that anything is claimed is at most the rate.
 
 References
 ----------
 Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of the Royal Statistical Society B 57(1),
 1995. https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
+Y. Benjamini, M. Bogomolov, "Selective inference on multiple families of hypotheses", Journal of the Royal Statistical
+Society B 76(1), 2014. https://doi.org/10.1111/rssb.12028
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MOST_COLLECTED", "Evidence", "Trials", "certainty", "q_values", "rank_findings"]
+__all__ = ["MOST_COLLECTED", "Evidence", "Trials", "certainty", "judge", "q_values", "rank_findings"]
 
 #: Most tests of one kind that are brought to the driver: those with the smallest p-values, and p below the rate.
 MOST_COLLECTED = 10_000
@@ -36,7 +41,7 @@ MOST_COLLECTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """The p-values of one kind of evidence.
+    """The p-values of one family of tests.
 
     Attributes
     ----------
@@ -54,39 +59,73 @@ class Evidence(Protocol):
     """What Spark counted for one kind of finding."""
 
     @property
-    def trials(self) -> Trials:
-        """The tests in it; none where it only states facts."""
+    def trials(self) -> tuple[Trials, ...]:
+        """The tests in it, a family a question; none where it only states facts."""
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
-        """Put into words what is kept, given the q-values of the tests at hand."""
+        """Put into words what is kept, given the q-values of the tests at hand, family after family."""
 
 
-def q_values(families: Sequence[Trials]) -> list[Floats]:
-    """Return the q-values of all tests together.
+def q_values(families: Sequence[Trials], rate: float) -> list[Floats]:
+    """Return the q-values of all tests, raised by what it costs to look into several families.
 
     Parameters
     ----------
     families : sequence of Trials
-        By kind.
+        By question.
+    rate : float
+        Rate of false discoveries: decides which families are looked into.
 
     Returns
     -------
     list of ndarray
-        As in `families`. A test that is not at hand counts as one with p = 1, which never makes a q-value smaller.
+        As in `families`: a test is kept where its value is at most `rate`. A test that is not at hand counts as one
+        with p = 1, which never makes a q-value smaller.
 
     Examples
     --------
     >>> few, many = Trials(np.array([0.001, 0.04]), 2), Trials(np.array([0.0004]), 98)
-    >>> [[round(float(q), 3) for q in family] for family in q_values([few, many])]
-    [[0.05, 1.0], [0.04]]
+    >>> [[round(float(q), 3) for q in family] for family in q_values([few, many], 0.1)]
+    [[0.002, 0.04], [0.039]]
+    >>> [[round(float(q), 3) for q in family] for family in q_values([few, many], 0.01)]
+    [[0.004, 0.08], [0.078]]
     """
-    at_hand = np.concatenate([family.p_values for family in families]) if families else np.empty(0)
-    others = sum(family.tried - len(family.p_values) for family in families)
+    own = [_within(family) for family in families]
+    best = [float(q.min(initial=1.0)) for q, family in zip(own, families, strict=True) if family.tried]
+    if not best:
+        return own
+    chosen = int((stats.false_discovery_control(best) <= rate).sum())
+    # A family that is not chosen has no q-value that this factor leaves at or below the rate.
+    return [np.minimum(q * (len(best) / max(chosen, 1)), 1.0) for q in own]
+
+
+def _within(family: Trials) -> Floats:
+    """Return the q-values of one family, as Benjamini and Hochberg have them."""
+    at_hand = family.p_values
     if not len(at_hand):
-        return [np.empty(0) for _ in families]
-    adjusted = stats.false_discovery_control(np.concatenate([at_hand, np.ones(max(others, 0))]))[: len(at_hand)]
-    ends = np.cumsum([len(family.p_values) for family in families])
-    return [np.asarray(part) for part in np.split(adjusted, ends[:-1])]
+        return np.empty(0)
+    others = np.ones(max(family.tried - len(at_hand), 0))
+    return np.asarray(stats.false_discovery_control(np.concatenate([at_hand, others]))[: len(at_hand)])
+
+
+def judge(evidence: Sequence[Evidence], rate: float) -> list[Floats]:
+    """Return the q-values of every piece of evidence, one array each.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        All that a run has.
+    rate : float
+        Rate of false discoveries.
+
+    Returns
+    -------
+    list of ndarray
+        What `Evidence.findings` takes.
+    """
+    trials = [one.trials for one in evidence]
+    q = iter(q_values([family for families in trials for family in families], rate))
+    return [np.concatenate([np.empty(0), *[next(q) for _ in families]]) for families in trials]
 
 
 def certainty(finding: Finding) -> float:

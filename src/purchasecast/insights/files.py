@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from purchasecast._words import money
 from purchasecast.errors import SourceError
-from purchasecast.insights.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,11 +102,10 @@ def summary(insights: Insights, most: int = 10) -> str:
     str
         One line a finding with the money at stake, then what was not looked for, then the lists.
     """
-    unit = f" {insights.money_unit}" if insights.money_unit else ""
     lines = [insights.computed_on, ""]
     for finding in insights.findings[:most]:
-        money = "" if finding.money is None else f" [{number(finding.money)}{unit}]"
-        lines.append(f"- {finding.claim}{money}")
+        stake = "" if finding.money is None else f" [{money(finding.money, insights.money_unit)}: {finding.stake}]"
+        lines.append(f"- {finding.claim}{stake}")
     if len(insights.findings) > most:
         lines.append(f"  and {len(insights.findings) - most} more in findings.json")
     lines += ["", *[f"not looked for ({absent.kind}): {absent.reason}" for absent in insights.absent]]

@@ -16,11 +16,11 @@ from pyspark.sql import functions as sf
 from scipy import stats
 
 from purchasecast._columns import col
+from purchasecast._words import counted, percent
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.candidates import candidate_pairs, complete_rows
-from purchasecast.insights.discovery import Trials
 from purchasecast.insights.scoring import predictions
-from purchasecast.insights.wording import counted, percent, slug
+from purchasecast.insights.wording import slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
-    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.discovery import Floats, Trials
     from purchasecast.insights.inventory import Noise
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.settings import InsightSettings
@@ -98,9 +98,9 @@ class Offers:
     customers: int
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """None: these are forecasts, and carry intervals."""
-        return Trials(np.empty(0), 0)
+        return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a list."""
@@ -140,7 +140,7 @@ class Offers:
             method=(
                 "The model's prediction for products that customers of the same taste, or all, spend most on, less "
                 "those bought already; expected revenue is the prediction times the share of customers who bought it. "
-                "The interval takes buyers as independent. Money: the expected revenue of the list."
+                "The interval takes buyers as independent."
             ),
             action=f"Send list {offer.file_name}; keep a tenth of it back at random, to see what the offer adds.",
             money=value,
@@ -149,11 +149,12 @@ class Offers:
                 "bar",
                 ("product", "expected revenue"),
                 tuple(first),
-                f"{len(first)} products of the list with most expected revenue",
+                f"{first[0][0]} is expected to bring {percent(first[0][1] / value)} of the list",
                 "expected revenue",
                 "product",
                 words.money_unit,
             ),
+            stake="expected of the list, if as many buy as of all customers",
         )
 
 

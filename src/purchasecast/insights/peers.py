@@ -88,7 +88,8 @@ class Peers:
     rows, items, customers : int
         What was fitted on.
     residuals : DataFrame
-        One row a customer: ``level``, ``rows``, ``total``, ``r`` and ``rr``, sum and sum of squares of the residuals.
+        One row a customer: ``level``, ``rows``, ``total``, ``r`` and ``rr``, sum and sum of squares of the residuals,
+        and ``usual_rr``, what the items' own spread lets expect for ``rr``.
     joined : DataFrame
         One row a transaction: the columns of `Sales.frame`, and ``r``, the residual, and ``usual``, the item's mean.
     """
@@ -135,7 +136,8 @@ def fit_peers(sales: Sales) -> Peers:
     joined = _with_residuals(sales, items, levels, columns, coefficients)
     pulls = [f"sum(r * m_{j}) as rm_{j}" for j in range(len(columns))]
     attributes = [f"max(a_{j}) as a_{j}" for j in range(len(sales.attributes))]
-    terms = ["count(1) as rows", "sum(spend) as total", "sum(r) as r", "sum(r * r) as rr", *attributes, *pulls]
+    sums = ["count(1) as rows", "sum(spend) as total", "sum(r) as r", "sum(r * r) as rr", "sum(spread) as usual_rr"]
+    terms = [*sums, *attributes, *pulls]
     by_customer = joined.groupBy(sf.col("customer").alias("level")).agg(*[sf.expr(term) for term in terms])
     residuals = sales.keep(by_customer)
     return Peers(
@@ -187,9 +189,9 @@ def _indicator(level: Level) -> str:
 
 
 def _item_table(sales: Sales, indicators: Sequence[str]) -> DataFrame:
-    """Return one row an item: rows, mean spend ``usual``, and means of the indicators ``m_0`` .."""
+    """Return one row an item: rows, mean (``usual``) and variance (``spread``), and means of the indicators ``m_0``."""
     means = [f"avg({indicator}) as m_{j}" for j, indicator in enumerate(indicators)]
-    terms = ["count(1) as rows", "avg(spend) as usual", *means]
+    terms = ["count(1) as rows", "avg(spend) as usual", "var_pop(spend) as spread", *means]
     known = sales.frame.where("customer is not null")
     return known.groupBy("item").agg(*[sf.expr(term) for term in terms])
 
@@ -234,7 +236,7 @@ def _with_residuals(
     usual = [f"{number_literal(b)} * m_{j}" for j, b in enumerate(coefficients)]
     means = [f"m_{j}" for j in range(len(columns))]
     # Counted and kept before: Spark knows its size, and sends a small one to every task.
-    table = items.selectExpr("item", "usual", f"{' + '.join(usual) or '0D'} as part", *means)
+    table = items.selectExpr("item", "usual", "spread", f"{' + '.join(usual) or '0D'} as part", *means)
     residual = f"spend - usual - (({' + '.join(own) or '0D'}) - part) as r"
     return sales.frame.where("customer is not null").join(table, "item").selectExpr("*", residual)
 

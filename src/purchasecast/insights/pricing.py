@@ -1,23 +1,22 @@
 r"""What prices say: bands of categories, products judged by them, and the spread of what customers alike pay.
 
-The spread of a category is that of the residuals of `peers`: what is left of a purchase after the item's mean and the
-customer's attributes, so what customers alike pay differently for the same.
+The spread of a category is that of purchases around their item's mean. The share of it that customers' attributes
+account for is that by which the residuals of `peers` are smaller: what is left, customers alike pay differently.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pyspark.sql import functions as sf
 from scipy import stats
 
+from purchasecast._words import percent
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.bands import LEAST_ROWS, Band, Bands, Judged, OffBand, Reach
 from purchasecast.insights.discovery import MOST_COLLECTED, Trials
 from purchasecast.insights.sales import number_literal
-from purchasecast.insights.wording import number, percent
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,25 +74,26 @@ def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing
     bands = _bands(products)
     if not bands:
         return None
-    judged = products.join(_band_table(products, bands), "category")
+    with_bands = products.join(_band_table(products, bands), "category")
+    judged = with_bands.selectExpr("*", "greatest(error, spread / sqrt(rows)) as wide_error")
     two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
     few = "buyers <= few_buyers"
     off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
-    dear = f"{few} and mean > median + {one_sided} * error"
+    dear = f"{few} and mean > median + {one_sided} * wide_error"
     counts = judged.selectExpr("count(1)", f"count_if({few})", "sum(rows * greatest(low - mean, 0D))").collect()[0]
     flagged = judged.selectExpr("*", f"coalesce({off}, false) as off", f"coalesce({dear}, false) as dear")
     rows = flagged.where("error > 0 and (off or dear)").orderBy("error", "product").limit(MOST_COLLECTED).collect()
 
-    def those(flag: str) -> tuple[Judged, ...]:
+    def those(flag: str, error: str) -> tuple[Judged, ...]:
         return tuple(
-            Judged(r["product"], r["category"], r["rows"], r["buyers"], r["mean"], r["error"]) for r in rows if r[flag]
+            Judged(r["product"], r["category"], r["rows"], r["buyers"], r["mean"], r[error]) for r in rows if r[flag]
         )
 
     named = {band.category: band for band in bands}
-    reach = Reach(those("dear"), named, int(counts[1]), sales.category, customers) if customers else None
+    reach = Reach(those("dear", "wide_error"), named, int(counts[1]), sales.category, customers) if customers else None
     return Pricing(
         Bands(bands, sales.category, float(counts[2] or 0.0), customers),
-        OffBand(those("off"), named, int(counts[0]), sales.category),
+        OffBand(those("off", "error"), named, int(counts[0]), sales.category),
         reach,
     )
 
@@ -106,24 +106,35 @@ def _bands(products: DataFrame) -> tuple[Band, ...]:
         sf.expr("sum(total) as total"),
         sf.expr("percentile(mean, array(0.1, 0.25, 0.5, 0.75, 0.9)) as prices"),
         sf.expr("percentile(buyers, array(0.25, 0.5)) as reach"),
+        sf.expr("sqrt(sum(error * error * rows * (rows - 1)) / sum(rows - 1)) as spread"),
     )
     large = by_category.where(f"products >= {LEAST_PRODUCTS}").orderBy(sf.desc("total"), "category")
-    return tuple(
-        Band(
-            row["category"],
-            row["products"],
-            int(row["rows"]),
-            row["total"],
-            *row["prices"],
-            *(row["reach"][::-1] if row["reach"] else (0.0, -1.0)),
-        )
-        for row in large.limit(MOST_CATEGORIES).collect()
+    return tuple(map(_band, large.limit(MOST_CATEGORIES).collect()))
+
+
+def _band(row: Any) -> Band:
+    low, lower, median, upper, high = row["prices"]
+    few, typical = row["reach"] or (-1.0, 0.0)  # without buyers none are few
+    return Band(
+        row["category"],
+        row["products"],
+        int(row["rows"]),
+        row["total"],
+        low,
+        lower,
+        median,
+        upper,
+        high,
+        typical_buyers=typical,
+        few_buyers=few,
+        spread=row["spread"],
     )
 
 
 def _band_table(products: DataFrame, bands: tuple[Band, ...]) -> DataFrame:
-    rows = [(b.category, b.low, b.median, *map(float, b.fences), float(b.few_buyers)) for b in bands]
-    schema = "category string, low double, median double, low_fence double, high_fence double, few_buyers double"
+    rows = [(b.category, b.low, b.median, *map(float, b.fences), float(b.few_buyers), b.spread) for b in bands]
+    numbers = ("low", "median", "low_fence", "high_fence", "few_buyers", "spread")
+    schema = ", ".join(["category string", *(f"{name} double" for name in numbers)])
     return sf.broadcast(products.sparkSession.createDataFrame(rows, schema))
 
 
@@ -134,10 +145,12 @@ class Spread:
     Attributes
     ----------
     categories : tuple of (str, int, float, float, float, float)
-        Category, rows, mean purchase, standard deviation of the residual, and the deciles (first and last) of the
-        purchase as a share of the item's mean.
+        Category, rows, mean purchase, standard deviation around the item's mean, and the deciles (first and last) of
+        the purchase as a share of that mean.
     below : dict of str to float
-        By category, what purchases lie below what customers alike pay, in sum.
+        By category, what purchases lie below their item's mean, in sum.
+    explained : float
+        Share of that spread, of all rows, which the customers' attributes account for.
     category : str or None
         The column; None where all rows are one.
     same : str
@@ -148,26 +161,28 @@ class Spread:
 
     categories: tuple[tuple[str, int, float, float, float, float], ...]
     below: dict[str, float]
+    explained: float
     category: str | None
     same: str
     customers: int
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """None: every row is counted."""
-        return Trials(np.empty(0), 0)
+        return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
-        """Return one finding: where customers alike differ most."""
+        """Return one finding: where the spread holds most money."""
         usable = [c for c in self.categories if c[1] >= _LEAST_SPREAD_ROWS and c[2] > 0]
         if not usable:
             return []
-        category, rows, mean, deviation, low, high = max(usable, key=lambda c: c[3] / c[2])
+        category, rows, mean, deviation, low, high = max(usable, key=lambda c: self.below[c[0]])
         where = f"In {words.named(self.category, category)}" if self.category else "Here"
         claim = (
-            f"{where} customers alike pay very differently for {self.same}: around a mean purchase of "
-            f"{words.money(mean)} they spread by {words.money(deviation)}, and the middle four fifths of purchases lie "
-            f"between {percent(low)} and {percent(high)} of what the item usually brings."
+            f"{where} customers pay very differently for {self.same}: around a mean purchase of {words.money(mean)} "
+            f"they spread by {words.money(deviation)}, and the middle four fifths of purchases lie between "
+            f"{percent(low)} and {percent(high)} of what the item usually brings. Who the customers are accounts for "
+            f"{percent(self.explained)} of all such spread."
         )
         label = words.label(self.category) if self.category else "all"
         first = sorted(sorted(usable, key=lambda c: -c[1])[:_SHOWN], key=lambda c: -c[3] / c[2])
@@ -181,21 +196,21 @@ class Spread:
                 interval=None,
                 support=Support(rows, self.customers),
                 method=(
-                    f"Standard deviation of purchases after taking off the mean of the item and what customers of the "
-                    f"same attributes pay for {self.same}. Money: what this category's purchases below that lack to it."
+                    "Standard deviation of purchases around the mean of their item; what customers' attributes account "
+                    f"for is the R2 of a regression within items ({self.same})."
                 ),
                 action="Find out why: several pieces a purchase, or discounts? Then set pack sizes or discount rules.",
                 money=self.below[category],
                 caveat="The spread holds amounts bought as well as prices paid; the data do not tell them apart.",
                 chart=Chart(
                     "bar",
-                    (label, "spread"),
+                    (label, "spread as a share of the mean purchase"),
                     tuple((c[0], c[3] / c[2]) for c in first),
-                    f"Spread of what customers alike pay, share of the mean: {category} {number(deviation / mean)}",
-                    "spread",
+                    f"Purchases of an item spread by {percent(first[0][3] / first[0][2])} where they spread most",
+                    "spread as a share of the mean purchase",
                     label,
-                    "share of the mean purchase",
                 ),
+                stake="what this category's purchases below their item's mean lack to it",
             )
         ]
 
@@ -219,18 +234,22 @@ def measure_spread(joined: DataFrame, category: str | None, same: str, customers
     Spread
         One line a category, of the 200 with most rows.
     """
-    share = "(usual + r) / usual"
+    share, off = "spend / usual", "spend - usual"
     by_category = joined.groupBy("category").agg(
         sf.expr("count(1) as rows"),
         sf.expr("avg(spend) as mean"),
-        sf.expr("sqrt(sum(r * r) / greatest(count(1) - 1, 1)) as deviation"),
-        sf.expr("sum(greatest(-r, 0D)) as below"),
+        sf.expr(f"sqrt(sum(pow({off}, 2)) / greatest(count(1) - 1, 1)) as deviation"),
+        sf.expr(f"sum(greatest(-({off}), 0D)) as below"),
+        sf.expr(f"sum(pow({off}, 2)) as around"),
+        sf.expr("sum(r * r) as left"),
         sf.expr(f"percentile_approx(CASE WHEN usual > 0 THEN {share} END, array(0.1, 0.9), 1000) as shares"),
     )
     rows = by_category.orderBy(sf.desc("rows"), "category").limit(MOST_CATEGORIES).collect()
+    around = sum(r["around"] for r in rows)
     return Spread(
         tuple((r["category"], r["rows"], r["mean"], r["deviation"], *(r["shares"] or (0.0, 0.0))) for r in rows),
         {r["category"]: float(r["below"]) for r in rows},
+        max(1 - sum(r["left"] for r in rows) / around, 0.0) if around else 0.0,
         category,
         same,
         customers,

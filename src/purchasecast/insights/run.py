@@ -14,7 +14,7 @@ from purchasecast.evaluate import Evaluation
 from purchasecast.finding import Absent, Campaign, Finding, Insights
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
 from purchasecast.insights.customers import Shortfalls, measure_shortfalls
-from purchasecast.insights.discovery import Evidence, q_values, rank_findings
+from purchasecast.insights.discovery import Evidence, judge, rank_findings
 from purchasecast.insights.files import make_folder, table_of, write_findings, write_list
 from purchasecast.insights.inventory import default_pair, demand_frame, expected_by, noise_of, uncertain_products
 from purchasecast.insights.offers import Offers, campaign_lists, offers_by_customer, score_offers
@@ -269,7 +269,7 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
         cells = tuple(expected_by(demand, k, noise) for k in range(len(pairs)))
         products = uncertain_products(demand, noise, run.settings.cap) if run.bundle.schema.product else ()
         step.rows = whole.rows
-    scored = "the table to score" if coming is not None else "what was bought, if it came again,"
+    scored = "the purchases to come" if coming is not None else "the same purchases, if they came again,"
     stock = Stock(pairs, cells, whole, products, noise.source, scored)
     run.evidence.append(stock)
     for k, names in enumerate(pairs):
@@ -290,7 +290,7 @@ def _conclude(run: _Run, reach: Reach | None) -> tuple[list[Finding], list[str]]
     rate = run.settings.false_discovery_rate
     found: list[Finding] = []
     little_known: list[str] = []
-    for evidence, q in zip(run.evidence, q_values([e.trials for e in run.evidence]), strict=True):
+    for evidence, q in zip(run.evidence, judge(run.evidence, rate), strict=True):
         found += evidence.findings(q, rate, run.words)
         if evidence is reach and reach is not None:
             little_known = [product.product for product, _ in reach.kept(q, rate)][:MOST_LITTLE_KNOWN]
@@ -331,8 +331,8 @@ def _offers(
         files = write_list(table, run.out, offer.file_name)
         title = offer.title(run.words, sales.category)
         run.campaigns.append(Campaign(offer.file_name, title, files, table.num_rows, offer.expected))
-    no_tests = q_values([offers.trials])[0]
-    return offers.findings(no_tests, run.settings.false_discovery_rate, run.words)
+    rate = run.settings.false_discovery_rate
+    return offers.findings(judge([offers], rate)[0], rate, run.words)
 
 
 def _names(columns: list[str], schema: Any, category: str | None) -> list[str]:

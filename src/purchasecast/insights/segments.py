@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from purchasecast._words import compact, percent
 from purchasecast.finding import Chart, Finding, Support
 from purchasecast.insights.discovery import Trials
-from purchasecast.insights.wording import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,10 +97,10 @@ class Segments:
     rows: int
 
     @property
-    def trials(self) -> Trials:
-        """Adjusted differences first, then what the mix makes of them."""
-        p = [c.adjusted.p_value for c in self.contrasts] + [c.mix.p_value for c in self.contrasts]
-        return Trials(np.array(p), len(p))
+    def trials(self) -> tuple[Trials, ...]:
+        """Adjusted differences are one family, what the mix makes of them another."""
+        of = ([c.adjusted.p_value for c in self.contrasts], [c.mix.p_value for c in self.contrasts])
+        return tuple(Trials(np.array(p), len(p)) for p in of)
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
         """Return the segments that differ, and those that the mix of products flatters or hides."""
@@ -120,12 +120,12 @@ class Segments:
         direction = "more" if value > 0 else "less"
         claim = (
             f"Customers of {name} pay {words.money(abs(value))} {direction} a purchase than the others for {self.same} "
-            f"({words.interval(low, high)}); without that adjustment the difference is {_signed(contrast.raw.value)}."
+            f"({words.interval(low, high)}); in plain figures it is {_signed(contrast.raw.value)}."
         )
         action = (
-            f"Offer {name} the dearer variants first: they choose them more often than others do."
+            f"Try larger packs and full prices on {name} first, which spends more on the same; keep a control group."
             if value > 0
-            else f"Offer {name} bundles or larger packs of what they buy already, and measure it against a control."
+            else f"Find out why {name} spends less on the same: smaller packs, discounts? Test a change with a control."
         )
         return Finding(
             id=f"segment:{contrast.column}={contrast.level}",
@@ -137,13 +137,14 @@ class Segments:
             support=Support(contrast.rows, contrast.customers),
             method=(
                 f"Regression of the purchase on the customer's attributes within items ({self.same}); variance "
-                f"clustered by customer; {words.level:.0%} interval. Money: it times the segment's purchases."
+                f"clustered by customer; {words.level:.0%} interval."
             ),
             action=action,
             money=abs(value) * contrast.rows,
             caveat="An association, not a cause: a customer who moves to this segment need not change.",
             chart=self._chart(contrast.column, words),
             q_value=q,
+            stake="that difference times their purchases",
         )
 
     def _mix(self, contrast: Contrast, q: float, words: Words) -> Finding:
@@ -151,14 +152,17 @@ class Segments:
         low, high = contrast.mix.interval(words.level)
         name = words.named(contrast.column, contrast.level)
         raw, adjusted = contrast.raw.value, contrast.adjusted.value
-        if abs(raw) < abs(adjusted) and raw * adjusted > 0:
+        low_adjusted, high_adjusted = contrast.adjusted.interval(words.level)
+        if low_adjusted <= 0 <= high_adjusted:
+            story = "what they buy, and who they are otherwise, can be all there is to it"
+        elif abs(raw) < abs(adjusted) and raw * adjusted > 0:
             story = "what they buy hides most of how they differ"
         elif raw * adjusted < 0:
             story = "what they buy turns the difference around"
         else:
             story = f"{percent(min(abs(value / raw), 1.0))} of it comes from what they buy and who they are otherwise"
         claim = (
-            f"{name} differs by {_signed(raw)} {words.per_purchase} in plain figures but by {_signed(adjusted)} for "
+            f"{name} spends {_more(raw, words.money_unit)} a purchase in plain figures, but {_more(adjusted)} for "
             f"{self.same}: {story}."
         )
         return Finding(
@@ -171,13 +175,14 @@ class Segments:
             support=Support(contrast.rows, contrast.customers),
             method=(
                 "Plain difference of means less the difference within items; the variance of their difference is "
-                f"clustered by customer; {words.level:.0%} interval. Money: it times the segment's purchases."
+                f"clustered by customer; {words.level:.0%} interval."
             ),
-            action=f"Judge {name} by the adjusted figure; what differs is the assortment they buy, so plan that.",
+            action=f"Judge {name} by the figure for {self.same}; the rest is their assortment, so plan that.",
             money=abs(value) * contrast.rows,
             caveat="An association, not a cause; what else sets these customers apart is not in the data.",
             chart=self._chart(contrast.column, words),
             q_value=q,
+            stake="what the plain difference says too much or too little, times their purchases",
         )
 
     def _chart(self, column: str, words: Words) -> Chart:
@@ -187,14 +192,19 @@ class Segments:
             if contrast.column == column:
                 for series, estimate in ((f"for {self.same}", contrast.adjusted), ("plain", contrast.raw)):
                     rows.append((contrast.level, estimate.value, *estimate.interval(words.level), series))
-        title = f"{label}: difference a purchase, plain and for {self.same}"
+        title = f"{label}: what plain figures say, and what is left for {self.same}"
         return Chart(
             "interval", (label, unit, "low", "high", "series"), tuple(rows), title, unit, label, words.money_unit
         )
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '-'}{number(abs(value))}"
+    return f"{'+' if value > 0 else '-'}{compact(abs(value))}"
+
+
+def _more(value: float, unit: str = "") -> str:
+    amount = f"{compact(abs(value))} {unit}".strip()
+    return f"{amount} {'more' if value > 0 else 'less'}"
 
 
 def _disagree(contrast: Contrast, *, kept: bool) -> bool:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from scipy import stats
 
+from purchasecast._words import compact, counted, percent
 from purchasecast.finding import Chart, Finding, Support
-from purchasecast.insights.discovery import Trials
-from purchasecast.insights.wording import counted, number, percent
 
 if TYPE_CHECKING:
-    from purchasecast.insights.discovery import Floats
+    from purchasecast.insights.discovery import Floats, Trials
     from purchasecast.insights.inventory import Cell, UncertainProduct
     from purchasecast.insights.wording import Words
 
@@ -40,7 +38,7 @@ class Stock:
     source : str
         Where the variances are from.
     scored : str
-        What was scored, such as ``the table to score``.
+        What was scored, such as ``the purchases to come``.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -51,9 +49,9 @@ class Stock:
     scored: str
 
     @property
-    def trials(self) -> Trials:
+    def trials(self) -> tuple[Trials, ...]:
         """None: these are forecasts, and carry intervals."""
-        return Trials(np.empty(0), 0)
+        return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a pair, and one of the products to be careful with."""
@@ -66,9 +64,9 @@ class Stock:
         interval = whole.interval(words.level) if whole.deviation else None
         known = f" ({words.interval(*interval)})" if interval else ""
         claim = (
-            f"{self.scored[0].upper()}{self.scored[1:]} is expected to bring {words.money(whole.expected)}{known} from "
-            f"{_amount(whole)}; most in {words.named(pair[0], first.first)} and {words.named(pair[1], first.second)}: "
-            f"{words.money(first.expected)} from {_amount(first)}."
+            f"{self.scored[0].upper()}{self.scored[1:]} are expected to bring {words.money(whole.expected)}{known} "
+            f"from {_amount(whole)}; most in {words.named(pair[0], first.first)} and "
+            f"{words.named(pair[1], first.second)}: {words.money(first.expected)} from {_amount(first)}."
         )
         a, b = words.label(pair[0]), words.label(pair[1])
         return Finding(
@@ -82,7 +80,7 @@ class Stock:
             method=(
                 "Sum of the model's predictions; the interval is that of the sum: every row's own error, what is not "
                 f"known of each customer and product, shared by their rows, and errors of whole categories, from "
-                f"{self.source}. Money: half the interval's width, so the reserve to hold."
+                f"{self.source}."
             ),
             action=f"Order by the table of {a} and {b}: plan by the middle, by the high end where running out is dear.",
             money=(interval[1] - interval[0]) / 2 if interval else None,
@@ -90,7 +88,8 @@ class Stock:
                 "Given that these purchases take place: which ones will is not forecast. A unit is a purchase unless "
                 "the schema counts pieces. No dates, so no seasons."
             ),
-            chart=_heatmap(cells, a, b, words),
+            chart=_heatmap(cells, pair, words),
+            stake="half the interval's width: the reserve to hold",
         )
 
     def _products(self, words: Words) -> Finding:
@@ -113,10 +112,7 @@ class Stock:
             unit=words.money_unit,
             interval=None,
             support=Support(sum(p.rows for p in shown)),
-            method=(
-                "Half width of the interval of each product's sum, as for the cells. Money: the half widths of the "
-                "products shown."
-            ),
+            method=("Half width of the interval of each product's sum, as for the cells."),
             action="Order these in smaller steps, or agree on returns, until more is known of them.",
             money=sum(half.values()),
             caveat="Doubt about what a purchase brings, not about how many there will be.",
@@ -127,11 +123,12 @@ class Stock:
                     (p.product, p.expected, max(p.expected - half[p.product], 0.0), p.expected + half[p.product])
                     for p in shown
                 ),
-                f"The {len(shown)} products whose revenue is least certain",
+                f"{first.product} is the least certain of {len(self.products):,} products",
                 "expected revenue",
                 "product",
                 words.money_unit,
             ),
+            stake="the half widths of the products shown, added up",
         )
 
     def listing(self, pair: int, words: Words) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
@@ -146,16 +143,19 @@ class Stock:
 def _amount(cell: Cell) -> str:
     """Return the units and purchases of a cell, the units only where they are not the purchases."""
     purchases = counted(cell.rows, "purchase")
-    return purchases if cell.units == cell.rows else f"{number(cell.units)} units in {purchases}"
+    return purchases if cell.units == cell.rows else f"{compact(cell.units)} units in {purchases}"
 
 
-def _heatmap(cells: tuple[Cell, ...], a: str, b: str, words: Words) -> Chart:
+def _heatmap(cells: tuple[Cell, ...], pair: tuple[str, str], words: Words) -> Chart:
     """Return the picture of the first column's levels with most revenue."""
+    a, b = map(words.label, pair)
     by_level: dict[str, float] = {}
     for cell in cells:
         by_level[cell.first] = by_level.get(cell.first, 0.0) + cell.expected
     shown = sorted(by_level, key=lambda level: -by_level[level])[:_MOST_LEVELS]
     heat = sorted((c for c in cells if c.first in shown), key=lambda c: (shown.index(c.first), c.second))
     rows = tuple((c.second, c.first, c.expected) for c in heat)
-    title = f"Expected revenue by {a} and {b}"
+    whole, top = sum(by_level.values()), shown[0]
+    share = percent(by_level[top] / whole) if whole else "0%"
+    title = f"{words.named(pair[0], top)} is expected to bring {share} of the revenue"
     return Chart("heatmap", (b, a, "expected revenue"), rows, title, b, a, words.money_unit)

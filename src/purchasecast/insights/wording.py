@@ -1,64 +1,16 @@
-"""Numbers and names as people read them, in the words and the currency of the schema."""
+"""Money, columns and levels in the words and the currency of the schema."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from purchasecast._words import compact, money, named
+
 if TYPE_CHECKING:
     from purchasecast.schema import Schema
 
-__all__ = ["Words", "counted", "number", "percent", "slug"]
-
-
-def number(value: float) -> str:
-    """Return a number with as many digits as a reader can use.
-
-    Parameters
-    ----------
-    value : float
-        Any finite number.
-
-    Returns
-    -------
-    str
-        Millions and billions as words.
-
-    Examples
-    --------
-    >>> number(5_095_812_742), number(-12_345_678), number(9_263.97), number(3.14159)
-    ('5.10 billion', '-12.3 million', '9,264', '3.14')
-    """
-    size = abs(value)
-    if size >= 1e9:
-        return f"{value / 1e9:,.2f} billion"
-    if size >= 1e6:
-        return f"{value / 1e6:,.1f} million"
-    if size >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:,.2f}"
-
-
-def percent(share: float) -> str:
-    """Return a share in per cent.
-
-    Examples
-    --------
-    >>> percent(0.5532)
-    '55.3%'
-    """
-    return f"{share:.1%}"
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return a number of things.
-
-    Examples
-    --------
-    >>> counted(1, "product"), counted(1_200, "product"), counted(2, "category", "categories")
-    ('1 product', '1,200 products', '2 categories')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+__all__ = ["Words", "slug"]
 
 
 def slug(text: str) -> str:
@@ -90,12 +42,11 @@ class Words:
 
     def money(self, amount: float) -> str:
         """Return an amount with its currency, where the schema names one."""
-        unit = f" {self.schema.money}" if self.schema.money else ""
-        return f"{number(amount)}{unit}"
+        return money(amount, self.schema.money)
 
     def interval(self, low: float, high: float) -> str:
         """Return an interval of money, for brackets within a sentence."""
-        return f"{self.level:.0%} interval {number(low)} to {self.money(high)}"
+        return f"{self.level:.0%} interval {compact(low)} to {self.money(high)}"
 
     @property
     def money_unit(self) -> str:
@@ -114,5 +65,4 @@ class Words:
 
     def named(self, column: str, level: str) -> str:
         """Return a level with its column: ``City category A``, but ``Consumer (Segment)`` reads as it should."""
-        label = self.label(column)
-        return f"{label} {level}" if len(level) <= 8 else f"{level} ({label})"
+        return named(self.label(column), level)

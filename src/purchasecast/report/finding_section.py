@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from purchasecast._words import money, number, percent
 from purchasecast.report import charts
 from purchasecast.report.parts import Card, Figure, Fold, Note, Section, Table
-from purchasecast.report.words import money, number, percent
 
 if TYPE_CHECKING:
     from purchasecast.finding import Chart, Finding, Insights

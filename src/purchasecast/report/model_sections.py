@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from purchasecast._words import money, number, percent
 from purchasecast.config import PREDICTION_TENTH
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Section, Stage, Stages, Table, Tile, Tiles
-from purchasecast.report.words import money, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

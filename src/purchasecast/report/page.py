@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from purchasecast import __version__
+from purchasecast._words import money, percent
 from purchasecast.errors import SourceError
 from purchasecast.report.drift_page import drift_page
 from purchasecast.report.finding_section import finding_section, summary_sentences
@@ -22,7 +23,6 @@ from purchasecast.report.profile_sections import (
     pair_section,
     target_section,
 )
-from purchasecast.report.words import money, percent
 
 if TYPE_CHECKING:
     from purchasecast._validation_report import ValidationReport

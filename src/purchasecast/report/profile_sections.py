@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from purchasecast._words import compact, counted, money, number, percent
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Section, Table, Tile, Tiles
-from purchasecast.report.words import compact, money, number, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,7 +207,7 @@ def _concentration_figure(one: Concentration, label: str) -> Figure:
         charts.curve(rows, f"share of {name}, largest first", f"share of total {label}", share=True),
         Table(f"Share of the total held by the largest {name}", (f"share of {name}", "share of total"), picked),
         note=(
-            f"{plural(one.levels, 'level')}, {one.once:,} with a single row; the median has "
+            f"{counted(one.levels, 'level')}, {one.once:,} with a single row; the median has "
             f"{number(one.rows_per_level['0.5'])} rows. Gini coefficient {one.gini:.2f}. Dashed: all equal."
         ),
     )

@@ -1,0 +1,98 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+__all__ = ["compact", "counted", "money", "named", "number", "percent"]
+
+_STEPS = ((1e9, "billion"), (1e6, "million"))
+_SHORT = 8  # letters of a level's name that reads well after its column's
+
+
+def number(value: float) -> str:
+    """Write a number for a table, with as many digits as it deserves.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+
+    Returns
+    -------
+    str
+        With thousands separated; whole from 1,000 on.
+
+    Examples
+    --------
+    >>> number(9263.97), number(229.8), number(0.0123), number(12.0)
+    ('9,264', '229.8', '0.0123', '12')
+    """
+    if abs(value) >= 1000 or value == round(value):
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:,.1f}"
+    if abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.3g}"
+
+
+def compact(value: float) -> str:
+    """Write a number for a sentence: large ones in words, with four digits that count.
+
+    Examples
+    --------
+    >>> compact(5095812742), compact(-2295273.9), compact(550068), compact(267.42), compact(8.5)
+    ('5.096 billion', '-2.295 million', '550,068', '267', '8.50')
+    """
+    for size, word in _STEPS:
+        if abs(value) >= size * 0.99995:
+            return f"{value / size:,.4g} {word}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:,.2f}"
+
+
+def money(value: float, unit: str | None) -> str:
+    """Write an amount with its unit, where it has one.
+
+    Examples
+    --------
+    >>> money(9263.97, "USD"), money(3e6, None)
+    ('9,264 USD', '3 million')
+    """
+    return f"{compact(value)} {unit}" if unit else compact(value)
+
+
+def percent(share: float) -> str:
+    """Write a share.
+
+    Examples
+    --------
+    >>> percent(0.553379), percent(0.00012), percent(1.0)
+    ('55.3%', '0.012%', '100%')
+    """
+    hundred = 100 * share
+    if hundred in {0, 100} or abs(hundred) >= 99.95:
+        return f"{hundred:.0f}%"
+    return f"{hundred:.1f}%" if abs(hundred) >= 0.1 else f"{hundred:.2g}%"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "product"), counted(1_200, "product"), counted(2, "category", "categories")
+    ('1 product', '1,200 products', '2 categories')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def named(label: str, level: str) -> str:
+    """Write a level with its column, so that it reads as one name.
+
+    Examples
+    --------
+    >>> named("City category", "A"), named("Category 1", "5"), named("Segment", "Home Office")
+    ('City category A', 'Category 1 “5”', 'Home Office (Segment)')
+    """
+    if len(level) > _SHORT:
+        return f"{level} ({label})"
+    return f"{label} “{level}”" if label[-1:].isdigit() and level[:1].isdigit() else f"{label} {level}"
