@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from purchasecast._profile_numbers import NumberProfile, TargetProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Concentration",
@@ -18,7 +19,11 @@ __all__ = [
     "PairProfile",
     "Profile",
     "ProfileWarning",
+    "furthest_apart",
 ]
+
+_CERTAIN = 0.05  # chance that two equal levels are called different, over all pairs of a feature
+_REACH = NormalDist().inv_cdf(0.975)  # standard errors from a mean to the end of its 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,29 @@ class LevelProfile:
     low: float | None
     high: float | None
     customers: int | None
+
+
+def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelProfile, bool] | None:
+    """Return the levels of the highest and of the lowest mean, and whether they can be told apart.
+
+    Parameters
+    ----------
+    levels : sequence of LevelProfile
+        Of one feature; those without an interval do not count.
+
+    Returns
+    -------
+    tuple of (LevelProfile, LevelProfile, bool) or None
+        None where fewer than two levels have an interval. The highest and the lowest of many lie apart by chance
+        too, so the difference is judged as one of all pairs (Bonferroni).
+    """
+    known = [one for one in levels if one.low is not None and one.high is not None]
+    if len(known) < 2:
+        return None
+    top, bottom = max(known, key=lambda one: one.mean), min(known, key=lambda one: one.mean)
+    errors = [((one.high or 0.0) - (one.low or 0.0)) / (2 * _REACH) for one in (top, bottom)]
+    reach = NormalDist().inv_cdf(1 - _CERTAIN / (len(known) * (len(known) - 1)))
+    return top, bottom, top.mean - bottom.mean > reach * (errors[0] ** 2 + errors[1] ** 2) ** 0.5
 
 
 @dataclass(frozen=True, slots=True)

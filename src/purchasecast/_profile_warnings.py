@@ -50,11 +50,7 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
             found.append(ProfileWarning("near-constant", feature.name, sentence))
         strength = max(feature.explained, abs(feature.spearman or 0.0), abs(feature.pearson or 0.0))
         if strength >= _LEAK:
-            sentence = (
-                f"{label} tells the target almost without error ({strength:.3f} of 1); "
-                "make sure that it is known before the purchase, else list it under ignore."
-            )
-            found.append(ProfileWarning("leak suspect", feature.name, sentence))
+            found.append(_leak_warning(feature.name, label, strength))
         rare = [level for level in levels if level.rows < _RARE_ROWS]
         if rare and len(levels) > 2:
             sentence = (
@@ -71,6 +67,14 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
                 )
                 found.append(ProfileWarning("not constant", feature.name, sentence))
     return found
+
+
+def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
+    sentence = (
+        f"{label} tells the target almost without error ({strength:.3f} of 1); "
+        "make sure that it is known before the purchase, else list it under ignore."
+    )
+    return ProfileWarning("leak suspect", name, sentence)
 
 
 def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWarning]:
@@ -124,16 +128,17 @@ def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, mon
 
 
 def concentration_warnings(found: Iterable[Concentration], rows: int) -> list[ProfileWarning]:
-    """Return the columns that name rows rather than describe them."""
-    return [
-        ProfileWarning(
-            "near-unique",
-            one.name,
-            f"{one.label} has {one.levels:,} levels in {rows:,} rows; it names rows, and no model can learn from it.",
-        )
-        for one in found
-        if one.levels >= _NEAR_UNIQUE * rows
-    ]
+    """Return the columns of very many levels that name rows rather than describe them, or that tell the target."""
+    warnings = []
+    for one in found:
+        if one.levels >= _NEAR_UNIQUE * rows:
+            sentence = (
+                f"{one.label} has {one.levels:,} levels in {rows:,} rows; it names rows, and no model can learn it."
+            )
+            warnings.append(ProfileWarning("near-unique", one.name, sentence))
+        if one.explained >= _LEAK:
+            warnings.append(_leak_warning(one.name, one.label, one.explained))
+    return warnings
 
 
 def weight_warnings(schema: Schema) -> list[ProfileWarning]:

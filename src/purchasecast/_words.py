@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["compact", "counted", "money", "named", "number", "percent"]
+__all__ = ["brief", "compact", "counted", "money", "named", "number", "percent"]
 
 _STEPS = ((1e9, "billion"), (1e6, "million"))
 _SHORT = 8  # letters of a level's name that reads well after its column's
@@ -47,6 +47,20 @@ def compact(value: float) -> str:
         if abs(value) >= size * 0.99995:
             return f"{value / size:,.4g} {word}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:,.2f}"
+
+
+def brief(value: float) -> str:
+    """Write a number where there is hardly room for it.
+
+    Examples
+    --------
+    >>> brief(5095812742), brief(333_108_000), brief(-13608.2), brief(9264.0), brief(0.5)
+    ('5.1B', '333M', '-13.6k', '9,264', '0.5')
+    """
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+    return number(value)
 
 
 def money(value: float, unit: str | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from purchasecast._profile_result import furthest_apart
 from purchasecast._profile_values import ValueCounts, find_modes, gini_and_curve
 from purchasecast.profile import Profile
 
@@ -147,6 +148,36 @@ def test_what_is_odd_is_told(shop: pd.DataFrame, shop_profile: Profile, schemas:
         ("not constant", "Region"),
         ("file order", "Spend"),
     } <= kinds
+
+
+def test_a_leak_of_very_many_levels_is_told_too(shop: pd.DataFrame, schemas: Any, profiler: Any) -> None:
+    """A code of the sum paid has more levels than are described one by one."""
+    leaky = shop.assign(Colour=(shop["Spend"] // 0.7).astype(int).astype(str))
+    assert leaky["Colour"].nunique() > 200
+    found = profiler(leaky, schemas())
+    assert found.feature("Colour") is None
+    assert ("leak suspect", "Colour") in {(warning.kind, warning.column) for warning in found.warnings}
+
+
+def test_levels_are_called_different_as_rarely_as_stated(
+    shops: Callable[..., pd.DataFrame], schemas: Callable[..., Schema], profiler: Callable[..., Profile]
+) -> None:
+    """The highest and the lowest mean of twelve equal levels lie apart by chance."""
+    false, runs, overlooked = 0, 40, 0
+    for seed in range(runs):
+        shop, random = shops(seed=seed, rows=900), np.random.default_rng(seed)
+        shop["Colour"] = random.choice(list("abcdefghijkl"), len(shop))
+        shop["Spend"] = 300 + random.normal(0, 10, len(shop))
+        for planted in (0.0, 8.0):
+            shop["Spend"] += planted * (shop["Colour"] == "c")
+            colours = profiler(shop, schemas()).feature("Colour")
+            assert colours is not None
+            found = furthest_apart(colours.levels)
+            assert found is not None
+            false += not planted and found[2]
+            overlooked += bool(planted) and not (found[2] and found[0].level == "c")
+    assert false <= 5  # 40 shops at 0.05: 2 expected, and two standard errors
+    assert overlooked <= 4
 
 
 def test_parts_and_order_of_the_rows_change_nothing(shop: pd.DataFrame, schemas: Any, profiler: Any) -> None:

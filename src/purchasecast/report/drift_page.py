@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Page, Section, Table, Tile
-from purchasecast.report.words import money, number, percent, plural
+from purchasecast._words import money, number, percent, plural
 
 if TYPE_CHECKING:
     from purchasecast.drift import ColumnDrift, DriftReport

@@ -1,30 +1,37 @@
-"""The section that shows what was found, one card a finding."""
+"""The section that shows what was found: themes, a card a picture, and in a table what comes after the first cards."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from purchasecast._words import money, number, percent
-from purchasecast.report import charts
-from purchasecast.report.parts import Card, Figure, Fold, Note, Section, Table
+from purchasecast._words import compact, money, number, percent
+from purchasecast.report.finding_chart import figure_of
+from purchasecast.report.parts import Card, Fold, Heading, Note, Related, Section, Table
 
 if TYPE_CHECKING:
-    from purchasecast.finding import Chart, Finding, Insights
+    from purchasecast.finding import Finding, Insights
 
-__all__ = ["finding_section", "summary_sentences"]
+__all__ = ["finding_section", "theme_of"]
 
 _TITLE, _ID = "What to do", "findings"
-_LEAD = "Ranked by money and certainty. Every number is an association in this data and not a proof of cause."
-_MOST_SUMMARY = 4
+_LEAD = (
+    "Within a theme most money first, weighed by how certain it is. Every number is an association in these data, not "
+    "a proof of cause."
+)
+_THEMES = (
+    ("Where the revenue is", ("concentration",)),
+    ("Who spends more, who less", ("segment", "segment-mix", "customers")),
+    ("What to stock", ("inventory",)),
+    ("Prices and reach", ("pricing", "reach")),
+    ("Whom to offer what", ("offer",)),
+)
+_OTHERS = "More"
+_MOST_CARDS = 4  # of a theme
 
 
-def summary_sentences(insights: Insights | None) -> tuple[str, ...]:
-    """Return the claims that a manager reads first."""
-    if insights is None:
-        return ()
-    shown = insights.findings[:_MOST_SUMMARY]
-    unit = insights.money_unit
-    return tuple(f"{one.claim}{f' At stake: {money(one.money, unit)}.' if one.money else ''}" for one in shown)
+def theme_of(kind: str) -> str:
+    """Return the theme under which a kind of finding stands."""
+    return next((title for title, kinds in _THEMES if kind in kinds), _OTHERS)
 
 
 def finding_section(insights: Insights | None) -> Section:
@@ -43,100 +50,88 @@ def finding_section(insights: Insights | None) -> Section:
     if insights is None:
         text = "No findings were handed to this report; “purchasecast insights MODEL --out DIR” makes them."
         return Section(_ID, _TITLE, _LEAD, (Note(text),))
-    drawn: set[tuple[Any, ...]] = set()
-    blocks: list[Any] = [_card(finding, insights, drawn) for finding in insights.findings]
+    blocks: list[Any] = []
+    for title in (*[title for title, _ in _THEMES], _OTHERS):
+        found = [finding for finding in insights.findings if theme_of(finding.kind) == title]
+        if found:
+            blocks += [Heading(title), *_theme(found, insights)]
     if not blocks:
         blocks.append(Note("Nothing was found that stands out beyond chance."))
     if insights.campaigns:
-        rows = tuple(
-            (
-                one.title,
-                f"{one.rows:,}",
-                "" if one.expected_revenue is None else money(one.expected_revenue, insights.money_unit),
-                ", ".join(one.files),
-            )
-            for one in insights.campaigns
-        )
-        table = Table("Target lists", ("list", "lines", "expected revenue", "files"), rows)
-        blocks.append(Fold(f"{len(rows)} target lists, ready to use", (table,)))
+        blocks.append(_lists(insights))
     blocks += [Note(absent.reason) for absent in insights.absent]
     return Section(_ID, _TITLE, f"{_LEAD} {insights.computed_on}".strip(), tuple(blocks))
 
 
-def _card(finding: Finding, insights: Insights, drawn: set[tuple[Any, ...]]) -> Card:
-    """Return a finding's card; a picture that an earlier card has is named, not drawn again."""
-    support = f"{finding.support.rows:,} rows"
-    if finding.support.customers is not None:
-        support += f" of {finding.support.customers:,} customers"
-    is_share = "share" in finding.unit
-    value = percent(finding.value) if is_share else number(finding.value)
-    if finding.interval:
-        low, high = (percent(end) if is_share else number(end) for end in finding.interval)
-        value += f" ({low} to {high})"
-    value += (
-        f" {finding.unit.removeprefix('share').strip()}" if finding.unit.startswith("share") else f" {finding.unit}"
-    )
-    facts = [("Number", value.strip()), ("Support", support)]
-    if finding.money is not None:
-        facts.append(("At stake", money(finding.money, insights.money_unit)))
-    if finding.q_value is not None:
-        chance = "below 0.1%" if finding.q_value < 0.001 else percent(finding.q_value)
-        facts.append(("Chance of a false find", chance))
-    figure = None
-    if finding.chart and finding.chart.rows:
-        picture = (finding.chart.title, finding.chart.rows)
-        if picture in drawn:
-            facts.append(("Picture", f"above: {finding.chart.title}"))
-        else:
-            drawn.add(picture)
-            figure = _figure(finding.chart)
-    return Card(finding.id, finding.claim, tuple(facts), finding.action, finding.method, finding.caveat, figure)
+def _theme(found: list[Finding], insights: Insights) -> list[Card | Fold]:
+    """Return a card for each picture, and a table of the findings past the first cards."""
+    by_picture: dict[Any, list[Finding]] = {}
+    for finding in found:
+        chart = finding.chart
+        by_picture.setdefault((chart.title, chart.rows) if chart else finding.id, []).append(finding)
+    groups = list(by_picture.values())
+    blocks: list[Card | Fold] = [_card(group, insights) for group in groups[:_MOST_CARDS]]
+    rest = [finding for group in groups[_MOST_CARDS:] for finding in group]
+    if rest:
+        rows = tuple((one.claim, one.action, _stake(one, insights)) for one in rest)
+        table = Table("Further findings of this theme", ("finding", "what to do", "at stake"), rows, names=3)
+        blocks.append(Fold(f"{len(rest)} more of this theme", (table,)))
+    return blocks
 
 
-def _figure(chart: Chart) -> Figure:
-    rows = [dict(zip(chart.columns, row, strict=True)) for row in chart.rows]
-    table = Table(
-        chart.title,
-        chart.columns,
-        tuple(tuple(_text(value) for value in row) for row in chart.rows),
-        names=sum(isinstance(value, str) for value in chart.rows[0]),
-    )
-    return Figure(chart.title, _draw(chart, rows), table)
-
-
-def _text(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else number(value)
-
-
-def _draw(chart: Chart, rows: list[dict[str, Any]]) -> str:
-    """Hand a finding's chart to the function that draws its kind."""
-    is_text = {name: all(isinstance(row[name], str) for row in rows) for name in (chart.x, chart.y)}
-    measure, name = (chart.x, chart.y) if is_text[chart.y] else (chart.y, chart.x)
-    axis = f"{measure} ({chart.unit})" if chart.unit and chart.unit not in measure else measure
-    if chart.kind == "bar":
-        return charts.bars([(str(row[name]), float(row[measure]), number(row[measure])) for row in rows], axis)
-    if chart.kind == "interval":
-        return charts.dots(
-            [(str(r[name]), float(r[measure]), r["low"], r["high"], str(r.get("series", ""))) for r in rows], axis
+def _lists(insights: Insights) -> Fold:
+    rows = tuple(
+        (
+            one.title,
+            ", ".join(one.files),
+            f"{one.rows:,}",
+            "" if one.expected_revenue is None else money(one.expected_revenue, insights.money_unit),
         )
-    if chart.kind == "heatmap":
-        value = chart.columns[-1]
-        cells = [(str(r[chart.x]), str(r[chart.y]), float(r[value]), _brief(r[value])) for r in rows]
-        return charts.grid(cells, chart.x, chart.y, f"{value} ({chart.unit})" if chart.unit else value)
-    if chart.kind == "line":
-        lines = [(r[chart.x], float(r[chart.y]), None, None, str(r.get("series", ""))) for r in rows]
-        share = "share" in chart.x and "share" in chart.y
-        up = f"{chart.y} ({chart.unit})" if chart.unit else chart.y
-        return charts.curve(lines, chart.x, up, share=share)
-    others = [column for column in chart.columns if column not in {chart.x, chart.y}]
-    label = others[0] if others else chart.x
-    return charts.points([(float(r[chart.x]), float(r[chart.y]), str(r[label])) for r in rows], chart.x, chart.y)
+        for one in insights.campaigns
+    )
+    table = Table("Lists and tables", ("list", "files", "lines", "expected revenue"), rows, names=2)
+    return Fold(f"{len(rows)} lists and tables, ready to use", (table,))
 
 
-def _brief(value: float) -> str:
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return number(value)
+def _card(group: list[Finding], insights: Insights) -> Card:
+    """Return the card of a finding, with the others that its picture shows."""
+    first, *others = group
+    facts = [("Number", _value(first, insights)), ("Support", _support(first))]
+    if first.money is not None:
+        facts.insert(0, ("At stake", _stake(first, insights)))
+    if first.q_value is not None:
+        facts.append(("False finds", f"{_chance(first.q_value)} of finds as certain as this"))
+    figure = figure_of(first.chart) if first.chart and first.chart.rows else None
+    related = tuple(Related(one.id, one.claim, _brief_facts(one, insights), one.action) for one in others)
+    return Card(first.id, first.claim, tuple(facts), first.action, first.method, first.caveat, figure, related)
+
+
+def _brief_facts(finding: Finding, insights: Insights) -> tuple[str, ...]:
+    facts = [] if finding.money is None else [f"{_stake(finding, insights)}"]
+    facts.append(_support(finding))
+    return (*facts, *([] if finding.q_value is None else [f"false finds: {_chance(finding.q_value)}"]))
+
+
+def _stake(finding: Finding, insights: Insights) -> str:
+    if finding.money is None:
+        return ""
+    return f"{money(finding.money, insights.money_unit)}{f': {finding.stake}' if finding.stake else ''}"
+
+
+def _support(finding: Finding) -> str:
+    customers = finding.support.customers
+    return f"{finding.support.rows:,} rows" + ("" if customers is None else f" of {customers:,} customers")
+
+
+def _chance(q_value: float) -> str:
+    return "below 0.1%" if q_value < 0.001 else f"at most {percent(q_value)}"
+
+
+def _value(finding: Finding, insights: Insights) -> str:
+    """Write a finding's number with its interval and unit."""
+    is_share = finding.unit.startswith("share")
+    unit = finding.unit.removeprefix("share").strip()
+    write = percent if is_share else compact if (insights.money_unit or "") in finding.unit else number
+    level = f"{insights.level:.0%} interval "
+    ends = f" ({level}{write(finding.interval[0])} to {write(finding.interval[1])})" if finding.interval else ""
+    return f"{write(finding.value)} {unit}".strip() + ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from purchasecast._words import money, number, percent
+from purchasecast._words import money, named, number, percent
 from purchasecast.config import PREDICTION_TENTH
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Section, Stage, Stages, Table, Tile, Tiles
@@ -17,22 +17,17 @@ if TYPE_CHECKING:
     from purchasecast.schema import Schema
     from purchasecast.search import SearchResult
 
-__all__ = ["method_section", "model_section", "quality_section", "quality_tile"]
+__all__ = ["level_of", "method_section", "model_section", "quality_section", "simple_rule"]
 
 _MOST_COEFFICIENTS = 20
 _MOST_SLICES = 21
 _BASELINES = {"mean": "the mean of all rows", "product_mean": "each product's mean"}
 
 
-def quality_tile(evaluation: Evaluation, unit: str | None) -> Tile:
-    """Return the error of the model beside that of the best simple rule."""
-    whole = evaluation.overall
-    rule, error = min(whole.baseline_rmse.items(), key=lambda pair: pair[1])
-    return Tile(
-        "Typical error (RMSE)",
-        money(whole.rmse, unit),
-        f"{percent(1 - whole.rmse / error)} below {_BASELINES.get(rule, rule)}",
-    )
+def simple_rule(part: Slice) -> tuple[str, float]:
+    """Return the simple rule that errs least, in words, and its error."""
+    rule, error = min(part.baseline_rmse.items(), key=lambda pair: pair[1])
+    return _BASELINES.get(rule, rule), error
 
 
 def model_section(data: ReportData) -> Section:
@@ -125,21 +120,25 @@ def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | N
         ("input", "coefficient", "95% interval"),
         tuple((one["name"], number(one["value"]), _interval_text(one)) for one in ordered),
     )
-    in_money = [one for one in ordered if one.get("in_money", True)][:_MOST_COEFFICIENTS]
+    all_in_money = [one for one in ordered if one.get("in_money", True)]
+    in_money, has_effects = all_in_money[:_MOST_COEFFICIENTS], len(all_in_money) < len(ordered)
     if not in_money:
         return [Fold(f"All {len(ordered)} coefficients", (table,))]
     rows = [(one["name"], one["value"], one["low"], one["high"], "") for one in in_money]
     has_intervals = any(one["low"] is not None for one in in_money)
-    note = f"The {len(rows)} largest of {len(ordered)} coefficients. Each holds all other inputs fixed, the effects of "
-    note += "customers and products included, and is no cause."
+    note = f"The {len(rows)} largest of {len(ordered)} coefficients, each with all other inputs held fixed; no causes."
+    if has_effects:
+        note += " They stand beside the effects of customers and products, which take much of a large one back: read "
+        note += "differences between customers off the findings, and not here."
     note += (
-        " Lines are 95 % intervals, given the penalty and independent errors."
+        " Lines are 95% intervals, given the penalty and with independent errors."
         if has_intervals
-        else " The training run kept no intervals of them."
+        else " No intervals of them were kept."
     )
     axis = f"added to the prediction ({unit})" if unit else "added to the prediction"
-    title = f"{in_money[0]['name']} moves the prediction most, all else equal"
-    return [Figure(title, charts.dots(rows, axis, sort=True, zero=True), table, note)]
+    beside = ", beside the effects of products" if has_effects else ""
+    title = f"{in_money[0]['name']} has the largest coefficient{beside}"
+    return [Figure(title, charts.dots(rows, axis, sort=True, rule=0.0), table, note)]
 
 
 def _interval_text(one: Mapping[str, Any]) -> str:
@@ -175,25 +174,25 @@ def _quality_tiles(evaluation: Evaluation, unit: str | None) -> Tiles:
         Tile("Bias", money(whole.bias, unit), "prediction less truth, on average"),
     ]
     if whole.coverage is not None:
-        inside = f"of truths inside their {_level_of(evaluation)} interval"
+        inside = f"of truths inside their {level_of(evaluation)} interval"
         tiles.append(Tile("Interval coverage", percent(whole.coverage), inside))
     return Tiles(tuple(tiles))
 
 
-def _level_of(evaluation: Evaluation) -> str:
-    return f"{getattr(evaluation, 'level', None) or 0.9:.0%}"
+def level_of(evaluation: Evaluation) -> str:
+    """Return the level of the intervals, as people read it."""
+    return f"{evaluation.level or 0.9:.0%}"
 
 
 def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:
     whole = evaluation.overall
     errors = {"this model": whole.rmse} | {_BASELINES.get(k, k): v for k, v in whole.baseline_rmse.items()}
     rows = [(name, error, number(error)) for name, error in sorted(errors.items(), key=lambda pair: pair[1])]
-    rule, error = min(whole.baseline_rmse.items(), key=lambda pair: pair[1])
-    better = whole.rmse < error
+    rule, error = simple_rule(whole)
     title = (
-        f"The model errs {percent(1 - whole.rmse / error)} less than {_BASELINES.get(rule, rule)}"
-        if better
-        else f"The model does no better than {_BASELINES.get(rule, rule)}"
+        f"The model errs {percent(1 - whole.rmse / error)} less than {rule}"
+        if whole.rmse < error
+        else f"The model does no better than {rule}"
     )
     return Figure(
         title,
@@ -216,7 +215,7 @@ def _calibration_blocks(evaluation: Evaluation, unit: str | None) -> list[Figure
     high = "high" if worst.bias > 0 else "low"
     return [
         Figure(
-            f"Predictions are {money(abs(worst.bias), unit)} too {high} at worst, tenth by tenth",
+            f"Tenth by tenth, predictions are off by {money(abs(worst.bias), unit)} at most, too {high}",
             charts.points(
                 [(mean, mean - part.bias, part.level) for part, mean in tenths],
                 f"mean prediction{of}",
@@ -243,16 +242,21 @@ def _slice_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Sch
     rows = [
         row
         for part in shown
-        for row in ((part.level, part.rmse, "model"), (part.level, part.baseline_rmse["product_mean"], "product mean"))
+        for row in (
+            (part.level, part.rmse, "model"),
+            (part.level, part.baseline_rmse["product_mean"], "product's mean"),
+        )
     ]
     worse = [part for part in shown if part.rmse > part.baseline_rmse["product_mean"]]
     name = _name_of(by, schema)
     claim = (
-        f"worse than the product mean for {', '.join(p.level for p in worse[:3])}" if worse else "better in every slice"
+        f"worse than the product's mean for {', '.join(p.level for p in worse[:3])}"
+        if worse
+        else "better than the product's mean in every slice"
     )
     table = Table(
         f"Errors by {name}",
-        (name, "rows", "RMSE", "product mean's RMSE", "R2", "bias"),
+        (name, "rows", "RMSE", "product's mean", "R2", "bias"),
         tuple(
             (
                 part.level,
@@ -284,7 +288,7 @@ def _bias_figure(by: str, parts: Sequence[Slice], unit: str | None, schema: Sche
         f"Bias by {name}", (name, "rows", f"bias{of}"), tuple((p.level, f"{p.rows:,}", number(p.bias)) for p in shown)
     )
     side = "high" if worst.bias > 0 else "low"
-    title = f"{name} “{worst.level}” is predicted {money(abs(worst.bias), unit)} too {side}, more than any other"
+    title = f"{named(name, worst.level)} is predicted {money(abs(worst.bias), unit)} too {side}, more than any other"
     return Figure(title, charts.bars(rows, f"prediction less truth, on average{of}"), table)
 
 
@@ -293,11 +297,11 @@ def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -
     if evaluation.overall.coverage is None or not parts:
         return [Note("The model gives no intervals, so their coverage is not shown.")]
     shown = sorted(sorted(parts, key=lambda part: -part.rows)[:_MOST_SLICES], key=lambda part: part.coverage or 0.0)
-    names = [f"{_name_of(part.by, schema)} {part.level}" for part in shown]
+    names = [_slice_name(part, schema) for part in shown]
     rows = [(name, part.coverage or 0.0, None, None, "") for name, part in zip(names, shown, strict=True)]
     lowest, highest = shown[0].coverage or 0.0, shown[-1].coverage or 0.0
     table = Table(
-        f"Coverage of the {_level_of(evaluation)} intervals",
+        f"Coverage of the {level_of(evaluation)} intervals",
         ("slice", "rows", "coverage", f"mean width ({unit})" if unit else "mean width"),
         tuple(
             (name, f"{part.rows:,}", percent(part.coverage or 0.0), number(part.mean_width or 0.0))
@@ -305,9 +309,18 @@ def _coverage_blocks(evaluation: Evaluation, unit: str | None, schema: Schema) -
         ),
     )
     title = (
-        f"{_level_of(evaluation)} intervals hold {percent(lowest)} to {percent(highest)} of the truths, slice by slice"
+        f"{level_of(evaluation)} intervals hold {percent(lowest)} to {percent(highest)} of the truths, slice by slice"
     )
-    return [Figure(title, charts.dots(rows, "share of truths inside"), table)]
+    rule = evaluation.level or 0.9
+    note = f"Line: the {level_of(evaluation)} aimed at. Slices of few rows scatter more around it."
+    return [Figure(title, charts.dots(rows, "share of truths inside", rule=rule, share=True), table, note)]
+
+
+def _slice_name(part: Slice, schema: Schema) -> str:
+    """Name a slice so that it stands for itself: ``seen product``, ``City category A``."""
+    if part.by in schema.names:
+        return named(_name_of(part.by, schema), part.level)
+    return f"{part.level} {'customers' if part.by == 'customer activity' else part.by}"
 
 
 def method_section(data: ReportData) -> Section:

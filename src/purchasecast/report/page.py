@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from purchasecast import __version__
-from purchasecast._words import money, percent
 from purchasecast.errors import SourceError
 from purchasecast.report.drift_page import drift_page
-from purchasecast.report.finding_section import finding_section, summary_sentences
-from purchasecast.report.model_sections import method_section, model_section, quality_section, quality_tile
+from purchasecast.report.finding_section import finding_section
+from purchasecast.report.model_sections import method_section, model_section, quality_section
+from purchasecast.report.pair_section import pair_section
 from purchasecast.report.parts import Page
 from purchasecast.report.profile_sections import (
     data_section,
-    explained,
     feature_section,
-    headline_tiles,
     order_section,
-    pair_section,
     target_section,
+)
+from purchasecast.report.summary import (
+    headline_tiles,
+    profile_brief,
+    quality_brief,
+    quality_tiles,
+    top_actions,
+    warning_brief,
 )
 
 if TYPE_CHECKING:
@@ -54,14 +59,20 @@ def render_report(data: ReportData) -> str:
     sections += [model_section(data), quality_section(evaluation, schema)]
     sections = [findings, *sections] if data.insights else [*sections, findings]
     sections.append(method_section(data))
-    tiles = headline_tiles(profile) if profile else ()
-    if evaluation:
-        tiles = (*tiles, quality_tile(evaluation, schema.money))
+    unit = schema.money
     page = Page(
         title=schema.title,
         subtitle=f"What drives {schema.column(schema.target).label}, and what to do about it",
-        tiles=tiles,
-        summary=(*summary_sentences(data.insights), *_quality_summary(data), *_profile_summary(profile)),
+        briefs=(
+            *([profile_brief(profile)] if profile else []),
+            quality_brief(evaluation, unit),
+            *(warning_brief(profile) if profile else ()),
+        ),
+        actions=top_actions(data.insights),
+        tiles=(
+            *(headline_tiles(profile) if profile else ()),
+            *(quality_tiles(evaluation, unit) if evaluation else ()),
+        ),
         sections=tuple(section for section in sections if section),
         footer=f"purchasecast {__version__}, data {data.manifest.get('data', {}).get('hash', 'unknown')}",
     )
@@ -87,8 +98,9 @@ def render_profile(profile: Profile, validation: ValidationReport | None = None)
     page = Page(
         title=profile.title,
         subtitle=f"Univariate analysis of {profile.target.label} and {len(profile.features)} features",
+        briefs=(profile_brief(profile), *warning_brief(profile)),
+        actions=(),
         tiles=headline_tiles(profile),
-        summary=_profile_summary(profile),
         sections=tuple(section for section in sections if section),
         footer=f"purchasecast {__version__}",
     )
@@ -134,35 +146,6 @@ def _profile_sections(profile: Profile | None) -> list[Section | None]:
     if profile is None:
         return []
     return [target_section(profile), feature_section(profile), pair_section(profile), order_section(profile)]
-
-
-def _profile_summary(profile: Profile | None) -> tuple[str, ...]:
-    """Return what a manager should know of the data, in two or three sentences."""
-    if profile is None:
-        return ()
-    label = profile.target.label
-    sentences = []
-    strongest = max(explained(profile), key=lambda pair: pair[1], default=None)
-    if strongest is not None:
-        name, share = strongest[0], percent(strongest[1])
-        sentences.append(f"{name} by itself explains {share} of the differences in {label}, more than any other.")
-    weak = [one.label for one in profile.features if one.explained < 0.005]
-    if weak:
-        sentences.append(f"By themselves these explain less than 0.5% each: {', '.join(weak)}.")
-    if profile.warnings:
-        first = profile.warnings[0].sentence
-        more = len(profile.warnings) - 1
-        sentences.append(f"Mind: {first}{f' And {more} more below.' if more else ''}")
-    return tuple(sentences)
-
-
-def _quality_summary(data: ReportData) -> tuple[str, ...]:
-    if data.evaluation is None:
-        return ()
-    whole = data.evaluation.overall
-    error = money(whole.mae, data.schema.money)
-    explained = "" if whole.r2 is None else f", and explains {percent(whole.r2)} of the differences"
-    return (f"The model is {error} off on average on {whole.rows:,} rows that it has not seen{explained}.",)
 
 
 def _render(page: Page) -> str:

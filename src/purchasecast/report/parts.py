@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-__all__ = ["Card", "Figure", "Fold", "Note", "Page", "Section", "Stage", "Stages", "Table", "Tile", "Tiles"]
+__all__ = [
+    "Action",
+    "Brief",
+    "Card",
+    "Figure",
+    "Fold",
+    "Heading",
+    "Note",
+    "Page",
+    "Related",
+    "Section",
+    "Stage",
+    "Stages",
+    "Table",
+    "Tile",
+    "Tiles",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What to do, the money that it is about and what that money is, and the card that says why."""
+
+    text: str
+    amount: str
+    stake: str
+    card: str
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A few plain sentences for the first screen."""
+
+    title: str
+    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +69,6 @@ class Figure:
     svg: str
     table: Table | None = None
     note: str = ""
-    wide: bool = False
     kind: str = "figure"
 
 
@@ -82,8 +115,26 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading within a section."""
+
+    title: str
+    kind: str = "heading"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A finding that another one's picture shows too."""
+
+    id: str
+    claim: str
+    facts: tuple[str, ...]
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
-    """A finding: the claim, the number behind it, what to do, and what it does not say."""
+    """A finding: the claim, the number behind it, what to do, what it does not say, and what its picture shows too."""
 
     id: str
     claim: str
@@ -92,6 +143,7 @@ class Card:
     method: str
     caveat: str
     figure: Figure | None = None
+    related: tuple[Related, ...] = ()
     kind: str = "card"
 
 
@@ -102,17 +154,17 @@ class Section:
     id: str
     title: str
     lead: str
-    blocks: tuple[Figure | Table | Note | Tiles | Stages | Fold | Card, ...]
+    blocks: tuple[Figure | Table | Note | Tiles | Stages | Fold | Heading | Card, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page; `summary` is what a manager reads first."""
+    """A whole page; briefs, actions and tiles are what a manager reads first."""
 
     title: str
     subtitle: str
+    briefs: tuple[Brief, ...]
+    actions: tuple[Action, ...]
     tiles: tuple[Tile, ...]
-    summary: tuple[str, ...]
     sections: tuple[Section, ...]
     footer: str
-    warnings: tuple[str, ...] = field(default=())

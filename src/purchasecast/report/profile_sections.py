@@ -1,9 +1,10 @@
-"""The sections that show a `Profile`: the data, the target, each feature, concentrations, pairs and file order."""
+"""The sections that show a `Profile`: the data, the target, each feature, concentrations and the order of the file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from purchasecast._profile_result import furthest_apart
 from purchasecast._words import compact, counted, money, number, percent
 from purchasecast.report import charts
 from purchasecast.report.parts import Figure, Fold, Note, Section, Table, Tile, Tiles
@@ -12,39 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from purchasecast._validation_report import ValidationReport
-    from purchasecast.profile import Concentration, FeatureProfile, LevelProfile, PairProfile, Profile
+    from purchasecast.profile import Concentration, FeatureProfile, LevelProfile, NumberProfile, Profile
 
 __all__ = [
     "data_section",
     "explained",
     "feature_section",
-    "headline_tiles",
     "order_section",
-    "pair_section",
+    "plural_name",
     "target_section",
 ]
 
 _MOST_LEVELS = 21  # in one picture
-_MOST_SIDE = 12  # rows and columns of a coloured table
-
-
-def headline_tiles(profile: Profile) -> tuple[Tile, ...]:
-    """Return the size of the business in four numbers at most."""
-    target = profile.target
-    unit = profile.money
-    tiles = [
-        Tile(f"Total {target.label}", money(target.total, unit), f"{profile.rows:,} rows"),
-        Tile(
-            f"Mean {target.label}",
-            money(target.numbers.mean, unit),
-            f"half of the rows below {number(target.numbers.quantiles['0.5'])}",
-        ),
-    ]
-    for one in profile.concentrations:
-        if one.role is not None:
-            name = f"Largest fifth of the {plural_name(one)}"
-            tiles.append(Tile(name, percent(one.top_fifth), f"of the total, {one.levels:,} in all"))
-    return tuple(tiles)
 
 
 def plural_name(one: Concentration) -> str:
@@ -105,13 +85,7 @@ def target_section(profile: Profile) -> Section:
         Table(
             f"Distribution of {label}",
             ("measure", unit or "value"),
-            (
-                *((f"quantile {percent(float(p))}", number(v)) for p, v in quartiles.items()),
-                ("mean", number(numbers.mean)),
-                ("standard deviation", number(numbers.sd)),
-                ("smallest", number(numbers.minimum)),
-                ("largest", number(numbers.maximum)),
-            ),
+            _measures(numbers),
         ),
         note="The axis is logarithmic: equal steps are equal ratios." if numbers.histogram.scale == "log" else "",
     )
@@ -190,8 +164,10 @@ def feature_section(profile: Profile) -> Section:
     blocks += [_concentration_figure(one, label) for one in profile.concentrations]
     for feature in sorted(profile.features, key=lambda one: -one.explained):
         blocks.append(_feature_figure(feature, profile))
+        if feature.numbers is not None:
+            blocks.append(_distribution_figure(feature, feature.numbers))
     lead = (
-        f"Mean {label} by level, with 95% intervals"
+        f"Share of the rows and mean {label} by level, with 95% intervals"
         f"{' that take the rows of a customer together' if profile.concentration('customer') else ''}; "
         "columns with the strongest association first."
     )
@@ -204,7 +180,13 @@ def _concentration_figure(one: Concentration, label: str) -> Figure:
     picked = tuple((percent(x), percent(y)) for x, y in one.curve if round(x * 100) in {1, 5, 10, 20, 50, 80})
     return Figure(
         f"The largest fifth of the {name} holds {percent(one.top_fifth)} of {label}",
-        charts.curve(rows, f"share of {name}, largest first", f"share of total {label}", share=True),
+        charts.curve(
+            rows,
+            f"share of {name}, largest first",
+            f"share of total {label}",
+            share=True,
+            mark=(0.2, one.top_fifth, f"20% hold {percent(one.top_fifth)}"),
+        ),
         Table(f"Share of the total held by the largest {name}", (f"share of {name}", "share of total"), picked),
         note=(
             f"{counted(one.levels, 'level')}, {one.once:,} with a single row; the median has "
@@ -229,19 +211,46 @@ def _feature_figure(feature: FeatureProfile, profile: Profile) -> Figure:
         lines = [(one.level, one.mean, one.low, one.high, "") for one in feature.levels]
         svg = charts.curve(lines, unit, axis)
     else:
-        rows = [(one.level, one.mean, one.low, one.high, "") for one in shown]
-        svg = charts.dots(rows, axis, sort=feature.kind == "nominal")
+        rows = [(one.level, one.mean, one.low, one.high, one.share_of_rows, number(one.mean)) for one in shown]
+        svg = charts.levels(rows, axis, sort=feature.kind == "nominal")
     return Figure(_feature_title(feature, shown, profile), svg, _levels_table(feature, profile.money), " ".join(notes))
+
+
+def _distribution_figure(feature: FeatureProfile, numbers: NumberProfile) -> Figure:
+    """Show how a numeric feature itself is distributed."""
+    unit = f"{feature.label} ({feature.unit})" if feature.unit else feature.label
+    low, median, high = (numbers.quantiles[share] for share in ("0.25", "0.5", "0.75"))
+    shape = numbers.histogram
+    is_log = shape.scale == "log"
+    return Figure(
+        f"{feature.label}: half of the rows lie between {number(low)} and {number(high)}",
+        charts.histogram(shape.edges, shape.rows, unit, log=is_log, marks=[(median, f"median {number(median)}")]),
+        Table(f"Distribution of {feature.label}", ("measure", "value"), _measures(numbers)),
+        "The axis is logarithmic: equal steps are equal ratios." if is_log else "",
+    )
+
+
+def _measures(numbers: NumberProfile) -> tuple[tuple[str, str], ...]:
+    """Return quantiles and moments, named and written."""
+    moments = {"skewness": numbers.skewness, "excess kurtosis": numbers.kurtosis}
+    return (
+        *((f"quantile {percent(float(p))}", number(v)) for p, v in numbers.quantiles.items()),
+        ("mean", number(numbers.mean)),
+        ("standard deviation", number(numbers.sd)),
+        ("smallest", number(numbers.minimum)),
+        ("largest", number(numbers.maximum)),
+        *((name, "-" if value is None else number(value)) for name, value in moments.items()),
+    )
 
 
 def _feature_title(feature: FeatureProfile, shown: Sequence[LevelProfile], profile: Profile) -> str:
     """Say which levels lie furthest apart; or that none can be told from another."""
-    known = [one for one in shown if one.low is not None and one.high is not None]
-    if len(known) < 2:
+    found = furthest_apart(shown)
+    if found is None:
         return f"{feature.label}: too few rows to compare levels"
-    top, bottom = max(known, key=lambda one: one.mean), min(known, key=lambda one: one.mean)
-    if (top.low or 0.0) <= (bottom.high or 0.0):
-        return f"{feature.label}: the intervals of the highest and the lowest mean overlap"
+    top, bottom, is_real = found
+    if not is_real:
+        return f"{feature.label}: no level's mean can be told from another's"
     unit = f" {profile.money}" if profile.money else ""
     return (
         f"{feature.label}: “{top.level}” has the highest mean, {compact(top.mean)}{unit}; "
@@ -264,79 +273,6 @@ def _levels_table(feature: FeatureProfile, unit: str | None) -> Table:
     )
     columns = (feature.label, "rows", "share of rows", "share of total", f"mean{of}", f"95% interval{of}")
     return Table(f"{feature.label}, level by level", columns, rows)
-
-
-def pair_section(profile: Profile) -> Section | None:
-    """Show the target by pairs of features that say more together than apart."""
-    if not profile.pairs:
-        return None
-    blocks = tuple(_pair_figure(pair, profile) for pair in profile.pairs[:4])
-    lead = (
-        "Mean by two columns at once. The share says how much of the differences lies in the combination, beyond the "
-        "sum of both columns' effects."
-    )
-    return Section("pairs", "What goes together", lead, blocks)
-
-
-def _pair_figure(pair: PairProfile, profile: Profile) -> Figure:
-    first, second = _order(pair, 0, profile), _order(pair, 1, profile)
-    kept_first, kept_second = _most(pair, 0, first), _most(pair, 1, second)
-    by_levels = {(cell.first, cell.second): cell for cell in pair.cells}
-    cells = [by_levels[a, b] for a in kept_first for b in kept_second if (a, b) in by_levels]
-    axis = f"mean ({profile.money})" if profile.money else "mean"
-    across_second = len(kept_second) <= len(kept_first)
-    drawn = [
-        (c.second, c.first, c.mean, compact(c.mean)) if across_second else (c.first, c.second, c.mean, compact(c.mean))
-        for c in cells
-    ]
-    x, y = (pair.second_label, pair.first_label) if across_second else (pair.first_label, pair.second_label)
-    dearest = max((c for c in cells if c.low is not None), key=lambda c: c.mean, default=None)
-    claim = f": most where “{dearest.first}” meets “{dearest.second}”" if dearest else ""
-    left_out = len(kept_first) < len(first) or len(kept_second) < len(second)
-    table = Table(
-        f"{pair.first_label} and {pair.second_label}",
-        (pair.first_label, pair.second_label, "rows", axis, "95% interval"),
-        tuple(
-            (
-                c.first,
-                c.second,
-                f"{c.rows:,}",
-                number(c.mean),
-                "" if c.low is None else f"{number(c.low)} to {number(c.high or 0)}",
-            )
-            for c in cells
-        ),
-        names=2,
-    )
-    return Figure(
-        f"{pair.first_label} by {pair.second_label}{claim}",
-        charts.grid(drawn, x, y, axis),
-        table,
-        f"Combination beyond both columns: {percent(pair.interaction)} of the variance."
-        + (f" Levels with most rows only, up to {_MOST_SIDE} a side." if left_out else ""),
-    )
-
-
-def _order(pair: PairProfile, side: int, profile: Profile) -> list[str]:
-    """Return the levels of one side, in the order of the feature."""
-    feature = profile.feature(pair.first if side == 0 else pair.second)
-    levels = [one.level for one in feature.levels] if feature else list({_level(cell, side) for cell in pair.cells})
-    if feature and feature.kind != "nominal":
-        return levels
-    return sorted(levels, key=lambda level: (not level.isdigit(), int(level) if level.isdigit() else 0, level))
-
-
-def _most(pair: PairProfile, side: int, levels: Sequence[str]) -> list[str]:
-    """Keep the levels with most rows, in their order."""
-    rows = dict.fromkeys(levels, 0)
-    for cell in pair.cells:
-        rows[_level(cell, side)] += cell.rows
-    kept = sorted(levels, key=lambda level: -rows[level])[:_MOST_SIDE]
-    return [level for level in levels if level in kept]
-
-
-def _level(cell: object, side: int) -> str:
-    return str(getattr(cell, "second" if side else "first"))
 
 
 def order_section(profile: Profile) -> Section | None:
