@@ -13,8 +13,13 @@ from purchasecast._profile_build import ProfileBuilder
 from purchasecast._profile_partials import SUM_NAMES, level_sums, reduce_levels, value_sums
 from purchasecast._profile_passes import NULL_LEVELS, ColumnPlan, make_layout, read_distributions
 from purchasecast._schema_column import Column
+from purchasecast.evaluate import Evaluation, Slice
+from purchasecast.finding import Absent, Campaign, Chart, Finding, Insights, Support
 from purchasecast.profile import choose_pairs, split_columns
+from purchasecast.report import ReportData
 from purchasecast.schema import Schema
+from purchasecast.search import Candidate, SearchResult
+from purchasecast.validate import ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,3 +131,110 @@ def shops() -> Callable[..., pd.DataFrame]:
 @pytest.fixture(scope="session")
 def schemas() -> Callable[..., Schema]:
     return make_schema
+
+
+def part(by: str, level: str, rows: int, rmse: float, coverage: float | None = None) -> Slice:
+    baselines = {"mean": 2 * rmse, "product_mean": 0.9 * rmse if level == "odd" else 1.2 * rmse}
+    width = None if coverage is None else 50.0
+    return Slice(by, level, rows, rmse, 0.7 * rmse, 0.5, -1.5, baselines, coverage, width)
+
+
+def make_data(profile: Profile | None, schema: Any, **parts: Any) -> ReportData:
+    candidates = tuple(
+        Candidate(reg, ratio, (9.0, 11.0), 10.0 + reg + ratio, 1.0, 4.5)
+        for reg in (0.001, 0.1, 10.0)
+        for ratio in (0.0, 1.0)
+    )
+    search = SearchResult("rmse", False, candidates, 0, "best", 2, 3_000, 7, "one-pass", 5)
+    slices = tuple(
+        part(by, level, 100, rmse, 0.91)
+        for by, level, rmse in (
+            ("product", "seen", 20.0),
+            ("product", "unseen", 30.0),
+            ("Kind", "a", 15.0),
+            ("Kind", "odd", 9.0),
+        )
+    )
+    evaluation = Evaluation(part("all", "all", 600, 21.5, 0.9), slices, "Computed on rows of a test.")
+    manifest = {
+        "settings": {"seed": 7, "reg_param": []},
+        "libraries": {"numpy": "2"},
+        "data": {"rows": 3_000, "hash": "abc"},
+    }
+    values = {
+        "validation": ValidationReport(3_010, 3_000, 10, {"Spend: negative": 10}, {"Kind": 300}),
+        "profile": profile,
+        "search": search,
+        "evaluation": evaluation,
+    }
+    return ReportData(schema, manifest, **{**values, **parts})
+
+
+def make_insights() -> Insights:
+    charts = (
+        Chart("bar", ("city", "gain"), (("A & B", 1_200.0), ("C", -300.0)), "A & B gains most", "gain", "city", "EUR"),
+        Chart(
+            "line",
+            ("share of w", "share of revenue"),
+            ((0.0, 0.0), (1.0, 1.0)),
+            "Even",
+            "share of w",
+            "share of revenue",
+        ),
+        Chart(
+            "interval",
+            ("Region", "EUR a purchase", "low", "high", "series"),
+            (("north", 5.0, 4.0, 6.0, "raw"), ("north", 3.0, 2.0, 4.0, "adjusted")),
+            "North shrinks",
+            "EUR a purchase",
+            "Region",
+        ),
+        Chart("heatmap", ("x.y", "z", "units"), (("u", "v", 2.5e6), ("w", "v", 3.0)), "Most at u", "x.y", "z", "EUR"),
+        Chart(
+            "scatter",
+            ("price", "reach", "product"),
+            ((1.0, 2.0, "p1"), (3.0, 1.0, "p2")),
+            "Dear is rare",
+            "price",
+            "reach",
+        ),
+        None,
+    )
+    findings = tuple(
+        Finding(
+            f"finding-{k}",
+            "segment",
+            f"Claim number {k} <b>",
+            0.5,
+            "share" if k else "EUR",
+            (0.4, 0.6) if k else None,
+            Support(900, 45 if k else None),
+            "By counting.",
+            f"Do number {k}.",
+            12_345.0 if k else None,
+            "No cause.",
+            chart,
+            0.02,
+            "what is left over",
+        )
+        for k, chart in enumerate(charts)
+    )
+    campaign = Campaign("offers", "Offers to all", ("offers.csv",), 90, 4_321.0)
+    return Insights(
+        findings, (Absent("pricing", "No product role, so no prices."),), (campaign,), "On test rows.", "EUR"
+    )
+
+
+@pytest.fixture(scope="session")
+def report_data() -> Callable[..., ReportData]:
+    return make_data
+
+
+@pytest.fixture(scope="session")
+def shop_insights() -> Insights:
+    return make_insights()
+
+
+@pytest.fixture(scope="session")
+def shop_report(shop_profile: Profile) -> ReportData:
+    return make_data(shop_profile, make_schema(), insights=make_insights())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from purchasecast.report import render_profile
+from purchasecast.report import render_profile, render_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from purchasecast.profile import Profile
+    from purchasecast.report import ReportData
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; apt-get install chromium")
@@ -32,10 +33,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def file(shop_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "profile.html"
-    path.write_text(render_profile(shop_profile), encoding="utf-8")
+@pytest.fixture(scope="module", params=["profile", "report"])
+def file(
+    request: pytest.FixtureRequest,
+    shop_profile: Profile,
+    shop_report: ReportData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    path = tmp_path_factory.mktemp("page") / f"{request.param}.html"
+    page = render_profile(shop_profile) if request.param == "profile" else render_report(shop_report)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -78,6 +85,13 @@ def test_letters_of_pictures_stay_inside_them_and_readable(browser: Browser, fil
     )
     assert outside == []
     assert min(heights) >= 9
+    page.close()
+
+
+def test_the_first_screen_of_a_desk_holds_the_whole_summary(browser: Browser, file: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(file.as_uri())
+    assert page.evaluate("document.querySelector('.summary').getBoundingClientRect().bottom") <= 800
     page.close()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +15,15 @@ from click.testing import CliRunner
 from purchasecast.bundle import save_bundle
 from purchasecast.cli import cli
 from purchasecast.errors import SourceError
-from purchasecast.evaluate import Evaluation, Slice
-from purchasecast.finding import Absent, Campaign, Chart, Finding, Insights, Support
-from purchasecast.report import ReportData, read_report, render_profile, render_report
-from purchasecast.search import Candidate, SearchResult
+from purchasecast.report import read_report, render_profile, render_report
 from purchasecast.validate import ValidationReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from purchasecast.finding import Finding, Insights
     from purchasecast.profile import Profile
+    from purchasecast.report import ReportData
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source"}
 
@@ -62,100 +63,9 @@ class Outline(HTMLParser):
         return " ".join(filter(None, self.text))
 
 
-def part(by: str, level: str, rows: int, rmse: float, coverage: float | None = None) -> Slice:
-    baselines = {"mean": 2 * rmse, "product_mean": 0.9 * rmse if level == "odd" else 1.2 * rmse}
-    width = None if coverage is None else 50.0
-    return Slice(by, level, rows, rmse, 0.7 * rmse, 0.5, -1.5, baselines, coverage, width)
-
-
-def make_data(profile: Profile | None, schema: Any, **parts: Any) -> ReportData:
-    candidates = tuple(
-        Candidate(reg, ratio, (9.0, 11.0), 10.0 + reg + ratio, 1.0, 4.5)
-        for reg in (0.001, 0.1, 10.0)
-        for ratio in (0.0, 1.0)
-    )
-    search = SearchResult("rmse", False, candidates, 0, "best", 2, 3_000, 7, "one-pass", 5)
-    slices = tuple(
-        part(by, level, 100, rmse, 0.91)
-        for by, level, rmse in (
-            ("product", "seen", 20.0),
-            ("product", "unseen", 30.0),
-            ("Kind", "a", 15.0),
-            ("Kind", "odd", 9.0),
-        )
-    )
-    evaluation = Evaluation(part("all", "all", 600, 21.5, 0.9), slices, "Computed on rows of a test.")
-    manifest = {
-        "settings": {"seed": 7, "reg_param": []},
-        "libraries": {"numpy": "2"},
-        "data": {"rows": 3_000, "hash": "abc"},
-    }
-    values = {
-        "validation": ValidationReport(3_010, 3_000, 10, {"Spend: negative": 10}, {"Kind": 300}),
-        "profile": profile,
-        "search": search,
-        "evaluation": evaluation,
-    }
-    return ReportData(schema, manifest, **{**values, **parts})
-
-
-def make_insights() -> Insights:
-    charts = (
-        Chart("bar", ("city", "gain"), (("A & B", 1_200.0), ("C", -300.0)), "A & B gains most", "gain", "city", "EUR"),
-        Chart(
-            "line",
-            ("share of w", "share of revenue"),
-            ((0.0, 0.0), (1.0, 1.0)),
-            "Even",
-            "share of w",
-            "share of revenue",
-        ),
-        Chart(
-            "interval",
-            ("Region", "EUR a purchase", "low", "high", "series"),
-            (("north", 5.0, 4.0, 6.0, "raw"), ("north", 3.0, 2.0, 4.0, "adjusted")),
-            "North shrinks",
-            "EUR a purchase",
-            "Region",
-        ),
-        Chart("heatmap", ("x.y", "z", "units"), (("u", "v", 2.5e6), ("w", "v", 3.0)), "Most at u", "x.y", "z", "EUR"),
-        Chart(
-            "scatter",
-            ("price", "reach", "product"),
-            ((1.0, 2.0, "p1"), (3.0, 1.0, "p2")),
-            "Dear is rare",
-            "price",
-            "reach",
-        ),
-        None,
-    )
-    findings = tuple(
-        Finding(
-            f"finding-{k}",
-            "segment",
-            f"Claim number {k} <b>",
-            0.5,
-            "share" if k else "EUR",
-            (0.4, 0.6) if k else None,
-            Support(900, 45 if k else None),
-            "By counting.",
-            "Do it.",
-            12_345.0 if k else None,
-            "No cause.",
-            chart,
-            0.02,
-        )
-        for k, chart in enumerate(charts)
-    )
-    campaign = Campaign("offers", "Offers to all", ("offers.csv",), 90, 4_321.0)
-    return Insights(
-        findings, (Absent("pricing", "No product role, so no prices."),), (campaign,), "On test rows.", "EUR"
-    )
-
-
 @pytest.fixture(scope="module")
-def page(shop_profile: Profile, schemas: Any) -> str:
-    return render_report(make_data(shop_profile, schemas(), insights=make_insights()))
+def page(shop_report: ReportData) -> str:
+    return render_report(shop_report)
 
 
 def test_the_page_is_whole_and_asks_for_nothing(page: str) -> None:
@@ -182,18 +92,21 @@ def test_the_page_shows_what_its_sources_hold(page: str, shop_profile: Profile, 
     words = Outline(page).words
     assert f"{shop['Spend'].sum():,.0f}"[:3] in words
     region = shop.groupby("Region")["Spend"].mean()
-    assert f"“south” has the highest mean, {region['south']:,.1f} EUR" in words
+    assert f"“south” has the highest mean, {region['south']:,.0f} EUR" in words
     assert f"{100 * shop_profile.concentrations[0].top_fifth:.1f}%" in words
     for expected in (
         "10 0.33% of 3,010",
         "Spend: negative",
         "regParam 0.001 with elasticNetParam 0 does best of 6: RMSE 10.0",
         "The model errs 16.7% less than each product's mean",
-        "worse than the product mean for odd",
+        "worse than the product's mean for odd",
         "90% intervals hold 91.0% to 91.0% of the truths",
-        "Claim number 3 <b> At stake: 12,345 EUR.",
-        "Number 0.5 EUR",
-        "Number 50.0% (40.0% to 60.0%)",
+        "Do number 1. 12,345 EUR : what is left over",
+        "Number 0.50 EUR",
+        "Number 50.0% (90% interval 40.0% to 60.0%)",
+        "At stake 12,345 EUR: what is left over",
+        "Its typical error is 16.7% smaller than by each product's mean",
+        "hold 90.0%; on average they reach 25 EUR to either side",
         "900 rows of 45 customers",
         "No product role, so no prices.",
         "offers.csv",
@@ -208,9 +121,9 @@ def test_texts_of_the_data_cannot_become_markup(page: str) -> None:
     assert "Claim number 1 <b>" not in page
 
 
-def test_missing_parts_drop_out_with_a_sentence(schemas: Any) -> None:
+def test_missing_parts_drop_out_with_a_sentence(schemas: Any, report_data: Any) -> None:
     nothing: dict[str, Any] = dict.fromkeys(("validation", "search", "evaluation"))
-    words = Outline(render_report(make_data(None, schemas(), **nothing))).words
+    words = Outline(render_report(report_data(None, schemas(), **nothing))).words
     for sentence in (
         "There is no profile in this model",
         "There was no grid search",
@@ -231,7 +144,9 @@ def test_a_table_without_customers_and_products_has_a_page(shop: Any, schemas: A
     assert "No accepted row has an empty value" in words
 
 
-def test_stages_and_coefficients_are_drawn_where_there_are_some(shop_profile: Profile, schemas: Any) -> None:
+def test_stages_and_coefficients_are_drawn_where_there_are_some(
+    shop_profile: Profile, schemas: Any, report_data: Any
+) -> None:
     model = {
         "stages": [{"name": "index levels", "detail": "Region"}, {"name": "regression", "detail": "5 features"}],
         "coefficients": [
@@ -239,13 +154,53 @@ def test_stages_and_coefficients_are_drawn_where_there_are_some(shop_profile: Pr
             {"name": "Kind b", "value": -4.0, "low": None, "high": None},
         ],
     }
-    words = Outline(render_report(make_data(shop_profile, schemas(), model=model))).words
+    words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
     assert "index levels Region regression 5 features" in words
-    assert "Region south moves the prediction most, all else equal" in words
+    assert "Region south has the largest coefficient" in words
+    assert "beside the effects of products" not in words
+    model["coefficients"].append({"name": "effect of What", "value": 1.0, "low": None, "high": None, "in_money": False})
+    words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
+    assert "Region south has the largest coefficient, beside the effects of products" in words
 
 
-def test_the_command_reads_a_bundle_and_findings(shop_profile: Profile, schemas: Any, tmp_path: Path) -> None:
-    data = make_data(shop_profile, schemas())
+def test_the_first_screen_holds_the_best_action_of_each_theme(
+    schemas: Any, report_data: Any, shop_insights: Any
+) -> None:
+    kinds = ("offer", "offer", "concentration", "segment", "customers", "inventory")
+    found = tuple(
+        replace(one, kind=kind, money=100.0 - k, chart=None)
+        for k, (one, kind) in enumerate(zip(shop_insights.findings, kinds, strict=True))
+    )
+    page = render_report(report_data(None, schemas(), insights=replace(shop_insights, findings=found)))
+    first = page[: page.index("<nav")]
+    assert re.findall(r"Do number (\d)", first) == ["0", "2", "3", "5"]  # 1 and 4 stand behind others of their theme
+    assert re.findall(r'href="#(finding-\d)"', first) == [f"finding-{k}" for k in (0, 2, 3, 5)]
+    titles = [one.strip() for one in re.findall(r'class="whole theme">([^<]*)<', page)]
+    assert titles == ["Where the revenue is", "Who spends more, who less", "What to stock", "Whom to offer what"]
+
+
+def test_findings_of_one_picture_share_a_card_and_late_ones_a_table(
+    schemas: Any, report_data: Any, shop_insights: Any
+) -> None:
+    def drawn(findings: tuple[Finding, ...]) -> tuple[str, int]:
+        page = render_report(report_data(None, schemas(), insights=replace(shop_insights, findings=findings)))
+        section = page[page.index('<section id="findings"') :].split("</section>")[0]
+        assert all(one.claim in html.unescape(section) for one in findings)
+        return section, section.count("<article")
+
+    same = tuple(replace(one, chart=shop_insights.findings[0].chart) for one in shop_insights.findings[:3])
+    section, cards = drawn(same)
+    assert (cards, section.count('class="chart"')) == (1, 1)
+    assert "2 more in this picture" in section
+    section, cards = drawn(shop_insights.findings)
+    assert cards == 4
+    assert "2 more of this theme" in section
+
+
+def test_the_command_reads_a_bundle_and_findings(
+    shop_profile: Profile, schemas: Any, report_data: Any, shop_insights: Insights, tmp_path: Path
+) -> None:
+    data = report_data(shop_profile, schemas())
     assert data.evaluation is not None
     assert data.search is not None
     assert data.validation is not None
@@ -259,7 +214,7 @@ def test_the_command_reads_a_bundle_and_findings(shop_profile: Profile, schemas:
     bundle = save_bundle(tmp_path / "model", write_parts=lambda _: None, documents=documents, manifest=manifest)
     found = read_report(bundle)
     assert (found.profile, found.evaluation, found.search) == (data.profile, data.evaluation, data.search)
-    (tmp_path / "findings.json").write_text(json.dumps(make_insights().to_dict()))
+    (tmp_path / "findings.json").write_text(json.dumps(shop_insights.to_dict()))
     arguments = ["report", str(tmp_path / "model"), "--out", str(tmp_path / "r.html"), "--insights", str(tmp_path)]
     shown = CliRunner().invoke(cli, [*arguments, "--json", "--quiet"])
     assert shown.exit_code == 0, shown.output

@@ -25,7 +25,7 @@ __all__ = ["LEAST_ROWS", "Band", "Bands", "Judged", "OffBand", "Reach"]
 
 LEAST_ROWS = 10  # of a product whose price is judged
 _PRIOR_ROWS = 10.0  # that a product's price is shrunk by toward its category's
-_SHOWN = 15
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class OffBand:
                     "Products whose mean purchase lies beyond the category's quartiles by more than one and a half "
                     "quartile distances, by a t-test with the product's own spread."
                 ),
-                action="Look at each: wrong category, wrong pack size, or a price to correct.",
+                action=f"Look at {counted(len(kept), 'product')} off the band: wrong category, pack size, or price?",
                 money=money,
                 caveat="Off the band is not wrong: a premium variant belongs there. No costs in the data.",
                 chart=Chart(
@@ -269,7 +269,10 @@ class Reach:
                     "one-sided t-test with the product's own spread or its category's, the larger. The amount is the "
                     "missing buyers up to the category's median, times the price; its interval is of the prices alone."
                 ),
-                action="Show them: better places, samples, and the target list little-known.",
+                action=(
+                    f"Show {counted(len(kept), 'dear, little-known product')}: better places, samples, and the list "
+                    "offers-little-known."
+                ),
                 money=money,
                 caveat="Few buyers may be the reason for a high price: more reach need not find as willing customers.",
                 chart=Chart(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Shortfalls", "measure_shortfalls"]
 
 LEAST_ROWS = 10  # of a customer: a spread of fewer is not known
-_SHOWN = 15
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Offer", "Offers", "campaign_lists", "offers_by_customer", "score_offers"]
 
 MOST_CATEGORY_CAMPAIGNS = 6
-_SHOWN = 15
+_SHOWN = 10
 _COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
 
 
@@ -142,7 +142,10 @@ class Offers:
                 "those bought already; expected revenue is the prediction times the share of customers who bought it. "
                 "The interval takes buyers as independent."
             ),
-            action=f"Send list {offer.file_name}; keep a tenth of it back at random, to see what the offer adds.",
+            action=(
+                f"Send the {counted(lines.num_rows, 'offer')} of list {offer.file_name}, less a random tenth, to see "
+                "what they add."
+            ),
             money=value,
             caveat="What they would pay if they buy; whether an offer makes them buy, these data cannot say.",
             chart=Chart(

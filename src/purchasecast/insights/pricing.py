@@ -30,7 +30,7 @@ __all__ = ["Pricing", "Spread", "measure_pricing", "measure_spread"]
 LEAST_PRODUCTS = 8  # of a category that has a band
 MOST_CATEGORIES = 200
 _LEAST_SPREAD_ROWS = 100  # of a category whose spread is told
-_SHOWN = 15
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,10 @@ class Spread:
                     "Standard deviation of purchases around the mean of their item; what customers' attributes account "
                     f"for is the R2 of a regression within items ({self.same})."
                 ),
-                action="Find out why: several pieces a purchase, or discounts? Then set pack sizes or discount rules.",
+                action=(
+                    f"Find out why customers pay so differently for {self.same}: several pieces, or discounts? Then "
+                    "set pack sizes or discount rules."
+                ),
                 money=self.below[category],
                 caveat="The spread holds amounts bought as well as prices paid; the data do not tell them apart.",
                 chart=Chart(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Stock"]
 
 _MOST_LEVELS = 20  # of the picture's sides
-_SHOWN = 15
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,11 @@ class Stock:
             unit=words.money_unit,
             interval=None,
             support=Support(sum(p.rows for p in shown)),
-            method=("Half width of the interval of each product's sum, as for the cells."),
-            action="Order these in smaller steps, or agree on returns, until more is known of them.",
+            method="Half width of the interval of each product's sum, as for the cells.",
+            action=(
+                f"Order the {len(shown)} least certain products in smaller steps, or agree on returns, until more "
+                "is known of them."
+            ),
             money=sum(half.values()),
             caveat="Doubt about what a purchase brings, not about how many there will be.",
             chart=Chart(

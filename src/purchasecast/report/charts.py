@@ -157,7 +157,8 @@ def levels(
     base = alt.Chart(data_of(values))
     most = max(v["share"] for v in values)
     scale = alt.Scale(domain=[0, most * 1.9], nice=False)
-    across = alt.X("share:Q", title="share of rows", scale=scale, axis=alt.Axis(labels=False, ticks=False, grid=False))
+    blank = alt.Axis(labelOpacity=0, ticks=False, grid=False)  # titles of both parts stand at one height
+    across = alt.X("share:Q", title="share of rows", scale=scale, axis=blank)
     named = base.encode(names_of([v["name"] for v in values]), across)
     shares = named.mark_bar(color=INK, opacity=0.35) + named.mark_text(align="left", dx=3).encode(text="percent:N")
     bare = alt.Y("name:N", title=None, sort=[v["name"] for v in values], axis=None)
@@ -171,7 +172,7 @@ def levels(
         shares.properties(width=_SHARES, height=height),
         (line + point + text).properties(width=width, height=height),
     )
-    return to_svg(alt.hconcat(*parts), right=_VALUES)
+    return to_svg(alt.hconcat(*parts))
 
 
 def ranges(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:

@@ -131,7 +131,8 @@ def _coefficient_blocks(coefficients: Sequence[Mapping[str, Any]], unit: str | N
         note += " They stand beside the effects of customers and products, which take much of a large one back: read "
         note += "differences between customers off the findings, and not here."
     note += (
-        " Lines are 95% intervals, given the penalty and with independent errors."
+        " Lines are 95% intervals, given the penalty and as if errors were independent: too narrow where those of one "
+        "customer or product go together."
         if has_intervals
         else " No intervals of them were kept."
     )
@@ -320,6 +321,8 @@ def _slice_name(part: Slice, schema: Schema) -> str:
     """Name a slice so that it stands for itself: ``seen product``, ``City category A``."""
     if part.by in schema.names:
         return named(_name_of(part.by, schema), part.level)
+    if part.by == "categories":
+        return f"{'smallest' if part.level == 'the smallest' else 'larger'} categories"
     return f"{part.level} {'customers' if part.by == 'customer activity' else part.by}"
 
 

@@ -28,7 +28,7 @@ def headline_tiles(profile: Profile) -> tuple[Tile, ...]:
     tiles = [Tile(f"{target.label} in all", money(target.total, unit), f"{mean} a row, half of them below {median}")]
     for one in profile.concentrations:
         if one.role is not None:
-            held = f"of {target.label}, of {one.levels:,} in all"
+            held = f"of the total; {one.levels:,} {plural_name(one)} in all"
             tiles.append(Tile(f"Top fifth of {plural_name(one)}", percent(one.top_fifth), held))
     return tuple(tiles)
 

@@ -123,7 +123,7 @@ def shorten(name: str, most: int = LETTERS) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0, right: int = 8) -> str:
+def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0) -> str:
     """Draw a chart at the common width.
 
     Parameters
@@ -134,8 +134,6 @@ def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0, right: 
         How many levels there are from top to bottom; the height follows from it.
     letters : int, default 0
         Of the longest level's name.
-    right : int, default 8
-        Pixels to keep free on the right.
 
     Returns
     -------
@@ -144,13 +142,13 @@ def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0, right: 
     """
     if not isinstance(chart, alt.HConcatChart):
         # A browser's letters may be wider than those measured here.
-        width = WIDTH - right - (24 + letters * CHARACTER if levels is not None else 62)
+        width = WIDTH - (32 + letters * CHARACTER if levels is not None else 70)
         chart = chart.properties(width=max(width, 150))
         if levels is not None:
             chart = chart.properties(height=max(_STEP * levels, 40))
     spec = chart.to_dict()
     spec["config"] = _CONFIG
-    spec["padding"] = {"left": 4, "top": 5, "right": right, "bottom": 5}
+    spec["padding"] = {"left": 4, "top": 5, "right": 8, "bottom": 5}
     drawn: str = vl_convert.vegalite_to_svg(spec)
     return _make_fluid(drawn)
 
