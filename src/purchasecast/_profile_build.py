@@ -16,7 +16,8 @@ from purchasecast._profile_levels import (
     spearman,
 )
 from purchasecast._profile_numbers import TargetProfile, Transformation
-from purchasecast._profile_partials import OVERALL, TENTH
+from purchasecast._profile_packed import OVERALL
+from purchasecast._profile_partials import TENTH
 from purchasecast._profile_passes import NULL_LEVELS
 from purchasecast._profile_result import (
     Concentration,

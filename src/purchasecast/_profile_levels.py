@@ -17,9 +17,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-from purchasecast._profile_partials import PAIR_MARK
+from purchasecast._profile_packed import PAIR_MARK
 from purchasecast._profile_result import LevelProfile, PairCell
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, 
     own = sums.total / sums.rows
     squares = max(sums.total_total - 2 * own * sums.rows_total + own * own * sums.rows_rows, 0.0)
     error = math.sqrt(clusters / (clusters - 1) * squares) / sums.rows
-    reach = float(stats.t.ppf(0.975, clusters - 1)) * error
+    reach = float(special.stdtrit(clusters - 1, 0.975)) * error
     return mean + own - reach, mean + own + reach
 
 

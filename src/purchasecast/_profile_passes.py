@@ -1,9 +1,10 @@
-"""The two passes of Spark behind a profile, down to sums that fit on the driver.
+"""The pass of Spark behind a profile, and the exchange after it, down to sums that fit on the driver.
 
-The first finds every column's distribution: rows by value of each number and of the target, and the levels of each text
-by their totals. The second, with the means, ranks and bins that follow from it, brings the rows of each customer
-together and sums them by level, by pair of levels and by tenth of the file. Neither depends on the order or the
-partitions of the rows; what the driver receives does not grow with rows, customers or products.
+The pass finds every column's distribution: rows by value of each number and of the target, and the levels of each text
+by their totals. It also packs the rows by buckets of customers. With the means, ranks and bins that follow from the
+distributions, the packed rows of each bucket come together and are summed by level, by pair of levels and by tenth of
+the file. Neither depends on the order or the partitions of the rows; what the driver receives does not grow with rows,
+customers or products.
 """
 
 from __future__ import annotations
@@ -17,22 +18,19 @@ import numpy as np
 from pyspark import cloudpickle
 from pyspark.sql import functions as sf
 
-from purchasecast import _profile_partials
+from purchasecast import _profile_packed, _profile_partials
 from purchasecast._columns import quoted
+from purchasecast._profile_packed import LEVEL_SCHEMA, SUM_NAMES, Layout, level_sums
 from purchasecast._profile_partials import (
     BY_LEVEL,
     BY_ROWS,
     BY_TOTAL,
     BY_VALUE,
-    LEVEL_SCHEMA,
     PARTS,
     REDUCED_SCHEMA,
-    SUM_NAMES,
     TARGET,
     TENTH,
     VALUE_SCHEMA,
-    Layout,
-    level_sums,
     reduce_levels,
     value_sums,
 )
@@ -54,17 +52,20 @@ __all__ = [
     "LevelDistribution",
     "collect_distributions",
     "collect_levels",
+    "fold_rows",
     "make_layout",
     "read_distributions",
 ]
 
 # The executors need numpy and pyarrow, not this package: what they run travels with the job.
-cloudpickle.register_pickle_by_value(_profile_partials)  # type: ignore[no-untyped-call]
+for _module in (_profile_packed, _profile_partials):
+    cloudpickle.register_pickle_by_value(_module)  # type: ignore[no-untyped-call]
 
 #: What stands for a null among the levels, by its meaning in the schema.
 NULL_LEVELS = {"level": "(none)", "unknown": "(unknown)", "forbidden": "(none)"}
 
 _MOST_BLOCKS = 20_000
+_LEAST_BUCKETS, _BUCKET_ROWS = 4, 500_000
 _MOST_SINGLE_VALUES = 20  # a number of at most so many values has a bin for each
 
 
@@ -82,6 +83,8 @@ class ColumnPlan:
         The column whose values are the clusters.
     block_bits : int
         Places in the file are told apart by blocks of 2 to the power of it.
+    buckets : int
+        Into how many parts the customers are told; one is in the memory of a task at a time.
     by_year : tuple of str
         Date columns read by year; the others by month.
     """
@@ -90,6 +93,7 @@ class ColumnPlan:
     numbers: tuple[Column, ...]
     customer: str | None
     block_bits: int
+    buckets: int
     by_year: tuple[str, ...] = ()
 
     @classmethod
@@ -101,7 +105,13 @@ class ColumnPlan:
             numbers=tuple(column for column in read if column.kind == "numeric"),
             customer=schema.customer,
             block_bits=max(0, math.ceil(math.log2(max(rows, 1) / _MOST_BLOCKS))),
+            buckets=max(_LEAST_BUCKETS, rows // _BUCKET_ROWS),
         )
+
+    @property
+    def dates(self) -> tuple[int, ...]:
+        """Places of the dates among the texts."""
+        return tuple(i for i, column in enumerate(self.texts) if column.kind == "date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +165,8 @@ class Distributions:
         return np.unique(counts.quantiles(np.arange(10) / 10))
 
 
-def collect_distributions(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> Distributions:
-    """Count the rows by value of every column.
+def fold_rows(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
+    """Return sums by value, and the packed rows: the one pass over the table, for the caller to keep.
 
     Parameters
     ----------
@@ -169,6 +179,32 @@ def collect_distributions(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> 
 
     Returns
     -------
+    DataFrame
+        What `collect_distributions` and `collect_levels` read.
+    """
+    work = partial(
+        value_sums,
+        texts=len(plan.texts),
+        numbers=len(plan.numbers),
+        dates=plan.dates,
+        block_bits=plan.block_bits,
+        buckets=plan.buckets,
+    )
+    return _read(rows, schema, plan).mapInArrow(work, VALUE_SCHEMA)
+
+
+def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
+    """Count the rows by value of every column.
+
+    Parameters
+    ----------
+    folded : DataFrame
+        What `fold_rows` returned.
+    plan : ColumnPlan
+        What was read.
+
+    Returns
+    -------
     Distributions
         Bounded by the number of 15-bit values, not by the rows.
 
@@ -177,14 +213,9 @@ def collect_distributions(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> 
     DataError
         If there is no row.
     """
-    texts, numbers = len(plan.texts), len(plan.numbers)
-    read = _read(rows, schema, plan)
-    partials = read.mapInArrow(
-        partial(value_sums, texts=texts, numbers=numbers, block_bits=plan.block_bits), VALUE_SCHEMA
-    )
     sums = [sf.expr("sum(rows) rows"), sf.expr("sum(total) total")]
-    by_value = partials.groupBy("column", "key", "value").agg(*sums)
-    reduced = by_value.mapInArrow(partial(reduce_levels, texts=texts), REDUCED_SCHEMA)
+    by_value = folded.where("packed IS NULL").groupBy("column", "key", "value").agg(*sums)
+    reduced = by_value.mapInArrow(partial(reduce_levels, texts=len(plan.texts)), REDUCED_SCHEMA)
     found = reduced.groupBy("column", "measure", "value").agg(*sums).toPandas()
     return read_distributions(found, plan)
 
@@ -213,20 +244,20 @@ def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
 
 
 def collect_levels(
-    rows: DataFrame, schema: Schema, plan: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]
+    folded: DataFrame, plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]
 ) -> pd.DataFrame:
     """Sum the rows by level of every column, by pair of levels, and by tenth of the file.
 
     Parameters
     ----------
-    rows : DataFrame
-        Accepted rows.
-    schema : Schema
-        Their description.
+    folded : DataFrame
+        What `fold_rows` returned.
     plan : ColumnPlan
-        What to read: texts of few levels only.
+        What was read.
+    few : ColumnPlan
+        The texts of few levels only.
     found : Distributions
-        What the first pass found, of the columns of `plan`.
+        What the pass found, of the columns of `few`.
     pairs : tuple of (str, str)
         Names of text columns to cross.
 
@@ -235,26 +266,24 @@ def collect_levels(
     DataFrame
         Of pandas, one row a column and level, in the order of columns: texts, numbers, pairs.
     """
-    layout = make_layout(plan, found, pairs)
-    read = _read(rows, schema, plan)
-    if plan.customer is not None:
-        read = read.repartition("customer").sortWithinPartitions("customer")
-    partials = read.mapInArrow(partial(level_sums, layout=layout), LEVEL_SCHEMA)
+    packed = folded.where("packed IS NOT NULL").select("bucket", "packed")
+    together = packed.repartition(plan.buckets, "bucket").sortWithinPartitions("bucket")
+    partials = together.mapInArrow(partial(level_sums, layout=make_layout(plan, few, found, pairs)), LEVEL_SCHEMA)
     sums = [sf.expr(f"sum({name}) {name}") for name in SUM_NAMES]
     return partials.groupBy("column", "level").agg(*sums).toPandas()
 
 
-def make_layout(plan: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]) -> Layout:
-    """Return what the executors need to know for the second pass."""
-    names = [column.name for column in plan.texts]
+def make_layout(plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]) -> Layout:
+    """Return what the executors need to know of the packed rows."""
+    names, places = [column.name for column in few.texts], {column.name: i for i, column in enumerate(plan.texts)}
     counts = [found.target, *found.numbers]
     return Layout(
-        texts=len(plan.texts),
-        edges=tuple(found.edges(j) for j in range(len(plan.numbers))),
+        texts=tuple(places[name] for name in names),
+        by_year=tuple(places[name] for name in few.by_year),
+        edges=tuple(found.edges(j) for j in range(len(few.numbers))),
         ranks=tuple(_rank_table(one) for one in counts),
         centres=tuple(0.0 if one is None else float(one.totals.sum() / one.count) for one in counts),
         blocks=found.blocks,
-        block_bits=plan.block_bits,
         pairs=tuple((names.index(a), names.index(b)) for a, b in pairs),
         clustered=plan.customer is not None,
     )
@@ -266,11 +295,11 @@ def _read(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
     for i, column in enumerate(plan.texts):
         text = quoted(column.name)
         if column.kind == "date":
-            text = f"date_format({text}, '{'yyyy' if column.name in plan.by_year else 'yyyy-MM'}')"
+            text = f"date_format({text}, 'yyyy-MM')"
         terms.append(f"coalesce(CAST({text} AS STRING), '{NULL_LEVELS[column.null]}') t{i}")
     terms += [f"CAST({quoted(column.name)} AS DOUBLE) n{j}" for j, column in enumerate(plan.numbers)]
-    if plan.customer:
-        terms.append(f"coalesce(CAST({quoted(plan.customer)} AS STRING), '(none)') customer")
+    # A hash tells customers apart well enough for intervals: of a million two share one once in 40 million tables.
+    terms.append(f"xxhash64({quoted(plan.customer)}) customer" if plan.customer else "CAST(NULL AS BIGINT) customer")
     return rows.selectExpr(*terms)
 
 

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -219,8 +220,10 @@ def profile(run: _Run, data: str, schema: str, out: Path, **options: Any) -> int
     described = load_schema(schema)
     raw = read_table(run.spark(), data, described, **_reader(options))
     run.steps.expect(4)
-    with run.steps.step("validate") as step, check(raw, described, cache=True) as checked:
-        step.rows = checked.report.rows
+    with ExitStack() as cleanup:
+        with run.steps.step("validate") as step:
+            checked = cleanup.enter_context(check(raw, described, cache=True))
+            step.rows = checked.report.rows
         if options["rejects"] is not None:
             write_rejects(checked, options["rejects"])
         check_reject_rate(checked.report, options["max_reject_rate"])

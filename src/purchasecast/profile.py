@@ -1,12 +1,14 @@
 """Univariate analysis: what the table holds, how the target is distributed, and how it goes with every feature.
 
-Two passes over the accepted rows, whatever the number of columns (`_profile_passes`); the rest is arithmetic on sums.
+One pass over the accepted rows, whatever the number of columns (`_profile_passes`); the rest is arithmetic on sums.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pyspark.storagelevel import StorageLevel
 
 from purchasecast._profile_build import ProfileBuilder
 from purchasecast._profile_numbers import Histogram, Mode, NumberProfile, TargetProfile, Transformation
@@ -16,6 +18,7 @@ from purchasecast._profile_passes import (
     LevelDistribution,
     collect_distributions,
     collect_levels,
+    fold_rows,
 )
 from purchasecast._profile_result import (
     Concentration,
@@ -60,7 +63,7 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
     Parameters
     ----------
     checked : Validated
-        What `purchasecast.validate.validate` returned, with ``cache=True`` for speed: its rows are read twice.
+        What `purchasecast.validate.validate` returned; its rows are read once.
     schema : Schema
         Their description.
     steps : Steps, optional
@@ -78,21 +81,25 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
 
     Notes
     -----
-    Two passes with one exchange of the rows; the driver receives some ten thousand numbers a column at most, and none
+    One pass, and an exchange of packed rows; the driver receives some ten thousand numbers a column at most, and none
     of it depends on the order or the partitions of the rows, but for the rounding of sums.
     """
     steps = steps or Steps()
     if not checked.report.accepted:
         raise DataError("profile: expected accepted rows, found none; see validate for the reasons.")
     plan = ColumnPlan.of(schema, checked.report.accepted)
-    with steps.step("distributions") as step:
-        found = collect_distributions(checked.accepted, schema, plan)
-        step.rows = checked.report.accepted
-    few, few_found, many = split_columns(plan, found)
-    pairs = choose_pairs(few, few_found)
-    with steps.step("levels") as step:
-        sums = collect_levels(checked.accepted, schema, few, few_found, pairs)
-        step.rows = checked.report.accepted
+    folded = fold_rows(checked.accepted, schema, plan).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        with steps.step("distributions") as step:
+            found = collect_distributions(folded, plan)
+            step.rows = checked.report.accepted
+        few, few_found, many = split_columns(plan, found)
+        pairs = choose_pairs(few, few_found)
+        with steps.step("levels") as step:
+            sums = collect_levels(folded, plan, few, few_found, pairs)
+            step.rows = checked.report.accepted
+    finally:
+        folded.unpersist()
     result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
     return replace(result, seconds={name: steps.seconds[name] for name in ("distributions", "levels")})
 

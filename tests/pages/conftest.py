@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from purchasecast._profile_build import ProfileBuilder
-from purchasecast._profile_partials import SUM_NAMES, level_sums, reduce_levels, value_sums
+from purchasecast._profile_packed import SUM_NAMES, level_sums
+from purchasecast._profile_partials import reduce_levels, value_sums
 from purchasecast._profile_passes import NULL_LEVELS, ColumnPlan, make_layout, read_distributions
 from purchasecast._schema_column import Column
 from purchasecast.evaluate import Evaluation, Slice
@@ -73,19 +75,22 @@ def make_schema(*, customer: bool = True, product: bool = True) -> Schema:
 
 
 def profile_here(shop: pd.DataFrame, schema: Schema, parts: int = 2) -> Profile:
-    """Do what Spark would: every pass on parts of the rows, sums put together by pandas."""
+    """Do what Spark would: the pass on parts of the rows, the packed ones by bucket, sums put together by pandas."""
     plan = ColumnPlan.of(schema, len(shop))
-    found = _gather(
-        value_sums(_batches(shop, schema, plan, parts), len(plan.texts), len(plan.numbers), plan.block_bits)
+    counts = (len(plan.texts), len(plan.numbers))
+    folded = pa.Table.from_batches(
+        list(value_sums(_batches(shop, schema, plan, parts), *counts, plan.dates, plan.block_bits, plan.buckets))
     )
+    is_packed = pc.is_valid(folded["packed"])
+    found = folded.filter(pc.invert(is_packed)).drop_columns(["bucket", "packed"]).to_pandas()
     by_value = found.groupby(["column", "key", "value"], dropna=False, as_index=False).sum()
     batch = pa.RecordBatch.from_pandas(by_value.astype({"column": "int32"}), preserve_index=False)
     reduced = _gather(reduce_levels([batch], len(plan.texts)))
     distributions = read_distributions(reduced.groupby(["column", "measure", "value"], as_index=False).sum(), plan)
     few, few_found, many = split_columns(plan, distributions)
     pairs = choose_pairs(few, few_found)
-    rows = shop.sort_values(schema.customer) if schema.customer else shop
-    sums = _gather(level_sums(_batches(rows, schema, few, parts), make_layout(few, few_found, pairs)))
+    packed = folded.filter(is_packed).select(["bucket", "packed"]).sort_by("bucket").to_batches()
+    sums = _gather(level_sums(packed, make_layout(plan, few, few_found, pairs)))
     by_level = sums.groupby(["column", "level"], dropna=False, as_index=False)[list(SUM_NAMES)].sum()
     return ProfileBuilder(schema, few, few_found, by_level, pairs).build(many)
 
@@ -101,8 +106,7 @@ def _batches(shop: pd.DataFrame, schema: Schema, plan: ColumnPlan, parts: int) -
         text = values.dt.strftime("%Y-%m") if column.kind == "date" else values
         read[f"t{i}"] = text.fillna(NULL_LEVELS[column.null])
     read |= {f"n{j}": shop[column.name] for j, column in enumerate(plan.numbers)}
-    if plan.customer:
-        read["customer"] = shop[plan.customer]
+    read["customer"] = pd.util.hash_array(shop[plan.customer].to_numpy()).view("int64") if plan.customer else None
     whole = pa.Table.from_pandas(pd.DataFrame(read), preserve_index=False).combine_chunks()
     step = -(-whole.num_rows // parts)
     return [batch for k in range(parts) for batch in whole.slice(k * step, step).to_batches()]

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -15,8 +16,6 @@ from purchasecast.profile import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pandas as pd
 
     from purchasecast.schema import Schema
 
@@ -178,6 +177,19 @@ def test_levels_are_called_different_as_rarely_as_stated(
             overlooked += bool(planted) and not (found[2] and found[0].level == "c")
     assert false <= 5  # 40 shops at 0.05: 2 expected, and two standard errors
     assert overlooked <= 4
+
+
+def test_dates_of_many_months_go_by_year_and_ids_are_not_packed(
+    shop: pd.DataFrame, schemas: Any, profiler: Any
+) -> None:
+    days = pd.Timestamp("2001-03-01") + pd.to_timedelta(np.arange(len(shop)) * 2, "D")
+    found = profiler(shop.assign(Day=days, Colour=[f"id{k}" for k in range(len(shop))]), schemas())
+    dates = found.feature("Day")
+    assert dates is not None
+    by_year = pd.Series(days.year).value_counts().sort_index()
+    assert [(one.level, one.rows) for one in dates.levels] == [(str(year), n) for year, n in by_year.items()]
+    colour = next(one for one in found.concentrations if one.name == "Colour")
+    assert (colour.levels, colour.once) == (len(shop), len(shop))
 
 
 def test_parts_and_order_of_the_rows_change_nothing(shop: pd.DataFrame, schemas: Any, profiler: Any) -> None:
