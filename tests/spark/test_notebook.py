@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]  # a whole training run
+pytestmark = pytest.mark.spark
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "flow.ipynb"
 
@@ -26,8 +27,13 @@ def test_the_notebook_walks_through_the_flow(spark: SparkSession, capsys: pytest
             exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)  # noqa: S102  our own notebook
     try:
         assert names["whole"].rmse < names["whole"].baseline_rmse["product_mean"]
-        assert 10_000 < (names["out"] / "report.html").stat().st_size < 3_000_000
+        page = (names["out"] / "report.html").read_text(encoding="utf-8")
+        assert 10_000 < len(page.encode()) < 3_000_000
+        assert html.escape(names["found"].findings[0].claim) in page
         assert (names["out"] / "profile.html").stat().st_size > 10_000
-        assert "explains" in capsys.readouterr().out
+        assert (names["out"] / "insights" / "offers-by-customer.parquet").exists()
+        told = capsys.readouterr().out
+        assert "explains" in told
+        assert names["found"].findings[0].action in told
     finally:
         shutil.rmtree(names["out"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 from purchasecast.profile import Profile, profile
+from purchasecast.report import ReportData, render_report
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
 from purchasecast.validate import validate
@@ -81,6 +84,27 @@ def same_figures(found: Profile) -> dict[str, float]:
     }
 
 
+def told(figures: dict[str, float], rows: int) -> dict[str, str]:
+    """Write figures of pandas as the page should have them."""
+    total = figures["total"]
+    size, word = (1e9, "billion") if total >= 1e9 else (1e6, "million")
+    return {
+        "total": f"{total / size:,.4g} {word} USD",
+        "mean": f"Mean {figures['mean']:,.0f} USD",
+        "median": f"median {figures['median']:,.0f}",
+        "sd": f"standard deviation {figures['sd']:,.0f}",
+        **{name: f"{figures[name]:,.0f}" for name in ("city A", "city B", "city C")},
+        "share of men": f"{100 * figures['share of men']:.1f}%",
+        "nulls": f"{100 * figures['nulls'] / rows:.1f}% of the rows have no value",
+        "top fifth of customers": f"{100 * figures['top fifth of customers']:.1f}% of the total; ",
+        "top fifth of products": f"{100 * figures['top fifth of products']:.1f}% of the total; ",
+    }
+
+
+def words_of(page: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
 @pytest.fixture(scope="module")
 def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from purchasecast.generate import generate, write_shop
@@ -102,9 +126,11 @@ def test_figures_are_those_of_pandas(spark: SparkSession, shop: Path, capsys: py
     assert stopped.value.code == 0
     document = json.loads(capsys.readouterr().out)
     found = Profile.from_dict(document["profile"])
-    assert same_figures(found) == pytest.approx(ten_figures(pd.read_csv(shop), schema), rel=1e-4)
+    expected = ten_figures(pd.read_csv(shop), schema)
+    assert same_figures(found) == pytest.approx(expected, rel=1e-4)
     assert document["accepted"] == found.rows == 3_000
-    assert f"{found.concentrations[0].levels:,}" in page.read_text()
+    words = words_of(page.read_text())
+    assert {name: text for name, text in told(expected, 3_000).items() if text not in words} == {}
 
 
 def test_partitions_and_order_change_nothing(spark: SparkSession, shop: Path) -> None:
@@ -141,8 +167,11 @@ def test_another_shop_in_its_own_words(spark: SparkSession, superstore: Path) ->
 @pytest.mark.slow
 def test_ten_figures_of_the_real_table(spark: SparkSession, black_friday: Path) -> None:
     schema, path = load_schema("black_friday"), black_friday / "train.csv"
-    figures = same_figures(describe(spark, path, schema))
-    assert figures == pytest.approx(ten_figures(pd.read_csv(path), schema), rel=1e-5)
+    found, expected = describe(spark, path, schema), ten_figures(pd.read_csv(path), schema)
+    figures = same_figures(found)
+    assert figures == pytest.approx(expected, rel=1e-5)
+    report = render_report(ReportData(schema, {}, profile=found))
+    assert {name: text for name, text in told(expected, found.rows).items() if text not in words_of(report)} == {}
     assert figures["total"] == 5_095_812_742
     known = {"city A": 8_911.9, "city B": 9_151.3, "city C": 9_719.9}
     assert {name: round(figures[name], 1) for name in known} == known

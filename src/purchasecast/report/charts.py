@@ -75,6 +75,7 @@ def dots(
     sort: bool = False,
     rule: float | None = None,
     share: bool = False,
+    from_zero: bool = False,
 ) -> str:
     """Draw a point a level with its interval.
 
@@ -90,6 +91,8 @@ def dots(
         Where to draw a line down, such as 0.
     share : bool, default False
         Whether the numbers are shares of 1.
+    from_zero : bool, default False
+        Whether the axis begins at 0.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def dots(
     ]
     series = list(dict.fromkeys(row[4] for row in ordered))
     base = alt.Chart(data_of(values)).encode(names_of(names))
-    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=share), axis=axis_of(share=share, tickCount=4))
+    axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=from_zero), axis=axis_of(share=share, tickCount=4))
     several = len(series) > 1
     colour: Any = colour_of(series) if several else alt.value(BLUE)
     spread = several and any(row[2] is not None for row in rows)  # intervals of two series would hide each other
@@ -177,7 +180,7 @@ def levels(
 
 def ranges(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
     """Draw one point a level and series on a common scale, for comparing two or three numbers a level."""
-    return dots([(name, value, None, None, series) for name, value, series in rows], x, share=share)
+    return dots([(name, value, None, None, series) for name, value, series in rows], x, share=share, from_zero=share)
 
 
 def histogram(
