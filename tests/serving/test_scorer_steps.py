@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import BundleCorruptError, SettingsError
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.levels import LevelTable
 from purchasecast.scorer.steps.base import Context
 from purchasecast.scorer.steps.blend import Blend
-from purchasecast.scorer.steps.boosted_trees import BoostedTrees
+from purchasecast.scorer.steps.boosted_trees import BoostedTrees, _read_trees
 from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.table import Encoded
@@ -126,18 +127,54 @@ def test_another_level_comes_from_the_same_calibration() -> None:
         step.set_level(1.0)
 
 
-def test_trees_predict_alike_and_their_parts_sum_up(tmp_path: Path) -> None:
+def trees(folder: Path, **changed: Any) -> BoostedTrees:
+    """Return the step of a booster that was grown on rows with values missing, so that it sends them both ways."""
     import xgboost
 
     random = np.random.default_rng(1)
-    x = random.normal(size=(300, 2)).astype(np.float32)
-    booster = xgboost.train({"max_depth": 3}, xgboost.DMatrix(x, 5 * x[:, 0] - x[:, 1] ** 2), 10)
-    booster.save_model(tmp_path / "booster.json")
+    x = random.normal(size=(900, 2)).astype(np.float32)
+    label = 5 * x[:, 0] - x[:, 1] ** 2
+    x[random.random((900, 2)) < 0.2] = np.nan
+    params = {"max_depth": 5, "base_score": 7.5, "nthread": 1, **changed}
+    xgboost.train(params, xgboost.DMatrix(x, label, nthread=1), 60).save_model(folder / "booster.json")
     entry = {"file": "booster.json", "inputs": ["x", "y"], "output": "out"}
-    step = BoostedTrees.from_manifest(entry, Context(tmp_path, LEVELS, {}))
+    return BoostedTrees.from_manifest(entry, Context(folder, LEVELS, {}))
+
+
+def test_trees_predict_the_same_bits_by_row_and_by_table(tmp_path: Path) -> None:
+    step, sides = trees(tmp_path), set()
+    random = np.random.default_rng(2)
+    for _ in range(50):
+        drawn = random.normal(size=(2, len(ROWS)))
+        drawn[random.random(drawn.shape) < 0.3] = np.nan
+        columns = {"x": list(drawn[0]), "y": list(drawn[1])}
+        many = batch(columns)
+        step.batch(many)
+        assert by_row(step, columns, "out") == many.columns["out"].tolist()
+    for tree in json.loads((tmp_path / "booster.json").read_text())["learner"]["gradient_booster"]["model"]["trees"]:
+        inner = np.array(tree["left_children"]) >= 0
+        sides |= set(np.array(tree["default_left"])[inner].tolist())
+    assert sides == {0, 1}
+
+
+def test_parts_of_trees_sum_to_their_prediction(tmp_path: Path) -> None:
     columns = {"x": [0.1, 1.0, -1.0, 0.0], "y": [0.0, 2.0, 0.5, -1.0]}
-    many = batch(columns, explains=True)
+    step, many = trees(tmp_path), batch(columns, explains=True)
     step.batch(many)
     np.testing.assert_allclose(sum(many.parts["out"].values()), many.columns["out"], rtol=1e-9)
     assert set(many.parts["out"]) == {("x",), ("y",), ()}
-    np.testing.assert_allclose(by_row(step, columns, "out"), many.columns["out"], rtol=1e-6)
+
+
+def test_a_booster_that_a_row_cannot_walk_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleCorruptError, match="squared error"):
+        trees(tmp_path, objective="reg:absoluteerror")
+    trees(tmp_path)
+    document = json.loads((tmp_path / "booster.json").read_text())
+    document["learner"]["objective"].pop("name")
+    with pytest.raises(BundleCorruptError, match=r"booster\.json"):
+        _read(tmp_path, document)
+
+
+def _read(folder: Path, document: Any) -> None:
+    (folder / "booster.json").write_text(json.dumps(document))
+    _read_trees(folder / "booster.json", 2)
