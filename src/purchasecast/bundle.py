@@ -9,6 +9,7 @@
       evaluation.json    `Evaluation` of the holdout, where there was one
       search.json        every candidate of the grid search
       findings.json      what `insights` found last, where it was asked
+      report.html        what `report` drew last, where it was asked
 
 This module reads and writes the files; it needs Spark for `pipeline/` only.
 """
@@ -35,12 +36,23 @@ if TYPE_CHECKING:
 
     from pyspark.ml import PipelineModel
 
-__all__ = ["FORMAT_VERSION", "SCORER", "Bundle", "add_document", "load_bundle", "save_bundle"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "REPORT",
+    "SCORER",
+    "Bundle",
+    "add_document",
+    "add_file",
+    "load_bundle",
+    "save_bundle",
+]
 
 FORMAT_VERSION = 1
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _PIPELINE = "pipeline"
 SCORER = "scorer"
+REPORT = "report.html"
 _LIBRARIES = ("pyspark", "numpy", "pyarrow", "pandas", "scikit-learn", "xgboost-cpu")
 
 logger = logging.getLogger(__name__)
@@ -134,7 +146,7 @@ def save_bundle(
             **manifest,
             "files": _checksums(folder),
         }
-        _write_json(folder / _MANIFEST, full)
+        _write_json(folder / MANIFEST, full)
         folder.chmod(0o755)
         _swap(folder, target)
     finally:
@@ -144,7 +156,7 @@ def save_bundle(
 
 
 def add_document(bundle: Bundle, name: str, document: Mapping[str, Any]) -> Bundle:
-    """Add a JSON document to a model directory, or replace the one of that name, whole or not at all.
+    """Add a JSON document to a model directory, or replace the one of that name, as `add_file` does.
 
     Parameters
     ----------
@@ -159,6 +171,26 @@ def add_document(bundle: Bundle, name: str, document: Mapping[str, Any]) -> Bund
     -------
     Bundle
         The directory with the document, under the same path.
+    """
+    return add_file(bundle, f"{name}.json", _json_text(document))
+
+
+def add_file(bundle: Bundle, name: str, text: str) -> Bundle:
+    """Add a file to a model directory, or replace the one of that name, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What `load_bundle` returned.
+    name : str
+        Name of the file, such as ``report.html``.
+    text : str
+        What it holds.
+
+    Returns
+    -------
+    Bundle
+        The directory with the file, under the same path.
 
     Raises
     ------
@@ -171,7 +203,7 @@ def add_document(bundle: Bundle, name: str, document: Mapping[str, Any]) -> Bund
     """
     target = bundle.path.resolve()
     # What is written anew must not be linked: writing to a link writes to the old directory's file too.
-    anew = [f"{name}.json", _MANIFEST]
+    anew = [name, MANIFEST]
     try:
         sibling = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         try:
@@ -182,11 +214,11 @@ def add_document(bundle: Bundle, name: str, document: Mapping[str, Any]) -> Bund
                 copy_function=_link_or_copy,
                 ignore=lambda inside, _: anew if Path(inside) == target else [],
             )
-            _write_json(folder / anew[0], document)
-            with (folder / anew[0]).open("rb") as stream:
+            (folder / name).write_text(text, encoding="utf-8")
+            with (folder / name).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            files = dict(sorted({**bundle.manifest["files"], anew[0]: digest}.items()))
-            _write_json(folder / _MANIFEST, {**bundle.manifest, "files": files})
+            files = dict(sorted({**bundle.manifest["files"], name: digest}.items()))
+            _write_json(folder / MANIFEST, {**bundle.manifest, "files": files})
             _swap(folder, target)
         finally:
             shutil.rmtree(sibling, ignore_errors=True)
@@ -228,10 +260,10 @@ def load_bundle(path: str | Path) -> Bundle:
         If a file is missing, was changed or was added.
     """
     folder = Path(path)
-    file = folder / _MANIFEST
+    file = folder / MANIFEST
     if not file.is_file():
         raise BundleError(
-            f"{path}: expected a model directory with {_MANIFEST}, found "
+            f"{path}: expected a model directory with {MANIFEST}, found "
             f"{'none in it' if folder.is_dir() else 'no such directory'}; name what `purchasecast train --out` wrote."
         )
     try:
@@ -252,7 +284,7 @@ def load_bundle(path: str | Path) -> Bundle:
 
 
 def _check_replaceable(target: Path) -> None:
-    if target.exists() and not (target / _MANIFEST).is_file() and not _is_empty_folder(target):
+    if target.exists() and not (target / MANIFEST).is_file() and not _is_empty_folder(target):
         raise BundleError(
             f"{target}: expected a new directory or an older model, found something else; "
             "choose another --out or remove it."
@@ -294,15 +326,18 @@ def _checksums(folder: Path) -> dict[str, str]:
         for name in names:
             file = Path(root) / name
             inside = file.relative_to(folder).as_posix()
-            if inside != _MANIFEST:
+            if inside != MANIFEST:
                 with file.open("rb") as stream:
                     sums[inside] = hashlib.file_digest(stream, "sha256").hexdigest()
     return dict(sorted(sums.items()))
 
 
 def _write_json(file: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    file.write_text(text + "\n", encoding="utf-8")
+    file.write_text(_json_text(document), encoding="utf-8")
+
+
+def _json_text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _library_versions() -> dict[str, str]:

@@ -357,14 +357,19 @@ def evaluate(run: _Run, model: Path, data: str, max_reject_rate: float, rejects:
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
 )
 @click.option("--insights", type=click.Path(path_type=Path), metavar="DIR", help="Folder that `insights` wrote.")
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the page into MODEL, for `serve`.")
 @_common
-def report(run: _Run, model: Path, out: Path, insights: Path | None) -> int:
+def report(run: _Run, model: Path, out: Path, insights: Path | None, *, keep: bool) -> int:
     """Draw what MODEL holds as one HTML page; needs no Spark and no network."""
-    from purchasecast.bundle import load_bundle
+    from purchasecast.bundle import REPORT, add_file, load_bundle
     from purchasecast.report import read_report, render_report, write_page
 
+    bundle = load_bundle(model)
     with run.steps.step("draw"):
-        page = write_page(render_report(read_report(load_bundle(model), insights=insights)), out)
+        html = render_report(read_report(bundle, insights=insights))
+        page = write_page(html, out)
+    if keep:
+        add_file(bundle, REPORT, html)
     size = page.stat().st_size
     run.result({"page": str(page), "bytes": size, "seconds": run.steps.seconds}, f"page: {page} ({size / 1e6:.1f} MB)")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.bundle import add_document
+from purchasecast.bundle import REPORT, add_document, add_file
 from purchasecast.config import TrainSettings
 from purchasecast.generate import generate, write_shop
 from purchasecast.insights import find_insights
@@ -82,6 +82,8 @@ def run_demo(spark: SparkSession, out: Path, *, rows: int, steps: Steps | None =
     insights = find_insights(training.bundle, out / "insights", data=raw, demand=to_score, steps=steps)
     bundle = add_document(training.bundle, "findings", insights.to_dict())
     with steps.step("draw"):
-        page = write_page(render_report(read_report(bundle)), out / "report.html")
+        html = render_report(read_report(bundle))
+        page = write_page(html, out / REPORT)
+        bundle = add_file(bundle, REPORT, html)
     made = {"model": bundle.path, "predictions": scoring.out, "insights": out / "insights", "report": page}
     return DemoResult(training, scoring, {name: str(path) for name, path in {**files, **made}.items()})

@@ -127,6 +127,26 @@ def test_bad_values_are_named_and_never_scored(
     assert marked.to_columns()["prediction"].null_count == 1
 
 
+ODD = [1, 1.0, True, "1", 7, 7.0, "7", 0, False, None, float("nan"), "", " old", "old", "1/2/2024", 1e300, 2**70]
+
+
+@pytest.mark.parametrize("more", [[], [[1], {"a": 1}]])
+@pytest.mark.parametrize("column", ["Customer", "Product", "Age", "Category", "Quantity", "Day"])
+def test_rows_together_are_held_to_what_each_is_held_to_alone(
+    scorer: Scorer, shop: TinyShop, column: str, more: list[Any]
+) -> None:
+    row = shop.random_rows(1)[0]
+    rows = [row | {column: value} for value in [*ODD, *more]] + [{k: v for k, v in row.items() if k != column}]
+    together = scorer.predict(rows, errors="mark")
+    told: list[tuple[int, str]] = []
+    for number, one in enumerate(rows):
+        told += [(number, reason) for reason in scorer.check(scorer.catalogue.complete(one)).values()]
+        if not scorer.check(scorer.catalogue.complete(one)):
+            assert together.prediction[number] == pytest.approx(scorer.predict_one(one).prediction, rel=1e-12)
+    assert [(problem.row, problem.reason) for problem in together.problems] == told
+    assert 0 < len(told) < len(rows)
+
+
 def test_a_table_with_bad_rows_keeps_its_good_ones(scorer: Scorer, shop: TinyShop) -> None:
     rows = shop.random_rows(20)
     frame = pd.DataFrame(rows).astype({"Quantity": "float64"})

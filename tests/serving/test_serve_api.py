@@ -13,8 +13,10 @@ import pytest
 from starlette.testclient import TestClient
 from tests.serving.conftest import TinyShop
 
+from purchasecast.bundle import add_file, load_bundle
 from purchasecast.errors import SettingsError
 from purchasecast.serve.app import create_app
+from purchasecast.serve.holder import ModelHolder
 from purchasecast.serve.logs import JsonFormatter
 from purchasecast.serve.settings import ServeSettings
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from httpx2 import Response
+
+    from purchasecast.bundle import Bundle
 
 HERE = "http://127.0.0.1:8000"
 TOKEN = "a-token-of-some-length"
@@ -343,6 +347,48 @@ def test_a_new_model_is_taken_up_and_a_bad_one_is_not(tmp_path: Path) -> None:
         assert str(tmp_path) not in json.dumps(found)
         assert client.post("/v1/predict", json={"rows": [row]}).json() == after
         assert 'outcome="kept the old model"' in client.get("/metrics").text
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_taken_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = TinyShop(), TinyShop(seed=6)
+    first.save(tmp_path / "model")
+    before = load_bundle(tmp_path / "model").manifest
+    waiting = [second]
+
+    def load_and_replace(path: Path) -> Bundle:
+        found = load_bundle(path)
+        if waiting:
+            waiting.pop().save(path)
+        return found
+
+    monkeypatch.setattr("purchasecast.serve.holder.load_bundle", load_and_replace)
+    served = ModelHolder(tmp_path / "model").served
+    row = second.random_rows(1)[0]
+    assert served.scorer.predict_one(row).prediction == pytest.approx(second.predict(row))
+    assert served.bundle.manifest == load_bundle(tmp_path / "model").manifest != before
+
+
+def test_a_model_that_vanishes_leaves_the_old_one(tmp_path: Path) -> None:
+    shop = TinyShop()
+    shop.save(tmp_path / "model")
+    with client_of(tmp_path / "model") as client:
+        shutil.rmtree(tmp_path / "model")
+        problem(client.post("/v1/reload"), 409)
+        assert client.post("/v1/predict", json={"rows": shop.random_rows(1)}).status_code == 200
+
+
+def test_a_report_is_one_click_away_and_no_other_model(tmp_path: Path) -> None:
+    path = TinyShop().save(tmp_path / "model")
+    with client_of(path) as client:
+        assert "/report" not in client.get("/").text
+        add_file(load_bundle(path), "report.html", "<!doctype html><title>All about it</title>")
+        assert client.post("/v1/reload").json()["changed"] is False
+        assert 'href="/report"' in client.get("/").text
+        found = client.get("/report")
+        assert "All about it" in found.text
+        assert "sandbox" in found.headers["content-security-policy"]
 
 
 def test_wrong_methods_and_addresses_are_problems(client: TestClient) -> None:

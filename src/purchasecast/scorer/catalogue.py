@@ -60,6 +60,7 @@ class _Side:
         self.attributes: dict[str, str] = dict(entry["attributes"])
         self.factors: list[str] = list(entry.get("factors", ()))
         self._rows, self._mean = entry["rows"], entry["mean"]
+        self._busiest: NDArray[np.intp] = np.empty(0, dtype=np.intp)  # as many as were asked for so far
 
     def known(self, position: int, similarity: float | None = None) -> Known:
         """Return what there is at a position."""
@@ -86,9 +87,11 @@ class _Side:
         position = self.table.find(None if canonical is None else str(canonical))
         return position if position < self.table.rows else None
 
-    def counts(self) -> NDArray[np.float64]:
-        """Return the training rows of every level."""
-        return self.table.numbers(self._rows)[:-1]
+    def busiest(self, most: int) -> NDArray[np.intp]:
+        """Return the positions of the levels with the most training rows."""
+        if most > len(self._busiest) < self.table.rows:
+            self._busiest = np.argsort(-self.table.numbers(self._rows)[:-1], kind="stable")[:most]
+        return self._busiest[:most]
 
 
 class Catalogue:
@@ -137,8 +140,7 @@ class Catalogue:
             return []
         side = self._sides[role]
         if not text:
-            busiest = np.argsort(-side.counts(), kind="stable")[:limit]
-            return [side.known(int(position)) for position in busiest]
+            return [side.known(int(position)) for position in side.busiest(limit)]
         found = list(side.table.prefixed(text, limit))
         if len(found) < limit and side.table.rows <= _MOST_SCANNED:
             others = [position for position in side.table.containing(text, limit) if position not in found]
@@ -160,12 +162,11 @@ class Catalogue:
         """
         added: dict[str, Any] = {}
         for side in self._sides.values():
-            missing = [name for name in side.attributes if name not in row]
-            if missing and row.get(side.column) is not None:
-                position = side.find(row[side.column])
-                if position is not None:
-                    values = side.values(position)
-                    added |= {name: values[name] for name in missing}
+            if side.attributes.keys() <= row.keys() or row.get(side.column) is None:
+                continue
+            position = side.find(row[side.column])
+            if position is not None:
+                added |= {name: value for name, value in side.values(position).items() if name not in row}
         return {**row, **added} if added else row
 
     def typical(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +193,7 @@ class Catalogue:
         side = self._sides[role]
         chosen = np.arange(side.table.rows)
         if len(chosen) > most:
-            chosen = np.sort(np.argsort(-side.counts(), kind="stable")[:most])
+            chosen = np.sort(side.busiest(most))
         columns = {side.column: side.table.keys.take(pa.array(chosen))}
         columns |= {name: side.table.column(column).take(pa.array(chosen)) for name, column in side.attributes.items()}
         for name, value in row.items():

@@ -38,11 +38,22 @@ _TOLERANCE = 1e-6  # relative, of the self-test: boosted trees add up in single 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The prediction of one row, in money; the bounds are None where the model has no interval."""
+    """The prediction of one row.
+
+    Attributes
+    ----------
+    prediction : float
+        In money.
+    lower, upper : float or None
+        Bounds of the interval; None where the model has none.
+    unseen : tuple of str
+        Roles (customer, product) whose level training has not seen.
+    """
 
     prediction: float
     lower: float | None = None
     upper: float | None = None
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,8 @@ class Scorer:
     ----------
     schema : Schema
         Description of the rows that the model takes.
+    columns : tuple of str
+        Names of the columns that a row must have.
     catalogue : Catalogue
         What the model knows of customers and products.
     labels : dict of str to tuple of str
@@ -112,6 +125,7 @@ class Scorer:
         self._row_steps = tuple(step.row for step in self._steps)
         self._averages = read_averages(document.get("averages", ()))
         self._reader = InputReader(self.schema)
+        self.columns = tuple(column.name for column in self._reader.columns)
         self.catalogue = Catalogue(self.schema, document, self._levels)
         self.examples: tuple[dict[str, Any], ...] = tuple(example["row"] for example in document.get("self_test", ()))
         self.labels: dict[str, tuple[str, ...]] = {
@@ -126,14 +140,19 @@ class Scorer:
             if entry["kind"] == "index"
             for column in entry["columns"]
         )
+        roles = {"customer": self.schema.customer, "product": self.schema.product}
+        known = document.get("known", {})
+        self._roles = tuple(
+            (role, known[role]["levels"] if role in known else None) for role, column in roles.items() if column
+        )
         self._test(document.get("self_test", ()))
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns that a row must have."""
-        return tuple(column.name for column in self._reader.columns)
+    def roles(self) -> tuple[str, ...]:
+        """Return which of customer and product a row names."""
+        return tuple(role for role, _ in self._roles)
 
-    def predict_one(self, row: Mapping[str, Any]) -> Estimate:
+    def predict_one(self, row: Mapping[str, Any], *, reader: InputReader | None = None) -> Estimate:
         """Score one row; the fast way for one.
 
         Parameters
@@ -141,6 +160,8 @@ class Scorer:
         row : mapping of str to object
             Values by column. Attributes that it leaves out are taken from what the model knows of its customer and
             product.
+        reader : InputReader, optional
+            Holds the values to rules of its own; by default to the schema's, which take text for numbers, too.
 
         Returns
         -------
@@ -152,16 +173,25 @@ class Scorer:
         DataError
             If a value breaks a rule of the schema, or is missing.
         """
+        reader = reader or self._reader
         try:
-            values: dict[str, Any] = {name: parse(row[name]) for name, parse in self._reader.plan}
+            values: dict[str, Any] = {name: parse(row[name]) for name, parse in reader.plan}
         except (KeyError, BadValueError):
-            values = self._values_of_incomplete(row)
+            values = self._values_of_incomplete(row, reader)
         state = Row(values, self._levels)
         for step in self._row_steps:
             step(state)
-        return Estimate(values[PREDICTION], values.get(LOWER), values.get(UPPER))
+        unseen = tuple(role for role, k in self._roles if k is None or state.position(k) == self._levels[k].table.rows)
+        return Estimate(values[PREDICTION], values.get(LOWER), values.get(UPPER), unseen)
 
-    def predict(self, rows: Any, *, explain: bool = False, errors: Literal["raise", "mark"] = "raise") -> Prediction:
+    def predict(
+        self,
+        rows: Any,
+        *,
+        explain: bool = False,
+        errors: Literal["raise", "mark"] = "raise",
+        reader: InputReader | None = None,
+    ) -> Prediction:
         """Score many rows.
 
         Parameters
@@ -174,6 +204,8 @@ class Scorer:
         errors : {"raise", "mark"}, default "raise"
             What a row that breaks a rule of the schema does: stop the call, or be left without a prediction and
             listed in `Prediction.problems`.
+        reader : InputReader, optional
+            As in `predict_one`.
 
         Returns
         -------
@@ -188,14 +220,15 @@ class Scorer:
             If a row breaks a rule and `errors` is ``raise``.
         """
         inputs: dict[str, Any]
+        reader = reader or self._reader
         if isinstance(rows, Sequence):
             completed = [self.catalogue.complete(row) for row in rows]
-            inputs, problems = self._reader.rows(completed)
+            inputs, problems = reader.rows(completed)
             count = len(rows)
         else:
             table = _as_arrow(rows)
-            self._reader.check_columns(table.column_names)
-            inputs, problems = self._reader.table(table)
+            reader.check_columns(table.column_names)
+            inputs, problems = reader.table(table)
             count = len(table)
         if problems and errors == "raise":
             raise DataError(_told(problems))
@@ -259,12 +292,12 @@ class Scorer:
             flags[name] = batch.columns[output] == unseen
         return flags
 
-    def _values_of_incomplete(self, row: Mapping[str, Any]) -> dict[str, Value]:
+    def _values_of_incomplete(self, row: Mapping[str, Any], reader: InputReader) -> dict[str, Value]:
         """Return the values of a row that lacks some, or has a bad one, which is told."""
-        values, problems = self._reader.row(self.catalogue.complete(row))
+        values, problems = reader.row(self.catalogue.complete(row))
         if problems:
             raise DataError("; ".join(f"{name}: {reason}" for name, reason in problems.items()))
-        return {name: values.get(name) for name, _ in self._reader.plan}
+        return {name: values.get(name) for name, _ in reader.plan}
 
     def _test(self, examples: Sequence[Mapping[str, Any]]) -> None:
         """Score the rows that the exporter has scored on Spark, both ways, and refuse to differ."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "InputReader", "Problem"]
 
+_ABSENT = object()  # stands for a column that a row does not have
+_PLAIN = {str, int, type(None), object}  # values of these types are equal only where they are the same
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -70,43 +73,36 @@ class InputReader:
     ----------
     schema : Schema
         Description of the rows.
+    parser_of : callable, default `value_parser`
+        Makes the function that checks a column's values; it raises `BadValueError`.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, parser_of: Callable[[Column], Callable[[Any], Value]] = value_parser) -> None:
         self.schema = schema
         self.columns = tuple(column for column in schema.columns if column.role not in {"target", "weight", "row"})
-        self.parsers: dict[str, Callable[[Any], Value]] = {
-            column.name: value_parser(column) for column in schema.columns
-        }
+        self.parsers = {column.name: parser_of(column) for column in schema.columns}
         self.plan = tuple((column.name, self.parsers[column.name]) for column in self.columns)
+        self.names = frozenset(column.name for column in self.columns)
 
     def row(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], dict[str, str]]:
         """Return a row's canonical values by column, and what is wrong by column."""
         values: dict[str, Value] = {}
         problems: dict[str, str] = {}
         for column in self.columns:
-            name = column.name
-            if name not in row and column.null == "forbidden":
-                problems[name] = MISSING
-                continue
             try:
-                values[name] = self.parsers[name](row.get(name))
+                values[column.name] = self._canonical(column, row.get(column.name, _ABSENT))
             except BadValueError as error:
-                problems[name] = str(error)
+                problems[column.name] = str(error)
         return values, problems
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Encoded], list[Problem]]:
-        """Encode a list of rows."""
-        parsed, problems = [], []
-        for number, row in enumerate(rows):
-            values, wrong = self.row(row)
-            parsed.append(values)
-            problems += [Problem(number, name, reason) for name, reason in wrong.items()]
+        """Encode a list of rows, column by column: every distinct value is checked once."""
+        problems: list[Problem] = []
         encoded = {}
         for column in self.columns:
-            places: dict[Value, int] = {}
-            codes = [places.setdefault(values.get(column.name), len(places)) for values in parsed]
-            encoded[column.name] = Encoded(np.array(codes, dtype=np.intp), list(places))
+            codes, distinct = _coded([row.get(column.name, _ABSENT) for row in rows])
+            encoded[column.name] = self._encoded(column, codes, distinct, problems)
+        problems.sort(key=lambda problem: problem.row)
         return encoded, problems
 
     def table(self, table: pa.Table) -> tuple[dict[str, Encoded | NDArray[np.float64]], list[Problem]]:
@@ -152,16 +148,28 @@ class InputReader:
         except UnicodeDecodeError:
             raise DataError(f"{column.name}: expected text in UTF-8, found other bytes.") from None
         codes = pc.fill_null(coded.indices, len(raw)).to_numpy(zero_copy_only=False).astype(np.intp)
-        parse = self.parsers[column.name]
+        return self._encoded(column, codes, [*raw, None], problems)
+
+    def _encoded(
+        self, column: Column, codes: NDArray[np.intp], distinct: Sequence[Any], problems: list[Problem]
+    ) -> Encoded:
+        """Make distinct raw values canonical, and note the rows of those that break a rule."""
         canonical: list[Value] = []
-        for code, value in enumerate([*raw, None]):
+        for code, value in enumerate(distinct):
             try:
-                canonical.append(parse(value))
+                canonical.append(self._canonical(column, value))
             except BadValueError as error:
                 canonical.append(None)
                 rows = np.flatnonzero(codes == code)
                 problems += [Problem(int(row), column.name, str(error)) for row in rows]
         return Encoded(codes, canonical)
+
+    def _canonical(self, column: Column, value: Any) -> Value:
+        if value is not _ABSENT:
+            return self.parsers[column.name](value)
+        if column.null == "forbidden":
+            raise BadValueError(MISSING)
+        return None
 
     def _floats(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> NDArray[np.float64]:
         """Check numbers all at once: they may all be distinct. Only rows that look wrong are looked at one by one."""
@@ -182,3 +190,15 @@ class InputReader:
                 problems.append(Problem(int(row), column.name, str(error)))
                 numbers[row] = np.nan
         return numbers
+
+
+def _coded(values: list[Any]) -> tuple[NDArray[np.intp], list[Any]]:
+    """Return every value's place among the distinct ones, and those."""
+    # 1, 1.0 and True are equal, and are not the same to a parser.
+    keys = values if _PLAIN.issuperset(map(type, values)) else [(type(value), value) for value in values]
+    try:
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    except TypeError:  # a list or an object: bad values, which are told one by one
+        return np.arange(len(values)), values
+    codes = np.fromiter(map(places.__getitem__, keys), dtype=np.intp, count=len(keys))
+    return codes, list(places) if keys is values else [value for _, value in places]

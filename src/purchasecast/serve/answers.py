@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from purchasecast.errors import DataError
+from purchasecast.serve.rows import tell_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from purchasecast.scorer import Prediction, Scorer
     from purchasecast.scorer.catalogue import Known
+    from purchasecast.scorer.table import InputReader
 
 __all__ = ["Explained", "explain_row", "known_to_dict", "predict_rows", "recommend"]
 
+_FEW = 8  # rows; more are scored faster together
 _MOST_CANDIDATES = 200_000  # products that a recommendation scores; the busiest where there are more
 
 
@@ -58,25 +61,45 @@ def explain_row(scorer: Scorer, row: Mapping[str, Any]) -> Explained:
         upper=_first(found.upper),
         base=float(found.contributions.base[0]) if found.contributions else 0.0,
         contributions=_labelled(scorer, found, 0),
-        seen=seen(scorer, complete),
+        seen=_seen(scorer, found, 0),
     )
 
 
-def predict_rows(scorer: Scorer, rows: Sequence[Mapping[str, Any]], *, explain: bool) -> list[dict[str, Any]]:
-    """Score rows; a single one the fast way."""
-    if len(rows) == 1 and not explain:
-        one = scorer.predict_one(rows[0])
-        return [_document(one.prediction, one.lower, one.upper, seen(scorer, rows[0]))]
-    found = scorer.predict(rows, explain=explain)
-    answers = []
-    for k, row in enumerate(rows):
-        bounds = [None if values is None else float(values[k]) for values in (found.lower, found.upper)]
-        answer = _document(float(found.prediction[k]), bounds[0], bounds[1], seen(scorer, row))
-        if found.contributions is not None:
-            answer["base"] = float(found.contributions.base[k])
-            answer["contributions"] = _labelled(scorer, found, k)
-        answers.append(answer)
-    return answers
+def predict_rows(
+    scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool
+) -> list[dict[str, Any]]:
+    """Score JSON rows.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        The model.
+    reader : InputReader
+        What holds the rows to exact types.
+    rows : sequence of mappings
+        Values by column.
+    explain : bool
+        Whether to say what drives each prediction.
+
+    Returns
+    -------
+    list of dict
+        One answer a row.
+
+    Raises
+    ------
+    ProblemError
+        If a value breaks a rule, or a column is not the model's; every field is named.
+    """
+    try:
+        if all(map(reader.names.issuperset, rows)):
+            return _scored(scorer, reader, rows, explain=explain)
+    except DataError:
+        pass
+    problem = tell_rows(rows, scorer, reader)
+    if problem is None:
+        raise DataError("rows: expected a reason why they cannot be scored, found none.")
+    raise problem
 
 
 def recommend(scorer: Scorer, row: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
@@ -123,10 +146,32 @@ def known_to_dict(known: Known) -> dict[str, Any]:
     return document
 
 
-def seen(scorer: Scorer, row: Mapping[str, Any]) -> dict[str, bool]:
+def _seen(scorer: Scorer, found: Prediction, row: int) -> dict[str, bool]:
     """Tell whether training has seen a row's customer and product."""
-    named = (("customer", scorer.schema.customer), ("product", scorer.schema.product))
-    return {role: scorer.catalogue.knows(role, row.get(name)) for role, name in named if name is not None}
+    return {role: role in found.unseen and not found.unseen[role][row] for role in scorer.roles}
+
+
+def _scored(
+    scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool
+) -> list[dict[str, Any]]:
+    """Score rows; a few of them one by one, which is faster."""
+    if len(rows) <= _FEW and not explain:
+        answers = []
+        for row in rows:
+            one = scorer.predict_one(row, reader=reader)
+            known = {role: role not in one.unseen for role in scorer.roles}
+            answers.append(_document(one.prediction, one.lower, one.upper, known))
+        return answers
+    found = scorer.predict(rows, explain=explain, reader=reader)
+    answers = []
+    for k in range(len(rows)):
+        bounds = [None if values is None else float(values[k]) for values in (found.lower, found.upper)]
+        answer = _document(float(found.prediction[k]), bounds[0], bounds[1], _seen(scorer, found, k))
+        if found.contributions is not None:
+            answer["base"] = float(found.contributions.base[k])
+            answer["contributions"] = _labelled(scorer, found, k)
+        answers.append(answer)
+    return answers
 
 
 def _document(

@@ -49,12 +49,14 @@ async def predict(request: Request) -> Response:
     body = await request.body()
     served = state.holder.served
     document = parse_body(body)
-    rows = rows_of_body(document, served.scorer, state.settings.max_rows)
+    rows = rows_of_body(document, state.settings.max_rows)
     explain = bool(document.get("explain", False))
-    if len(rows) <= _INLINE_ROWS:
-        answers = predict_rows(served.scorer, rows, explain=explain)
+    if len(rows) <= _INLINE_ROWS and not explain:
+        answers = predict_rows(served.scorer, served.reader, rows, explain=explain)
     else:
-        answers = await anyio.to_thread.run_sync(lambda: predict_rows(served.scorer, rows, explain=explain))
+        answers = await anyio.to_thread.run_sync(
+            lambda: predict_rows(served.scorer, served.reader, rows, explain=explain)
+        )
     _count(state, "/v1/predict", answers)
     found = {"model": served.id, "money": served.scorer.schema.money, "predictions": answers}
     return Response(json.dumps(found, allow_nan=False), media_type="application/json")
@@ -88,7 +90,7 @@ async def explain(request: Request) -> Response:
     state = state_of(request)
     served = state.holder.served
     row = row_of_query(request.query_params, served.scorer)
-    found = explain_row(served.scorer, row)
+    found = await anyio.to_thread.run_sync(lambda: explain_row(served.scorer, row))
     _count(state, "/v1/explain", [{"seen": found.seen}])
     document: dict[str, Any] = {
         "model": served.id,
@@ -143,7 +145,8 @@ async def search(
         q.encode()
     except UnicodeEncodeError:
         raise ProblemError(422, "Expected text in UTF-8.") from None
-    return JSONResponse({"found": [known_to_dict(known) for known in catalogue.search(role, q.strip(), limit)]})
+    found = await anyio.to_thread.run_sync(lambda: catalogue.search(role, q.strip(), limit))
+    return JSONResponse({"found": [known_to_dict(known) for known in found]})
 
 
 @router.get("/v1/model")

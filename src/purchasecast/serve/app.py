@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from purchasecast import __version__
@@ -50,7 +49,7 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Gate
     Returns
     -------
     Gate
-        An ASGI application; ``app`` is the FastAPI one within.
+        An ASGI application.
 
     Raises
     ------
@@ -62,7 +61,6 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Gate
     state.measures.model(state.holder.served.id)
     app = FastAPI(title="purchasecast", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.shared = state
-    app.router.routes.append(_PlainRoute.of("/v1/predict", api.predict))
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -71,24 +69,24 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Gate
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(Exception, _tell_mistake)
     app.openapi = lambda: describe_api(app, state)  # type: ignore[method-assign]  # FastAPI's own way to change it
-    return Gate(app, settings, state.guard, state.measures)
+    return Gate(_Shortcut(app, "/v1/predict", api.predict), settings, state.guard, state.measures)
 
 
-class _PlainRoute:
-    """Answers a `POST` as plain ASGI, before FastAPI's own route of the same address, which then only describes it.
+class _Shortcut:
+    """Answers the `POST`s of one address itself, and hands all else to FastAPI.
 
-    FastAPI's handling of parameters takes as long as the prediction, and this route has none.
+    FastAPI's layers take longer than the prediction, and this address needs none of them: it has no parameters, and
+    the gate takes its errors. FastAPI has the route, too, and describes it.
     """
 
-    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
-        self.path, self._endpoint = path, endpoint
-
-    @classmethod
-    def of(cls, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-        return Route(path, cls(path, endpoint), methods=["POST"])
+    def __init__(self, app: FastAPI, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self.app, self.path, self._endpoint = app, path, endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = self  # whose path the log and the metrics name
+        if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        scope["app"], scope["route"] = self.app, self  # its path is what the log and the metrics name
         response = await self._endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
 

@@ -11,9 +11,10 @@ import logging
 import re
 import time
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 
 from purchasecast.serve.logs import place_of
 from purchasecast.serve.problems import ProblemError, problem_response
@@ -39,14 +40,14 @@ _PAGE_POLICY = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
-    "content-security-policy": _PAGE_POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
+    b"content-security-policy": _PAGE_POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
 }
 _BROKEN = 499  # the client went away: no answer, and for the log only
 
@@ -79,61 +80,63 @@ class Gate:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._settings)
-        heavy = exchange.path.startswith(_HEAVY)
+        heavy = exchange.path.startswith(_HEAVY) or (exchange.path == "/" and bool(scope["query_string"]))
         self._active += 1
         self._heavy += heavy
         try:
             self._admit(exchange, heavy=heavy)
-            async with asyncio.timeout(exchange.seconds):
+            async with exchange.clock:
                 await self.app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.tell(problem)
         except TimeoutError:
-            await exchange.tell(
-                ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
-            )
+            await exchange.tell(exchange.lateness())
         except Exception as error:  # noqa: BLE001  nothing of it may reach the client
             exchange.error = f"{type(error).__name__} at {place_of(error.__traceback__)}"
             await exchange.tell(ProblemError(500, "The server made a mistake; its log has the request's id."))
         finally:
             self._active -= 1
             self._heavy -= heavy
-            self._finish(exchange)
+            exchange.seconds = time.perf_counter() - exchange.started
+            # The loop sends the answer before it comes to this: no client waits for a log line.
+            asyncio.get_running_loop().call_soon(self._finish, exchange)
 
     def _admit(self, exchange: _Exchange, *, heavy: bool) -> None:
         headers = exchange.headers
-        if self._guard.is_open and not is_loopback(_host_name(headers.get("host", ""))):
+        if self._guard.is_open and not _is_own_name(headers.get(b"host", b"")):
             # A page elsewhere may make a browser look up its own name here; without a token the name must be ours.
             raise ProblemError(421, "Expected a request to this machine by its own name; set a token to serve others.")
-        if exchange.method not in {"GET", "HEAD"} and headers.get("sec-fetch-site") == "cross-site":
+        if exchange.method not in {"GET", "HEAD"} and headers.get(b"sec-fetch-site") == b"cross-site":
             raise ProblemError(403, "Expected a request from this site, found one from another.")
-        if not exchange.path.startswith(_OPEN) and exchange.path != "/" and not self._guard.admits(headers):
+        is_open = self._guard.is_open or exchange.path.startswith(_OPEN) or exchange.path == "/"
+        if not is_open and not self._guard.admits(Headers(scope=exchange.scope)):
             raise ProblemError(
                 401, "Expected the header `Authorization: Bearer TOKEN`.", headers={"www-authenticate": "Bearer"}
             )
-        announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:18]) > exchange.most_bytes:
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced[:18]) > exchange.most_bytes:
             raise ProblemError(413, f"Expected a body of at most {exchange.most_bytes:,} bytes, found a larger one.")
         crowded = self._active > self._settings.max_requests
         if crowded or (heavy and self._heavy > self._settings.max_heavy_requests):
             raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
 
     def _finish(self, exchange: _Exchange) -> None:
-        seconds = time.perf_counter() - exchange.started
+        """Count and log a request that has been answered."""
         route = getattr(exchange.scope.get("route"), "path", "other")
-        self._measures.request(exchange.method, route, exchange.status, seconds)
+        self._measures.request(exchange.method, route, exchange.status, exchange.seconds)
+        level = logging.ERROR if exchange.error else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
         fields: dict[str, Any] = {
             "request_id": exchange.id,
             "method": exchange.method,
             "route": route,  # the template, not the address: that may name a customer
             "status": exchange.status,
-            "milliseconds": round(seconds * 1_000, 3),
+            "milliseconds": round(exchange.seconds * 1_000, 3),
         }
         if exchange.error:
             fields["error"] = exchange.error
-        level = logging.ERROR if exchange.error else logging.INFO
-        if logger.isEnabledFor(level):
-            logger.log(level, "request", extra={"fields": fields})
+        logger.log(level, "request", extra={"fields": fields})
 
 
 class _Exchange:
@@ -141,37 +144,38 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServeSettings) -> None:
         self.scope = scope
-        self.headers = Headers(scope=scope)
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of two alike the first counts
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.started = time.perf_counter()
-        wished = self.headers.get("x-request-id", "")
+        self.seconds = 0.0
+        wished = self.headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = wished if _REQUEST_ID.fullmatch(wished) else uuid.uuid4().hex
         self.status = _BROKEN
         self.error: str | None = None
         is_file = self.path == FILE_ROUTE
         self.most_bytes = settings.max_file_bytes if is_file else settings.max_body_bytes
-        self.seconds = settings.request_seconds * (10 if is_file else 1)
-        self._body_until = self.started + settings.body_seconds * (6 if is_file else 1)
         self._receive, self._send = receive, send
         self._bytes = 0
-        self._complete = False
+        has_body = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
+        self._complete = not has_body
+        now = asyncio.get_running_loop().time()
+        self._until = now + settings.request_seconds * (10 if is_file else 1)
+        body_until = now + settings.body_seconds * (6 if is_file else 1)
+        self.clock = asyncio.timeout_at(min(body_until, self._until) if has_body else self._until)
 
     async def receive(self) -> Message:
-        """Take a piece of the body, within the limits of size and time."""
+        """Take a piece of the body, within the limit of size; once it is whole, the clock runs for the answer."""
+        message = await self._receive()
         if self._complete:
-            return await self._receive()
-        left = self._body_until - time.perf_counter()
-        try:
-            async with asyncio.timeout(max(left, 0.0)):
-                message = await self._receive()
-        except TimeoutError:
-            raise ProblemError(408, "Expected the whole body sooner.", headers={"connection": "close"}) from None
+            return message
         if message["type"] == "http.disconnect":
             self._complete = True
             return message
         self._bytes += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
+        if not message.get("more_body", False):
+            self._complete = True
+            self.clock.reschedule(self._until)
         if self._bytes > self.most_bytes:
             raise ProblemError(
                 413,
@@ -180,14 +184,20 @@ class _Exchange:
             )
         return message
 
+    def lateness(self) -> ProblemError:
+        """Return what is told when the clock has run out."""
+        if not self._complete:
+            return ProblemError(408, "Expected the whole body sooner.", headers={"connection": "close"})
+        return ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
+
     async def send(self, message: Message) -> None:
         """Send a piece of the answer; to its start, add what every answer carries."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(raw=message["headers"])
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers["x-request-id"] = self.id
+            headers = message["headers"]
+            there = {name for name, _ in headers}
+            more = [pair for pair in _HEADERS.items() if pair[0] not in there]
+            message["headers"] = [*headers, *more, (b"x-request-id", self.id.encode())]
         await self._send(message)
 
     async def tell(self, problem: ProblemError) -> None:
@@ -199,6 +209,8 @@ class _Exchange:
         await response(self.scope, self._receive, self.send)
 
 
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without the port."""
-    return host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+@lru_cache(maxsize=64)
+def _is_own_name(host: bytes) -> bool:
+    """Tell whether a Host header names this machine only."""
+    text = host.decode("latin-1")
+    return is_loopback(text.rpartition("]")[0].lstrip("[") if text.startswith("[") else text.partition(":")[0])

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.bundle import load_bundle
+from purchasecast.bundle import MANIFEST, REPORT, SCORER, load_bundle
+from purchasecast.errors import BundleCorruptError, BundleError
 from purchasecast.scorer import read_scorer
+from purchasecast.scorer.table import InputReader
+from purchasecast.serve.rows import json_parser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +25,8 @@ __all__ = ["ModelHolder", "Served"]
 
 logger = logging.getLogger(__name__)
 
+_ATTEMPTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -30,11 +35,13 @@ class Served:
     Attributes
     ----------
     id : str
-        Twelve hexadecimal digits of the manifest's checksum.
+        Twelve hexadecimal digits, the same for all bundles that predict by the same files.
     bundle : Bundle
         Its manifest.
     scorer : Scorer
         The portable model.
+    reader : InputReader
+        What holds JSON rows to exact types.
     loaded_at : str
         When it was loaded, UTC.
     report : bytes or None
@@ -46,6 +53,7 @@ class Served:
     id: str
     bundle: Bundle
     scorer: Scorer
+    reader: InputReader
     loaded_at: str
     report: bytes | None
     evaluation: dict[str, Any] | None
@@ -111,14 +119,47 @@ class ModelHolder:
         return fresh, changed
 
     def _load(self) -> Served:
+        """Read the bundle; again where another one took its place meanwhile, so that no part is of two models."""
+        for _ in range(_ATTEMPTS):
+            before, failure = self._digest(), None
+            try:
+                served = self._read()
+            except (BundleError, OSError) as error:
+                failure = error
+            stayed = before == self._digest()
+            if stayed and failure is None:
+                return served
+            if stayed and before:
+                break
+        if isinstance(failure, BundleError):
+            raise failure
+        raise BundleCorruptError(
+            "the bundle: expected files that stay as they are while they are read, found others; try again."
+        ) from failure
+
+    def _digest(self) -> str:
+        try:
+            return hashlib.sha256((self._path / MANIFEST).read_bytes()).hexdigest()
+        except OSError:
+            return ""  # reading the bundle will say what is wrong
+
+    def _read(self) -> Served:
         bundle = load_bundle(self._path)
-        digest = hashlib.sha256((self._path / "manifest.json").read_bytes()).hexdigest()
-        report = self._path / "report.html"
+        report = self._path / REPORT
+        scorer = read_scorer(bundle.scorer_folder)
         return Served(
-            id=digest[:12],
+            id=_identity(bundle),
             bundle=bundle,
-            scorer=read_scorer(bundle.scorer_folder),
+            scorer=scorer,
+            reader=InputReader(scorer.schema, json_parser),
             loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
             report=report.read_bytes() if report.is_file() else None,
             evaluation=bundle.document("evaluation"),
         )
+
+
+def _identity(bundle: Bundle) -> str:
+    """Return what a model is called: a bundle that was given a report or findings still is the same model."""
+    files = bundle.manifest["files"]
+    predicting = [f"{name} {files[name]}" for name in sorted(files) if name.startswith(f"{SCORER}/")]
+    return hashlib.sha256("\n".join(predicting).encode()).hexdigest()[:12]

@@ -6,27 +6,30 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from purchasecast._suggest import did_you_mean
-from purchasecast.scorer.values import MISSING
+from purchasecast.scorer.values import MISSING, BadValueError, value_parser
 from purchasecast.serve.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.datastructures import QueryParams
 
     from purchasecast.schema import Column
     from purchasecast.scorer import Scorer
+    from purchasecast.scorer.table import InputReader
+    from purchasecast.scorer.values import Value
     from purchasecast.serve.problems import FieldProblem
 
 __all__ = [
     "column_schema",
     "expected",
+    "json_parser",
     "parameter_schema",
     "parse_body",
     "row_of_query",
-    "row_problems",
     "row_schema",
     "rows_of_body",
+    "tell_rows",
 ]
 
 _LONGEST_TEXT = 256
@@ -42,27 +45,25 @@ def parse_body(body: bytes) -> Any:
         raise ProblemError(400, f"Expected a body in JSON, found a mistake{where}.") from None
 
 
-def rows_of_body(document: Any, scorer: Scorer, most: int) -> list[dict[str, Any]]:
-    """Return the rows of a body such as ``{"rows": [{...}]}``, checked.
+def rows_of_body(document: Any, most: int) -> list[dict[str, Any]]:
+    """Return the rows of a body such as ``{"rows": [{...}]}``; their values are checked when they are scored.
 
     Parameters
     ----------
     document : object
         The parsed body.
-    scorer : Scorer
-        The model.
     most : int
         Largest number of rows.
 
     Returns
     -------
     list of dict
-        Rows that the scorer takes.
+        Objects with a value by column.
 
     Raises
     ------
     ProblemError
-        If the document or a row is not what it should be; every field is named.
+        If the document is not what it should be.
     """
     if not isinstance(document, dict):
         raise ProblemError(422, 'Expected an object such as {"rows": [...]}, found something else.')
@@ -79,20 +80,49 @@ def rows_of_body(document: Any, scorer: Scorer, most: int) -> list[dict[str, Any
         raise ProblemError(422, "Expected fewer rows.", [_at("/rows", "rows", detail)])
     if not isinstance(document.get("explain", False), bool):
         raise ProblemError(422, "Expected other values.", [_at("/explain", "explain", "expected true or false")])
-    errors: list[FieldProblem] = []
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            errors.append(_at(f"/rows/{number}", "rows", "expected an object with a value by column"))
-        else:
-            errors += [
-                _at(f"/rows/{number}/{_escaped(name)}", name, detail) for name, detail in row_problems(row, scorer)
-            ]
-    if errors:
-        raise ProblemError(422, f"Expected values that the model's schema allows, found {len(errors)} others.", errors)
+    wrong = [
+        _at(f"/rows/{number}", "rows", "expected an object with a value by column")
+        for number, row in enumerate(rows)
+        if not isinstance(row, dict)
+    ]
+    if wrong:
+        raise ProblemError(422, f"Expected objects, found {len(wrong)} others.", wrong)
     return rows
 
 
-def row_problems(row: Mapping[str, Any], scorer: Scorer) -> list[tuple[str, str]]:
+def tell_rows(rows: Sequence[Mapping[str, Any]], scorer: Scorer, reader: InputReader) -> ProblemError | None:
+    """Return what is wrong with JSON rows, every field named; None where nothing is."""
+    errors = [
+        _at(f"/rows/{number}/{_escaped(name)}", name, detail)
+        for number, row in enumerate(rows)
+        for name, detail in _row_problems(row, scorer, reader)
+    ]
+    if not errors:
+        return None
+    return ProblemError(422, f"Expected values that the model's schema allows, found {len(errors)} others.", errors)
+
+
+def json_parser(column: Column) -> Callable[[Any], Value]:
+    """Return the function that checks a JSON value: as `value_parser` does, but text is no number, nor a number text.
+
+    Examples
+    --------
+    >>> from purchasecast.schema import Column
+    >>> json_parser(Column("Age", "numeric", type="integer"))(7)
+    7.0
+    """
+    parse = value_parser(column)
+    usual = {"integer": int, "number": float}.get(column.type or "")
+
+    def checked(value: Any) -> Value:
+        if value is None or value.__class__ is usual or _is_typed(value, column):
+            return parse(value)
+        raise BadValueError("of another type")
+
+    return checked
+
+
+def _row_problems(row: Mapping[str, Any], scorer: Scorer, reader: InputReader) -> list[tuple[str, str]]:
     """Return what is wrong with a JSON row, by column; attributes of known customers and products may be left out."""
     names = scorer.columns
     problems = [
@@ -100,15 +130,8 @@ def row_problems(row: Mapping[str, Any], scorer: Scorer) -> list[tuple[str, str]
         for name in row
         if name not in names
     ]
-    wrong_type: set[str] = set()
-    for name in names:
-        column = scorer.schema.column(name)
-        if row.get(name) is not None and not _is_typed(row[name], column):
-            wrong_type.add(name)
-            problems.append((name, f"{expected(column)}, found {_shown(row[name])}"))
-    for name, reason in scorer.check(scorer.catalogue.complete(row)).items():
-        if name not in wrong_type:
-            problems.append((name, _told(scorer.schema.column(name), reason, row.get(name))))
+    for name, reason in reader.row(scorer.catalogue.complete(row))[1].items():
+        problems.append((name, _told(scorer.schema.column(name), reason, row.get(name))))
     return problems
 
 
