@@ -6,6 +6,7 @@ So a file that turns out to be malformed at its end still gets a proper status, 
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import re
 import tempfile
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from purchasecast.errors import ColumnMismatchError, DataError
+from purchasecast.serve.parquet_pages import DELTA_BYTE_ARRAY, page_sizes
 from purchasecast.serve.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ PROBLEM = "problem"
 _SPOOL_BYTES = 8 << 20  # smaller files never touch the disk
 _BLOCK_BYTES = 4 << 20
 _BATCH_ROWS = 65_536
-_MOST_UNPACKED_BYTES = 4 << 30
+_MOST_PAGE_BYTES, _MOST_UNPACKED_BYTES = 64 << 20, 1 << 30  # of one page, and of all of a file's
+_MOST_BATCH_BYTES = 256 << 20
+_MOST_PAGES = 100_000
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -105,13 +110,16 @@ def _score_into(sink: IO[bytes], source: IO[bytes], kind: str, scorer: Scorer, m
             rows += len(batch)
             if rows > most_rows:
                 raise ProblemError(413, f"Expected at most {most_rows:,} rows, found more; send several files.")
-            scored, wrong = _scored(batch, scorer)
-            bad += wrong
-            writer.add(scored)
+            for start in range(0, max(len(batch), 1), _BATCH_ROWS):
+                scored, wrong = _scored(batch.slice(start, _BATCH_ROWS), scorer)
+                bad += wrong
+                writer.add(scored)
         writer.close()
     except ColumnMismatchError as error:
         raise ProblemError(422, f"The file's columns are not the model's: {error}") from None
     except (pa.ArrowException, OSError, DataError, csv.Error, UnicodeDecodeError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ProblemError(503, "The server has no room for the answer; send a smaller file.") from None
         raise ProblemError(422, _malformed(error, kind)) from None
     return rows, bad
 
@@ -150,15 +158,62 @@ def _read_csv(source: IO[bytes], scorer: Scorer) -> tuple[Any, Iterator[pa.Table
 
 
 def _read_parquet(source: IO[bytes], scorer: Scorer) -> tuple[Any, Iterator[pa.Table]]:
-    file = pq.ParquetFile(source)
-    unpacked = sum(file.metadata.row_group(k).total_byte_size for k in range(file.metadata.num_row_groups))
-    if unpacked > _MOST_UNPACKED_BYTES:
-        raise ProblemError(413, "Expected a file that unpacks to less, found a larger one; send several files.")
-    scorer.check_columns(file.schema_arrow.names)
+    described = pq.ParquetFile(source)
+    scorer.check_columns(described.schema_arrow.names)
+    nested = [field.name for field in described.schema_arrow if not _is_flat(field.type)]
+    if nested:
+        raise DataError(f"expected columns of numbers, texts and dates, found another in {nested[0]}.")
+    _check_unpacked(source, described)
+    texts = [field.name for field in described.schema_arrow if _is_text(field.type)]
+    # Texts stay encoded until their size is known: a long one may be repeated in every row at the cost of one.
+    source.seek(0)
+    file = pq.ParquetFile(source, read_dictionary=texts)
     # An empty file must still tell the columns of its answer.
-    empty = [] if file.metadata.num_rows else [file.schema_arrow.empty_table()]
-    batches = (pa.Table.from_batches([b]) for b in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False))
+    empty = [] if file.metadata.num_rows else [described.schema_arrow.empty_table()]
+    batches = (_decoded(batch) for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False))
     return None, iter(empty) if empty else batches
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind))
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    """Tell whether values of a type have a size of their own that no file can blow up."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_temporal)
+    return _is_text(kind) or pa.types.is_null(kind) or any(test(kind) for test in tests)
+
+
+def _check_unpacked(source: IO[bytes], file: pq.ParquetFile) -> None:
+    """Check that a file stays small when it is unpacked, whatever its footer says."""
+    too_large = ProblemError(413, "Expected a file that unpacks to less, found a larger one; send several files.")
+    total = 0
+    for number, (size, encoding) in enumerate(page_sizes(source, file)):
+        total += size
+        if size > _MOST_PAGE_BYTES or total > _MOST_UNPACKED_BYTES or number >= _MOST_PAGES:
+            raise too_large
+        if encoding == DELTA_BYTE_ARRAY:
+            raise ProblemError(422, "Expected a Parquet file without the encoding DELTA_BYTE_ARRAY, found it.")
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.Table:
+    """Return a batch with its texts written out, if they are not too long for that."""
+    table = pa.Table.from_batches([batch])
+    encoded = [place for place, field in enumerate(table.schema) if pa.types.is_dictionary(field.type)]
+    size = 0
+    for place in encoded:
+        for chunk in table.column(place).chunks:
+            values = chunk.dictionary
+            if _is_text(values.type):
+                size += pc.sum(pc.binary_length(values).cast(pa.int64()).take(chunk.indices)).as_py() or 0
+    if size > _MOST_BATCH_BYTES:
+        raise ProblemError(413, "Expected shorter texts, found some too long to be written out; shorten them.")
+    for place in encoded:
+        field = table.schema.field(place)
+        table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    return table
 
 
 class _CsvWriter:
@@ -199,10 +254,10 @@ class _ParquetWriter:
 
 def _malformed(error: Exception, kind: str) -> str:
     """Return what is wrong with a file, of its own text only the place."""
+    if isinstance(error, DataError):
+        return f"Expected a {'CSV' if kind == CSV else 'Parquet'} file: {error}"
     if kind != CSV:
         return "Expected a Parquet file, found one that is damaged or cut short."
-    if isinstance(error, DataError):
-        return f"Expected a CSV file: {error}"
     found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(error))
     if found:
         line = f" in line {int(found.group(1))}" if found.group(1) else ""
