@@ -17,6 +17,7 @@ from purchasecast.bundle import load_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.insights import find_insights
 from purchasecast.insights.candidates import complete_rows
+from purchasecast.pipeline import load_pipeline
 from purchasecast.progress import Steps
 from purchasecast.recipes import PREDICTION
 from purchasecast.report import read_report, render_report, write_page
@@ -73,7 +74,7 @@ def compare_with_all_products(raw: dict[str, Any], bundle: Any, offers: Path, co
         pairs = few.crossJoin(rows.select(sf.col(product).alias("product")).distinct())
         free = pairs.join(bought.toDF("customer", "product"), ["customer", "product"], "left_anti")
         asked = free.toDF("_pc_o_customer", "_pc_o_product")
-        scored = bundle.pipeline().transform(complete_rows(rows, schema, asked))
+        scored = load_pipeline(bundle).transform(complete_rows(rows, schema, asked))
         place = f"row_number() over (partition by _pc_o_customer order by {PREDICTION} desc) as place"
         best = scored.selectExpr("_pc_o_customer", PREDICTION, place)
         value = best.where("place <= 5").agg(sf.sum(PREDICTION)).collect()[0][0]

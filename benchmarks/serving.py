@@ -1,12 +1,14 @@
 """Time scoring without Spark: a table, batches of 1 to 4,096 rows, one row at a time, and over HTTP; then Spark's own.
 
-The server runs in a process of its own, held to one core; the clients are here. Rows are those of test.csv. Where
-`mlflow-skinny` is installed, the same pipeline is asked through its `pyfunc`, too.
+The server runs in a process of its own, held to one core; the client spins on another. Rows are those of test.csv. A
+wait over HTTP counts from when the request was due to the last byte of its answer; a call in process is what the server
+does with the row, its check included. Beside the server a bare one is measured, which answers with fixed bytes: what
+uvicorn, the sockets and the client take. Where `mlflow-skinny` is installed, the same pipeline is asked through its
+`pyfunc`, too.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import resource
@@ -14,25 +16,42 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.csv as pa_csv
+from _http_load import as_fast_as_answered, at_rate
 from _session import options, report
 
 from purchasecast.scorer import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
     from purchasecast.scorer import Scorer
 
 BATCHES = tuple(4**k for k in range(7))
+HTTP_ROWS = {1: 1.0, 16: 1.0, 256: 0.25}  # rows a request, and their share of the rate
 HEAD = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+BARE = """
+import socket, uvicorn
+body = b"{}"
+async def app(scope, receive, send):
+    while scope["type"] == "http" and (await receive()).get("more_body"):
+        pass
+    if scope["type"] == "http":
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
+uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).run(sockets=[listener])
+"""
 
 
 def main() -> None:
@@ -40,7 +59,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a bundle of train.csv")
     parser.add_argument("--rate", type=int, default=200, help="requests a second of the latency run")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run over HTTP")
-    parser.add_argument("--clients", type=int, default=200, help="clients of the throughput run")
+    parser.add_argument("--clients", type=int, default=200, help="clients of the throughput run; 0 for none")
     parser.add_argument("--spark-rows", type=int, default=20, help="rows scored one by one by Spark; 0 for none")
     given = parser.parse_args()
     os.sched_setaffinity(0, {0})
@@ -50,15 +69,13 @@ def main() -> None:
     table = pa_csv.read_csv(given.data / "test.csv", pa_csv.ReadOptions(use_threads=False))
     rows = table.slice(0, 5_000).to_pylist()
     figures: dict[str, Any] = {"seconds_load": round(loading, 2), **whole_table(scorer, table, given.repeats)}
-    one = times(lambda k: scorer.predict_one(rows[k % len(rows)]), 20_000)
-    figures["one_row_ms"] = percentiles(one)
+    figures["one_row_ms"] = percentiles(times(lambda k: scorer.predict_one(rows[k % len(rows)]), 20_000))
     figures["batches"] = {size: batch_figures(scorer, rows, size) for size in BATCHES}
     figures["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    in_process = {1: figures["one_row_ms"]} | {n: batch_figures(scorer, rows, n) for n in HTTP_ROWS if n > 1}
+    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
+    figures["http"] = over_http(given, rows, in_process)
     os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
-    figures["http"] = asyncio.run(over_http(given, rows))
-    figures["http"]["p99_times_in_process"] = round(
-        figures["http"]["latency_ms"]["p99"] / figures["one_row_ms"]["p99"], 1
-    )
     if given.spark_rows:
         figures |= spark_one_by_one(given.model, table, given.spark_rows)
         for name in ("spark", "mlflow"):
@@ -94,33 +111,55 @@ def percentiles(milliseconds: list[float]) -> dict[str, float]:
     return {"p50": round(p50, 4), "p90": round(p90, 4), "p99": round(p99, 4)}
 
 
-async def over_http(given: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "purchasecast", "serve", str(given.model), "--port", "0"]
+def over_http(given: Any, rows: list[dict[str, Any]], in_process: dict[int, dict[str, float]]) -> dict[str, Any]:
+    figures: dict[str, Any] = {"rate": given.rate}
+    with server(["-c", BARE]) as (port, _):
+        figures["bare"] = waits(port, [request_of(rows[:1])], given.rate, given.seconds)
+    with server(["-m", "purchasecast", "serve", str(given.model), "--port", "0"]) as (port, process):
+        for count, share in HTTP_ROWS.items():
+            requests = [request_of(rows[k : k + count]) for k in range(0, len(rows) - count, count)]
+            found = waits(port, requests, given.rate * share, given.seconds)
+            found["p99_times_in_process"] = round(found["p99"] / in_process[count]["p99"], 1)
+            figures[f"rows_{count}"] = found
+        if given.clients:
+            requests = [request_of([row]) for row in rows]
+            before = resident_mb(process)
+            load = as_fast_as_answered(port, requests, given.clients, given.seconds)
+            figures["crowd"] = {
+                "clients": given.clients,
+                "requests": len(load.waits),
+                "errors": load.errors,
+                "requests_per_second": round(len(load.waits) / given.seconds),
+                "latency_ms": percentiles(load.waits),
+                "memory_mb": [before, resident_mb(process)],
+            }
+    return figures
+
+
+@contextmanager
+def server(arguments: list[str]) -> Iterator[tuple[int, int]]:
+    """Run a server on the first core that prints its address; give its port and its process."""
+    command = ["taskset", "-c", "0", sys.executable, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        os.sched_setaffinity(process.pid, {0})
-        os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
         assert process.stdout is not None
-        port = int(process.stdout.readline().strip().rstrip("/").rpartition(":")[2])
-        requests = [request_of(row) for row in rows]
-        await at_rate(port, requests, given.rate, 3.0)
-        latency = await at_rate(port, requests, given.rate, given.seconds)
-        before = resident_mb(process.pid)
-        throughput = await many_clients(port, requests, given.clients, given.seconds)
-        return {
-            "rate": given.rate,
-            "latency_ms": percentiles(latency),
-            "clients": given.clients,
-            **throughput,
-            "memory_mb": [before, resident_mb(process.pid)],
-        }
+        yield int(process.stdout.readline().strip().rstrip("/").rpartition(":")[2]), process.pid
     finally:
         process.terminate()
         process.wait(timeout=60)
 
 
-def request_of(row: dict[str, Any]) -> bytes:
-    body = json.dumps({"rows": [row]}).encode()
+def waits(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
+    """Return the waits of requests at a rate, after three seconds to warm up, and how late the client itself was."""
+    at_rate(port, requests, rate, 3.0)
+    load = at_rate(port, requests, rate, seconds)
+    assert not load.errors
+    late = round(float(np.percentile(load.late, 99)), 4)
+    return {"requests": len(load.waits), "rate": rate, **percentiles(load.waits), "client_late_p99": late}
+
+
+def request_of(rows: list[dict[str, Any]]) -> bytes:
+    body = json.dumps({"rows": rows}).encode()
     return HEAD.format(len(body)).encode() + body
 
 
@@ -129,87 +168,15 @@ def resident_mb(process: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
-async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
-    """Send one request, and tell whether the answer is a 200."""
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(
-        int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le")
-    )
-    await reader.readexactly(length)
-    return head.startswith(b"HTTP/1.1 200")
-
-
-async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    for _ in range(200):
-        try:
-            return await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-    raise TimeoutError
-
-
-async def at_rate(port: int, requests: list[bytes], rate: int, seconds: float) -> list[float]:
-    """Ask at a steady rate over kept connections; each wait counts from when its request was due."""
-    idle = asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
-    for _ in range(16):
-        idle.put_nowait(await connected(port))
-    waits: list[float] = []
-    begun = time.perf_counter()
-
-    async def one(k: int) -> None:
-        due = begun + k / rate
-        await asyncio.sleep(max(due - time.perf_counter(), 0))
-        line = await idle.get()
-        sent = time.perf_counter()
-        assert await exchange(*line, requests[k % len(requests)])
-        waits.append(1_000 * (time.perf_counter() - sent))
-        idle.put_nowait(line)
-
-    await asyncio.gather(*[one(k) for k in range(int(rate * seconds))])
-    while not idle.empty():
-        idle.get_nowait()[1].close()
-    return waits
-
-
-async def many_clients(port: int, requests: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
-    """Ask as fast as each client gets answers."""
-    until = time.perf_counter() + seconds
-    done = errors = 0
-    waits: list[float] = []
-
-    async def client(k: int) -> None:
-        nonlocal done, errors
-        line = await connected(port)
-        while time.perf_counter() < until:
-            sent = time.perf_counter()
-            try:
-                worked = await exchange(*line, requests[(done + k) % len(requests)])
-            except (OSError, asyncio.IncompleteReadError):
-                worked = False
-                line = await connected(port)
-            waits.append(1_000 * (time.perf_counter() - sent))
-            done += worked
-            errors += not worked
-        line[1].close()
-
-    await asyncio.gather(*[client(k) for k in range(clients)])
-    return {
-        "requests": done,
-        "errors": errors,
-        "requests_per_second": round(done / seconds),
-        "crowded_latency_ms": percentiles(waits),
-    }
-
-
 def spark_one_by_one(model: Path, table: pa.Table, count: int) -> dict[str, Any]:
     """Score single rows by the `PipelineModel` in a session that is kept, and by MLflow's form of it."""
     from _session import session  # noqa: PLC0415  a Spark only where it is asked for
 
     from purchasecast.bundle import load_bundle  # noqa: PLC0415
+    from purchasecast.pipeline import load_pipeline  # noqa: PLC0415
 
     spark, bundle = session(), load_bundle(model)
-    pipeline = bundle.pipeline()
+    pipeline = load_pipeline(bundle)
     types = ", ".join(
         f"`{c.name}` {'double' if c.kind == 'numeric' else 'string'}"
         for c in bundle.schema.columns

@@ -11,7 +11,7 @@
       findings.json      what `insights` found last, where it was asked
       report.html        what `report` drew last, where it was asked
 
-This module reads and writes the files; it needs Spark for `pipeline/` only.
+This module reads and writes all but ``pipeline/``, which `purchasecast.pipeline` does with Spark.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ from purchasecast.schema import Schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyspark.ml import PipelineModel
-
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST",
@@ -50,7 +48,6 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-_PIPELINE = "pipeline"
 SCORER = "scorer"
 REPORT = "report.html"
 _LIBRARIES = ("pyspark", "numpy", "pyarrow", "pandas", "scikit-learn", "xgboost-cpu")
@@ -90,12 +87,6 @@ class Bundle:
     def scorer_folder(self) -> Path:
         """Folder of the portable model, which `purchasecast.scorer` reads."""
         return self.path / SCORER
-
-    def pipeline(self) -> PipelineModel:
-        """Return the fitted pipeline; needs an active Spark session that reaches the directory."""
-        from pyspark.ml import PipelineModel  # noqa: PLC0415  a bundle is read without Spark too
-
-        return PipelineModel.load((self.path / _PIPELINE).resolve().as_uri())
 
 
 def save_bundle(

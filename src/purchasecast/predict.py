@@ -16,6 +16,7 @@ from purchasecast._score_in_tasks import UNSEEN, score_in_tasks
 from purchasecast.errors import SettingsError
 from purchasecast.evaluate import Evaluation, Reference, evaluate
 from purchasecast.intervals import ConformalIntervalsModel
+from purchasecast.pipeline import load_pipeline
 from purchasecast.progress import Steps
 from purchasecast.recipes import CUSTOMER_ROWS, INDEX, PREDICTION, PRODUCT_ROWS
 from purchasecast.sources import POSITION, write_single_csv, write_table
@@ -195,7 +196,7 @@ def evaluate_bundle(
     steps.expect(3)
     with checked_rows(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
-            model = bundle.pipeline()
+            model = load_pipeline(bundle)
         with steps.step("evaluate") as step:
             found = evaluate(
                 model.transform(checked.accepted),
@@ -271,7 +272,7 @@ def score_rows(
         return scored, flags
     if explain:
         raise SettingsError("explain: expected a model with a portable part, found one without; train it again.")
-    model = bundle.pipeline()
+    model = load_pipeline(bundle)
     for stage in model.stages:
         if level is not None and isinstance(stage, ConformalIntervalsModel):
             stage.setLevel(level)

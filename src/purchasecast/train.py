@@ -17,6 +17,7 @@ from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
 from purchasecast.evaluate import Evaluation, Reference, evaluate, reference_of
 from purchasecast.export import write_scorer
+from purchasecast.pipeline import save_pipeline
 from purchasecast.profile import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import FeaturePlan, feature_stages, plan_features
@@ -223,7 +224,7 @@ def _save(
     described: Profile,
 ) -> Bundle:
     def write_parts(folder: Path) -> None:
-        final.model.write().save((folder / "pipeline").as_uri())
+        save_pipeline(final.model, folder)
         write_scorer(final.model, schema, checked.accepted, folder / SCORER)
 
     documents: dict[str, dict[str, Any]] = {

@@ -76,7 +76,11 @@ def test_nothing_runs_as_root_or_writes_where_it_should_not() -> None:
 
 def test_the_commands_are_ones_that_the_server_takes() -> None:
     help_text = subprocess.run(
-        [sys.executable, "-m", "purchasecast", "serve", "--help"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "purchasecast", "serve", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", dockerfile, re.MULTILINE)

@@ -88,6 +88,7 @@ def draw(rows: int, seed: int, *, unseen: int = 0) -> pd.DataFrame:
 def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     from purchasecast.bundle import load_bundle
     from purchasecast.config import TrainSettings
+    from purchasecast.pipeline import load_pipeline
     from purchasecast.sources import read_table
     from purchasecast.train import train
 
@@ -99,7 +100,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tr
     rows = draw(400, 2, unseen=10).drop(columns="Spend")
     table = pa.Table.from_pandas(rows, preserve_index=False)
     numbered = table.append_column("_row", pa.array(range(len(table)), pa.int32()))
-    scored = load_bundle(folder / "model").pipeline().transform(spark.createDataFrame(numbered))
+    scored = load_pipeline(load_bundle(folder / "model")).transform(spark.createDataFrame(numbered))
     kept = [f"`{name}`" for name, kind in scored.dtypes if kind in {"double", "int"} and name.startswith(("_", "pred"))]
     found = scored.select(*kept).toPandas().sort_values("_row").reset_index(drop=True)
     return Trained(load(folder / "model"), table, found, folder / "model")
@@ -185,6 +186,7 @@ def test_a_stage_without_a_portable_form_leaves_no_scorer(
 def test_real_rows_agree_too(spark: SparkSession, black_friday: Path, tmp_path: Path) -> None:
     from purchasecast.bundle import load_bundle
     from purchasecast.config import TrainSettings
+    from purchasecast.pipeline import load_pipeline
     from purchasecast.schema import load_schema
     from purchasecast.sources import read_table
     from purchasecast.train import train
@@ -194,7 +196,7 @@ def test_real_rows_agree_too(spark: SparkSession, black_friday: Path, tmp_path: 
     raw = read_table(spark, str(black_friday / "train.csv"), schema)
     settings = TrainSettings(folds=2, holdout=0.0, reg_param=(0.01,), elastic_net_param=(0.0,))
     train(raw, schema, tmp_path / "model", settings)
-    scorer, model = load(tmp_path / "model"), load_bundle(tmp_path / "model").pipeline()
+    scorer, model = load(tmp_path / "model"), load_pipeline(load_bundle(tmp_path / "model"))
     test = read_table(spark, str(black_friday / "test.csv"), schema, target="optional")
     with validate(test, schema, target="optional") as checked:
         scored = model.transform(checked.accepted).select(*scorer.columns, "prediction").toArrow()

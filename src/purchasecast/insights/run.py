@@ -26,6 +26,7 @@ from purchasecast.insights.segments import contrast_segments
 from purchasecast.insights.settings import InsightSettings
 from purchasecast.insights.stock import Stock
 from purchasecast.insights.wording import Words, slug
+from purchasecast.pipeline import load_pipeline
 from purchasecast.progress import Steps
 from purchasecast.sources import write_table
 from purchasecast.stages import CrossedEffectsModel
@@ -68,7 +69,7 @@ class _Run:
         """The pipeline, loaded once."""
         if self.loaded is None:
             with self.steps.step("load model"):
-                self.loaded = self.bundle.pipeline()
+                self.loaded = load_pipeline(self.bundle)
         return self.loaded
 
     def noise(self) -> Noise:
