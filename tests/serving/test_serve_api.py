@@ -6,14 +6,18 @@ import io
 import json
 import logging
 import shutil
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 from tests.serving.conftest import TinyShop
 
-from purchasecast.bundle import add_file, load_bundle
+from purchasecast.bundle import load_bundle
+from purchasecast.cli import cli
 from purchasecast.errors import SettingsError
 from purchasecast.serve.app import create_app
 from purchasecast.serve.holder import ModelHolder
@@ -379,15 +383,24 @@ def test_a_model_that_vanishes_leaves_the_old_one(tmp_path: Path) -> None:
         assert client.post("/v1/predict", json={"rows": shop.random_rows(1)}).status_code == 200
 
 
-def test_a_report_is_one_click_away_and_no_other_model(tmp_path: Path) -> None:
+def test_a_report_is_one_click_away_and_no_other_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = TinyShop().save(tmp_path / "model")
+    drawn = SimpleNamespace(  # drawing a real one takes seconds
+        read_report=lambda *_, **__: None,
+        render_report=lambda _: "<!doctype html><title>All about it</title>",
+        write_page=lambda html, page: [page.write_text(html), page][1],
+    )
+    monkeypatch.setitem(sys.modules, "purchasecast.report", drawn)
     with client_of(path) as client:
         assert "/report" not in client.get("/").text
-        add_file(load_bundle(path), "report.html", "<!doctype html><title>All about it</title>")
-        assert client.post("/v1/reload").json()["changed"] is False
-        assert 'href="/report"' in client.get("/").text
+        for keep in ("--no-keep", "--keep"):
+            arguments = ["report", str(path), "--out", str(tmp_path / "page.html"), keep]
+            shown = CliRunner().invoke(cli, arguments)
+            assert shown.exit_code == 0, shown.output
+            assert client.post("/v1/reload").json()["changed"] is False
+            assert ('href="/report"' in client.get("/").text) == (keep == "--keep")
         found = client.get("/report")
-        assert "All about it" in found.text
+        assert found.content == (tmp_path / "page.html").read_bytes()
         assert "sandbox" in found.headers["content-security-policy"]
 
 

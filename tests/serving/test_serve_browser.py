@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; apt-get install chromium")
-PHONE = {"width": 360, "height": 740}
+PHONE = {"width": 390, "height": 844}
+SMALL = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,29 @@ def test_a_known_customer_and_product_are_predicted(page: Page, shop: TinyShop) 
     assert page.locator(".ranked").first.locator("li").count() == 6
     page.reload()
     assert amount(page.locator(".price").inner_text()) == pytest.approx(expected(shop), abs=0.5)
+
+
+def test_another_product_is_one_click_away(page: Page, shop: TinyShop) -> None:
+    fill_known(page)
+    page.get_by_role("button", name="Predict").click()
+    best = page.locator(".card", has_text="Best products").get_by_role("link").first
+    product = best.inner_text()
+    best.click()
+    page.wait_for_url("**Product=*")
+    assert page.locator('#ask [name="Product"]').input_value() == product
+    of_product = shop.attributes["Product"][product]
+    wanted = expected(shop, Product=product, **of_product)
+    assert amount(page.locator(".price").inner_text()) == pytest.approx(wanted, abs=0.5)
+
+
+def test_an_unknown_id_is_told_while_typing(page: Page) -> None:
+    page.get_by_role("combobox", name="Customer").press_sequentially("nobody")
+    told = page.locator(".field", has=page.locator('[name="Customer"]')).locator("[data-none]")
+    told.wait_for()
+    assert "describe it below" in told.inner_text()
+    page.get_by_role("combobox", name="Customer").fill("1003")
+    page.get_by_role("option", name=re.compile("^1003")).wait_for()
+    assert told.is_hidden()
 
 
 def test_what_if_shows_both_side_by_side(page: Page, shop: TinyShop) -> None:
@@ -186,7 +210,7 @@ def test_the_keyboard_is_enough(page: Page, shop: TinyShop) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE])
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE, SMALL], ids=["desk", "phone", "small"])
 def test_it_fits_and_axe_finds_nothing_serious(
     browser: Browser, server: LiveServer, size: dict[str, int], scheme: str
 ) -> None:

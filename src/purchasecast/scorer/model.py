@@ -234,6 +234,11 @@ class Scorer:
             raise DataError(_told(problems))
         return self._score(inputs, count, problems, explain=explain)
 
+    @property
+    def level(self) -> float | None:
+        """Return the share of purchases that are to fall between the bounds; None where the model has none."""
+        return next((step.level for step in self._steps if isinstance(step, Interval)), None)
+
     def set_level(self, level: float) -> None:
         """Set the share of purchases that are to fall between the bounds.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,6 +33,7 @@ router = APIRouter()
 
 _INLINE_ROWS = 32  # fewer are scored faster than a thread is woken
 _CHUNK_BYTES = 1 << 16
+_encode = json.JSONEncoder(allow_nan=False).encode
 _KINDS = {CSV: CSV, "application/csv": CSV, PARQUET: PARQUET, "application/x-parquet": PARQUET}
 _FORM = "multipart/form-data"
 
@@ -57,9 +59,9 @@ async def predict(request: Request) -> Response:
         answers = await anyio.to_thread.run_sync(
             lambda: predict_rows(served.scorer, served.reader, rows, explain=explain)
         )
-    _count(state, "/v1/predict", answers)
+    asyncio.get_running_loop().call_soon(_count, state, "/v1/predict", answers)  # once the answer is on its way
     found = {"model": served.id, "money": served.scorer.schema.money, "predictions": answers}
-    return Response(json.dumps(found, allow_nan=False), media_type="application/json")
+    return Response(_encode(found), media_type="application/json")
 
 
 @router.post("/v1/predict/file")

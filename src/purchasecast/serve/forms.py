@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Column
     from purchasecast.scorer import Scorer
+    from purchasecast.serve.problems import FieldProblem
 
 __all__ = ["WHAT_IF", "FormField", "FormReading", "form_fields", "read_form"]
 
@@ -134,9 +135,18 @@ def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
             complete = dict(scorer.catalogue.complete(row))
             changed = complete | row_of_query(query_type(list({**_texts(complete), **changes}.items())), scorer)
     except ProblemError as problem:
-        errors = {error["field"]: error["detail"] for error in problem.errors} or {"": problem.detail}
+        errors = {error["field"]: _for_people(error, row, scorer) for error in problem.errors} or {"": problem.detail}
         return FormReading(row=row, errors=errors, is_asked=True)
     return FormReading(row=row, changed=changed, is_asked=True)
+
+
+def _for_people(error: FieldProblem, row: dict[str, Any], scorer: Scorer) -> str:
+    """Return what is wrong with a field; of an empty one, what to do."""
+    name = error["field"]
+    if name not in scorer.columns or row.get(name):
+        return str(error["detail"])
+    column = scorer.schema.column(name)
+    return "Choose one." if column.levels else f"Fill this in: {expected(column).removeprefix('expected ')}."
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:

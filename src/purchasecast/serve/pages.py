@@ -14,7 +14,7 @@ from purchasecast.serve.auth import COOKIE, SESSION_SECONDS
 from purchasecast.serve.forms import FormReading, form_fields, read_form
 from purchasecast.serve.problems import ProblemError
 from purchasecast.serve.state import state_of
-from purchasecast.serve.views import Money, model_facts, result_view
+from purchasecast.serve.views import Money, examples, model_facts, result_view
 
 if TYPE_CHECKING:
     from purchasecast.serve.holder import Served
@@ -45,6 +45,8 @@ async def index(request: Request) -> Response:
         "fields": form_fields(served.scorer, reading),
         "reading": reading,
         "result": result,
+        "examples": examples(served.scorer),
+        "columns": served.scorer.columns,
     }
     return _TEMPLATES.TemplateResponse(request, "index.html", context, status_code=422 if reading.errors else 200)
 

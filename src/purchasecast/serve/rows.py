@@ -36,10 +36,17 @@ _LONGEST_TEXT = 256
 _BLANK = {"type": "string", "pattern": "^ *$", "maxLength": _LONGEST_TEXT}  # as good as null
 
 
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def parse_body(body: bytes) -> Any:
-    """Return a JSON body; numbers that are none (NaN) are refused as any other mistake."""
+    """Return a JSON body, in UTF-8; numbers that are none (NaN) are refused as any other mistake."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return _DECODER.decode(body.decode())
     except (ValueError, RecursionError) as error:
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         raise ProblemError(400, f"Expected a body in JSON, found a mistake{where}.") from None
@@ -272,7 +279,3 @@ def _parameter(name: str, detail: str) -> FieldProblem:
 def _escaped(name: str) -> str:
     """Return a member's name as a JSON pointer writes it."""
     return name.replace("~", "~0").replace("/", "~1")
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from purchasecast.serve.answers import Explained, explain_row, known_to_dict, recommend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from purchasecast.scorer import Scorer
     from purchasecast.serve.forms import FormReading
     from purchasecast.serve.holder import Served
 
-__all__ = ["Bar", "Money", "model_facts", "result_view", "waterfall"]
+__all__ = ["Bar", "Money", "Span", "examples", "model_facts", "result_view", "waterfall"]
 
 _MOST_BARS = 7
+_EXAMPLES = 2
 _SHOWN = 6  # similar products, recommendations
 
 
@@ -31,17 +33,17 @@ class Money:
 
     Examples
     --------
-    >>> Money("USD")(14812.3), Money("USD")(3.5, sign=True)
-    ('14,812 USD', '+3.50 USD')
+    >>> Money("USD")(14812.3), Money("USD")(3.5, sign=True), Money("USD")(3.5, sign=True, beside=14812.3)
+    ('14,812 USD', '+3.50 USD', '+4 USD')
     """
 
     unit: str | None
 
-    def __call__(self, value: float | None, *, sign: bool = False) -> str:
-        """Return an amount with its unit; with a sign where it is a change."""
+    def __call__(self, value: float | None, *, sign: bool = False, beside: float = 0.0) -> str:
+        """Return an amount with its unit; with a sign where it is a change, to the digits of one that it stands by."""
         if value is None:
             return "none"
-        digits = 0 if abs(value) >= 100 else 2
+        digits = 0 if max(abs(value), abs(beside)) >= 100 else 2
         text = f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "\N{MINUS SIGN}")
         return f"{text} {self.unit}" if self.unit else text
 
@@ -72,20 +74,44 @@ class Bar:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval and the prediction in it, each on a scale of 0 to 100 that begins with no money."""
+
+    start: float
+    width: float
+    mark: float
+
+
 def model_facts(served: Served) -> dict[str, Any]:
     """Return what the head of the page says of the model."""
     document = served.describe()
     metrics = document["metrics"] or {}
+    manifest = served.bundle.manifest
+    is_part = manifest.get("trained_on") == "training rows only"
     return {
         "title": served.scorer.schema.title,
         "id": served.id,
-        "rows": document["data"]["rows"],
+        "rows": (manifest.get("reference") or {}).get("rows") if is_part else document["data"]["rows"],
         "customers": document["known"]["customers"],
         "products": document["known"]["products"],
         "rmse": metrics.get("rmse"),
         "r2": metrics.get("r2"),
         "computed_on": (served.evaluation or {}).get("computed_on"),
     }
+
+
+def examples(scorer: Scorer) -> list[dict[str, str]]:
+    """Return questions to begin with: a known customer and a known product each."""
+    columns = [name for name in (scorer.schema.customer, scorer.schema.product) if name]
+    return [
+        {
+            "href": "/?" + urlencode({name: row[name] for name in columns}),
+            "label": " and ".join(f"{scorer.schema.column(name).label.lower()} {row[name]}" for name in columns),
+        }
+        for row in scorer.examples[:_EXAMPLES]
+        if len(columns) == 2 and all(row.get(name) is not None for name in columns)
+    ]
 
 
 def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
@@ -105,19 +131,21 @@ def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
     """
     found = explain_row(scorer, reading.row)
     changed = explain_row(scorer, reading.changed) if reading.changed is not None else None
-    product = found.row.get(scorer.schema.product or "")
-    similar = scorer.catalogue.similar("product", product, _SHOWN) if product is not None else []
+    spans = _spans(found, *([changed] if changed else []))
     view = {
         "found": found,
         "bars": waterfall(found),
+        "span": spans[0],
+        "level": None if scorer.level is None else f"{100 * scorer.level:.4g} %",
         "unseen": [role for role, is_seen in found.seen.items() if not is_seen],
-        "similar": [known_to_dict(known) for known in similar],
-        "recommended": _recommended(scorer, found),
+        "similar": _similar(scorer, found, reading.row),
+        "recommended": _recommended(scorer, found, reading.row),
         "fields": _what_if_fields(scorer, found, changed),
         "changed": changed,
     }
     if changed is not None:
         view["changed_bars"] = waterfall(changed)
+        view["changed_span"] = spans[1]
         view["difference"] = changed.prediction - found.prediction
         view["changes"] = [
             (scorer.schema.column(name).label, _text(value), _text(changed.row.get(name)))
@@ -163,14 +191,47 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _recommended(scorer: Scorer, found: Explained) -> list[dict[str, Any]]:
-    """Return the best products for the row's customer, also for one who is only described."""
-    product = scorer.schema.product
-    if product is None or scorer.schema.customer is None:
+def _spans(*found: Explained) -> list[Span | None]:
+    """Return the intervals on one scale; None where there is none."""
+    top = max((one.upper or 0.0 for one in found), default=0.0) * 1.08 or 1.0
+    return [
+        None
+        if one.lower is None or one.upper is None
+        else Span(
+            start=round(100 * one.lower / top, 3),
+            width=round(max(100 * (one.upper - one.lower) / top, 0.4), 3),
+            mark=round(100 * one.prediction / top, 3),
+        )
+        for one in found
+    ]
+
+
+def _similar(scorer: Scorer, found: Explained, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the products that are bought with the same tastes, each with the way to its own prediction."""
+    product = found.row.get(scorer.schema.product or "")
+    if product is None:
         return []
-    of_product = {column.name for column in scorer.schema.features if column.of == "product"} | {product}
+    similar = [known_to_dict(known) for known in scorer.catalogue.similar("product", product, _SHOWN)]
+    return [{**known, "href": _way_to(scorer, asked, known["id"])} for known in similar]
+
+
+def _recommended(scorer: Scorer, found: Explained, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the best products for the row's customer, also for one who is only described."""
+    if scorer.schema.product is None or scorer.schema.customer is None:
+        return []
+    of_product = _of_product(scorer)
     row = {name: value for name, value in found.row.items() if name not in of_product}
-    return recommend(scorer, row, _SHOWN)
+    return [{**item, "href": _way_to(scorer, asked, item["product"])} for item in recommend(scorer, row, _SHOWN)]
+
+
+def _of_product(scorer: Scorer) -> set[str]:
+    return {column.name for column in scorer.schema.features if column.of == "product"} | {scorer.schema.product or ""}
+
+
+def _way_to(scorer: Scorer, asked: Mapping[str, Any], product: str) -> str:
+    """Return the address of the same question about another product."""
+    kept = {name: value for name, value in asked.items() if name not in _of_product(scorer) and value is not None}
+    return "/?" + urlencode({**kept, scorer.schema.product or "": product})
 
 
 def _what_if_fields(scorer: Scorer, found: Explained, changed: Explained | None) -> list[dict[str, Any]]:

@@ -27,6 +27,11 @@ class Interval:
     ----------
     entry : mapping
         The manifest's entry.
+
+    Attributes
+    ----------
+    level : float
+        Share of purchases that are to fall between the bounds.
     """
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
@@ -53,6 +58,7 @@ class Interval:
         """
         if not 0 < level < 1:
             raise SettingsError(f"level: expected a share above 0 and below 1, found {level}; take 0.9.")
+        self.level = level
         self._bounds = bounds_by_group(self._found, level)
 
     def batch(self, batch: Batch) -> None:

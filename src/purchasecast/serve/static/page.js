@@ -86,7 +86,11 @@ function makeSearch(input) {
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", document.querySelector(`label[for="${input.id}"]`).textContent);
   list.hidden = true;
-  input.after(list);
+  const none = input.parentElement.querySelector("[data-none]");
+  const told = document.createElement("p");
+  told.className = "unseen-by-eyes";
+  told.setAttribute("role", "status");
+  input.after(list, told);
   for (const [name, value] of Object.entries({
     role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
   })) input.setAttribute(name, value);
@@ -127,14 +131,21 @@ function makeSearch(input) {
     if (!answer?.ok || mine !== asked) return;
     found = (await answer.json()).found;
     if (mine !== asked) return;
+    const isKnown = found.length > 0 || !input.value.trim();
+    none.hidden = isKnown;
+    told.textContent = isKnown ? `${found.length} found` : none.textContent;
     list.replaceChildren(...found.map((known, k) => {
       const item = document.createElement("li");
       item.id = `${list.id}-${k}`;
       item.setAttribute("role", "option");
       item.setAttribute("aria-selected", "false");
+      const name = document.createElement("div");
+      const about = document.createElement("small");
+      about.textContent = Object.values(known.attributes).filter((value) => value !== null).slice(0, 4).join(" · ");
+      name.append(known.id, about);
       const rows = document.createElement("span");
       rows.textContent = `${Math.round(known.rows).toLocaleString("en")} purchases`;
-      item.append(known.id, rows);
+      item.append(name, rows);
       item.addEventListener("pointerdown", (event) => { event.preventDefault(); choose(k); });
       return item;
     }));
