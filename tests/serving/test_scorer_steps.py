@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from purchasecast.errors import BundleCorruptError, SettingsError
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.levels import LevelTable
+from purchasecast.scorer.steps import KINDS
 from purchasecast.scorer.steps.base import Context
 from purchasecast.scorer.steps.blend import Blend
 from purchasecast.scorer.steps.boosted_trees import BoostedTrees, _read_trees
@@ -178,3 +180,8 @@ def test_a_booster_that_a_row_cannot_walk_is_refused(tmp_path: Path) -> None:
 def _read(folder: Path, document: Any) -> None:
     (folder / "booster.json").write_text(json.dumps(document))
     _read_trees(folder / "booster.json", 2)
+
+
+def test_every_kind_of_step_is_described() -> None:
+    described = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", described, re.MULTILINE)) >= set(KINDS)

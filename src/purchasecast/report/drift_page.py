@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from purchasecast.report import charts
-from purchasecast.report.parts import Figure, Fold, Note, Page, Section, Table, Tile
-from purchasecast._words import money, number, percent, plural
+from purchasecast.report.parts import Brief, Figure, Fold, Note, Page, Section, Table, Tile
+from purchasecast._words import counted, money, number, percent
 
 if TYPE_CHECKING:
     from purchasecast.drift import ColumnDrift, DriftReport
@@ -31,15 +31,16 @@ def drift_page(found: DriftReport, schema: Schema, footer: str) -> Page:
         Last line of the page.
     """
     alarms = found.alarms
-    verdict = f"{plural(len(alarms), 'limit')} did not hold." if alarms else "All limits held: no drift was found."
+    verdict = f"{counted(len(alarms), 'limit')} did not hold." if alarms else "All limits held: no drift was found."
     sections = [_check_section(found), _column_section(found)]
     if found.labelled:
         sections.insert(1, _error_section(found, schema))
     return Page(
         title=f"{schema.title}: drift",
         subtitle="New rows beside those that the model was trained on",
+        briefs=(Brief("Has anything moved?", (verdict, *[check.sentence for check in alarms])),),
+        actions=(),
         tiles=_tiles(found, schema),
-        summary=(verdict, *[check.sentence for check in alarms]),
         sections=tuple(sections),
         footer=footer,
     )
@@ -93,7 +94,7 @@ def _column_section(found: DriftReport) -> Section:
     if rest:
         rows = tuple((column.label, number(column.index)) for column in rest)
         blocks.append(
-            Fold(f"{plural(len(rest), 'more column')}", (Table("Smaller shifts", ("column", "index"), rows),))
+            Fold(f"{counted(len(rest), 'more column')}", (Table("Smaller shifts", ("column", "index"), rows),))
         )
     if not blocks:
         blocks.append(Note("There is no column to compare."))
