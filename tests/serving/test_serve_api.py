@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import sys
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,18 @@ def test_more_requests_than_allowed_are_sent_away(model: Path, shop: TinyShop) -
         assert client.post("/v1/predict", json={"rows": shop.random_rows(1)}).status_code == 200
         client.app._heavy = 0  # type: ignore[attr-defined]
         assert client.get("/v1/recommend/1003").status_code == 200
+
+
+def test_a_request_that_takes_too_long_is_ended_and_one_that_reads_no_body_is_not_late(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("purchasecast.serve.api.recommend", lambda *_: time.sleep(0.4) or [])
+    with client_of(model, request_seconds=0.1) as client:
+        found = client.get("/v1/recommend/1003")
+        problem(found, 503)
+        assert found.headers["retry-after"] == "5"
+    with client_of(model, body_seconds=0.1) as client:
+        assert client.request("GET", "/v1/recommend/1003", content=b"unread").status_code == 200
 
 
 def test_a_mistake_of_the_server_tells_nothing(

@@ -157,25 +157,24 @@ class _Exchange:
         self.most_bytes = settings.max_file_bytes if is_file else settings.max_body_bytes
         self._receive, self._send = receive, send
         self._bytes = 0
-        has_body = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
-        self._complete = not has_body
+        self._complete = b"transfer-encoding" not in self.headers and self.headers.get(b"content-length", b"0") == b"0"
+        self._is_waiting = False
         now = asyncio.get_running_loop().time()
         self._until = now + settings.request_seconds * (10 if is_file else 1)
-        body_until = now + settings.body_seconds * (6 if is_file else 1)
-        self.clock = asyncio.timeout_at(min(body_until, self._until) if has_body else self._until)
+        self._body_until = min(now + settings.body_seconds * (6 if is_file else 1), self._until)
+        self.clock = asyncio.timeout_at(self._until)
 
     async def receive(self) -> Message:
-        """Take a piece of the body, within the limit of size; once it is whole, the clock runs for the answer."""
-        message = await self._receive()
+        """Take a piece of the body, within the limits of size and time."""
         if self._complete:
-            return message
-        if message["type"] == "http.disconnect":
-            self._complete = True
-            return message
+            return await self._receive()
+        self._is_waiting = True
+        self.clock.reschedule(self._body_until)
+        message = await self._receive()
+        self.clock.reschedule(self._until)
+        self._is_waiting = False
         self._bytes += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            self._complete = True
-            self.clock.reschedule(self._until)
+        self._complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
         if self._bytes > self.most_bytes:
             raise ProblemError(
                 413,
@@ -186,7 +185,7 @@ class _Exchange:
 
     def lateness(self) -> ProblemError:
         """Return what is told when the clock has run out."""
-        if not self._complete:
+        if self._is_waiting:
             return ProblemError(408, "Expected the whole body sooner.", headers={"connection": "close"})
         return ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
 
