@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; apt-get install chromium")
+DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 SMALL = {"width": 320, "height": 640}
 
@@ -36,7 +37,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
     complaints: list[str] = []
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = browser.new_page(viewport=DESK)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if "Security" in message.text else None)
     page.goto(server.url)
@@ -209,8 +210,11 @@ def test_the_keyboard_is_enough(page: Page, shop: TinyShop) -> None:
     assert amount(page.locator(".price").inner_text()) == pytest.approx(expected(shop), abs=0.5)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE, SMALL], ids=["desk", "phone", "small"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark"), (SMALL, "light")],
+    ids=["desk", "desk in the dark", "phone", "phone in the dark", "small phone"],
+)
 def test_it_fits_and_axe_finds_nothing_serious(
     browser: Browser, server: LiveServer, size: dict[str, int], scheme: str
 ) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "Money", "Span", "examples", "model_facts", "result_view", "waterfall"]
 
 _MOST_BARS = 7
-_EXAMPLES = 2
 _SHOWN = 6  # similar products, recommendations
 
 
@@ -109,7 +108,7 @@ def examples(scorer: Scorer) -> list[dict[str, str]]:
             "href": "/?" + urlencode({name: row[name] for name in columns}),
             "label": " and ".join(f"{scorer.schema.column(name).label.lower()} {row[name]}" for name in columns),
         }
-        for row in scorer.examples[:_EXAMPLES]
+        for row in (*scorer.examples[:1], *scorer.examples[1:][-1:])  # neighbours are often of one customer
         if len(columns) == 2 and all(row.get(name) is not None for name in columns)
     ]
 

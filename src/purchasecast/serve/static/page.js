@@ -17,7 +17,8 @@ async function ask(form) {
       clearErrors(document.getElementById("ask"));
       result.innerHTML = text;
       history.replaceState(null, "", `/?${query}`);
-      if (matchMedia("(max-width: 52rem)").matches) result.scrollIntoView({ block: "start" });
+      const { top } = result.getBoundingClientRect();
+      if (top < 0 || top > innerHeight / 2) result.scrollIntoView({ block: "start" });
     } else if (answer.status === 422) {
       showErrors(form, new DOMParser().parseFromString(text, "text/html"));
     } else {
