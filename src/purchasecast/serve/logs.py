@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonFormatter", "place_of", "set_up_logs"]
 
 _FIELDS = "fields"
+_encode = json.JSONEncoder(default=str).encode  # in ASCII: no line end of a value can end the line
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,7 +33,7 @@ class JsonFormatter(logging.Formatter):
             document["error"] = record.exc_info[0].__name__
             document["where"] = place_of(record.exc_info[2])
             document["message"] = document["message"].partition("\n")[0]
-        return json.dumps(document, ensure_ascii=True, default=str)
+        return _encode(document)
 
 
 def place_of(trace: TracebackType | None) -> str | None:
