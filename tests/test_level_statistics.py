@@ -35,9 +35,9 @@ def solve(rows: pd.DataFrame) -> tuple[np.ndarray, list[tuple[np.ndarray, np.nda
     return overall, found, [first * 7 + second for first, second in parts]
 
 
-def shrunken(values: pd.Series, ranks: pd.Series, prior: np.ndarray) -> np.ndarray:
-    n = len(values)
-    own = [values.mean(), values.var(ddof=0), *values.quantile(list(QUANTILES)), ranks.mean()]
+def shrunken(rows: pd.DataFrame, prior: np.ndarray) -> np.ndarray:
+    n, values = len(rows), rows["spend"]
+    own = [values.mean(), values.var(ddof=0), *values.quantile(list(QUANTILES)), rows["z"].mean(), rows["rank"].mean()]
     toward = [prior[0], prior[1] ** 2, *prior[2:]]
     mixed = (n * np.array(own) + KAPPA * np.array(toward)) / (n + KAPPA)
     mixed[1] = np.sqrt(mixed[1])
@@ -49,14 +49,18 @@ def test_statistics_agree_with_pandas(rows: pd.DataFrame) -> None:
     seen = rows[rows["seen"]].copy()
     by_product = seen.groupby("product")["spend"]
     seen["rank"] = (by_product.rank(method="average") - 0.5) / by_product.transform("size")
+    n, mean, variance = by_product.transform("size"), by_product.transform("mean"), by_product.transform("var", ddof=0)
+    mean = (n * mean + KAPPA * seen["spend"].mean()) / (n + KAPPA)
+    variance = (n * variance + KAPPA * seen["spend"].var(ddof=0)) / (n + KAPPA)
+    seen["z"] = (seen["spend"] - mean) / np.sqrt(variance)
     np.testing.assert_allclose(overall[0], seen["spend"].mean())
     np.testing.assert_allclose(overall[-1], seen["rank"].mean())
     for customer, group in seen.groupby("customer"):
-        np.testing.assert_allclose(found[0][1][customer], shrunken(group["spend"], group["rank"], overall))
+        np.testing.assert_allclose(found[0][1][customer], shrunken(group, overall))
         assert found[0][0][customer] == len(group)
     for (customer, product), group in seen.groupby(["customer", "product"]):
         place = int(np.flatnonzero(pairs[2] == customer * 7 + product)[0])
-        expected = shrunken(group["spend"], group["rank"], found[0][1][customer])
+        expected = shrunken(group, found[0][1][customer])
         np.testing.assert_allclose(found[2][1][place], expected)
 
 
@@ -82,6 +86,8 @@ def test_the_mean_rank_finds_who_takes_the_dear_variant() -> None:
     tables, _ = code_levels([(customer, 40), (product, 30)], [(0, -1), (1, -1)])
     everything = np.ones(len(spend), dtype=bool)
     _, found = statistics_of_fit(spend, np.argsort(spend, kind="stable"), everything, tables, 1, 0.0)
-    rank = found[0][1][:, -1]
+    z, rank = found[0][1][:, -2:].T
+    np.testing.assert_allclose(z[:20], -1.0)
+    np.testing.assert_allclose(z[20:], 1.0)
     np.testing.assert_allclose(rank[:20], 0.25)
     np.testing.assert_allclose(rank[20:], 0.75)

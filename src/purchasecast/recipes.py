@@ -21,7 +21,7 @@ from purchasecast.stages import (
     LatentFactorEncoder,
     LevelStatisticsEncoder,
 )
-from purchasecast.stages.level_statistics import STATISTICS
+from purchasecast.stages.level_statistics import STATISTICS, WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -271,7 +271,8 @@ def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEnc
         inputCols=[first for first, _ in keys],
         crossCols=[second for _, second in keys],
         outputCols=[made_name("_pc_s_", " ".join(filter(None, key))) for key in keys],
-        statistics=[name for name in STATISTICS if ranked or name not in {"rank", "lift"}],
+        # Without z-scores: what was measured had rank and lift in their place.
+        statistics=[name for name in STATISTICS if name != "z" and (ranked or name not in WITHIN)],
         rankWithinCol=str(schema.product) if ranked else "",
         scaleCol=SCALE if ranked else "",
         labelCol=schema.target,

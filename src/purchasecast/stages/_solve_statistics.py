@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["QUANTILES", "LevelTable", "code_levels", "solve_statistics", "statistics_of_fit"]
 
 QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
-_NO_RANK = 0.5  # what a level without ranked rows is expected to be at: the middle
+_NOWHERE = (0.0, 0.5)  # z-score and rank that a level without ranked rows is expected to have: the middle
 
 
 class LevelTable:
@@ -126,25 +126,28 @@ def statistics_of_fit(
 ) -> tuple[Floats, list[tuple[Floats, Floats]]]:
     """Return the statistics of the rows that a fit may see: of all of them, and counts and statistics by level.
 
-    The columns are mean, standard deviation, `QUANTILES` and mean rank; `rank_within` is the place of the table in
-    whose levels rows are ranked, -1 for no ranks.
+    The columns are mean, standard deviation, `QUANTILES`, mean z-score and mean rank; `rank_within` is the place of the
+    table in whose levels rows are scored and ranked, -1 for neither.
     """
-    ranks = np.full(len(label), np.nan)
-    if rank_within >= 0:
-        rows = _seen(tables[rank_within].rows_by_label(by_label), seen)
-        ranks[rows] = _mid_ranks(tables[rank_within].codes[rows], label[rows], tables[rank_within].size)
+    places = np.full((len(label), 2), np.nan)
     everything = _seen(by_label, seen)
     zeros = np.zeros(len(everything), dtype=np.intp)
-    nothing = np.zeros((1, 2 + len(QUANTILES) + 1))
-    nothing[0, -1] = _NO_RANK
-    _, overall = _statistics(zeros, label[everything], ranks[everything], 1, nothing, 0.0)
-    overall[0, -1] = _NO_RANK  # what it is, but for rounding: the lift of who is unseen is 0 exactly
+    nothing = np.zeros((1, 2 + len(QUANTILES) + 2))
+    nothing[0, -2:] = _NOWHERE
+    _, overall = _statistics(zeros, label[everything], places[everything], 1, nothing, 0.0)
+    if rank_within >= 0:
+        within = tables[rank_within]
+        rows = _seen(within.rows_by_label(by_label), seen)
+        codes, toward = within.codes[rows], np.repeat(overall, within.size, axis=0)
+        _, of_level = _statistics(codes, label[rows], places[rows], within.size, toward, shrinkage)
+        places[rows, 0] = (label[rows] - of_level[codes, 0]) / np.maximum(of_level[codes, 1], 1e-300)
+        places[rows, 1] = _mid_ranks(codes, label[rows], within.size)
     found: list[tuple[Floats, Floats]] = []
     for table in tables:
         rows = _seen(table.rows_by_label(by_label), seen)
         prior = overall if table.parent < 0 else found[table.parent][1]
         found.append(
-            _statistics(table.codes[rows], label[rows], ranks[rows], table.size, prior[table.parent_codes], shrinkage)
+            _statistics(table.codes[rows], label[rows], places[rows], table.size, prior[table.parent_codes], shrinkage)
         )
     return overall[0], found
 
@@ -164,7 +167,7 @@ def _mid_ranks(codes: Codes, label: Floats, size: int) -> Floats:
 
 
 def _statistics(
-    codes: Codes, label: Floats, ranks: Floats, size: int, prior: Floats, shrinkage: float
+    codes: Codes, label: Floats, places: Floats, size: int, prior: Floats, shrinkage: float
 ) -> tuple[Floats, Floats]:
     """Return counts and shrunken statistics of each level; rows come by level and label."""
     counts = np.bincount(codes, minlength=size).astype(np.float64)
@@ -173,7 +176,7 @@ def _statistics(
     deviation = label - mean[codes]
     variance = np.bincount(codes, deviation * deviation, size) / some
     total = np.maximum(counts + shrinkage, 1e-9)
-    made = np.empty((size, 3 + len(QUANTILES)))
+    made = np.empty((size, 4 + len(QUANTILES)))
     made[:, 0] = (counts * mean + shrinkage * prior[:, 0]) / total
     made[:, 1] = np.sqrt((counts * variance + shrinkage * prior[:, 1] ** 2) / total)
     starts = np.concatenate([[0], np.cumsum(counts[:-1])])
@@ -186,13 +189,14 @@ def _statistics(
         made[:, 2 + q] = np.where(
             counts > 0, (counts * quantile + shrinkage * prior[:, 2 + q]) / total, prior[:, 2 + q]
         )
-    ranked = ~np.isnan(ranks)
+    ranked = ~np.isnan(places[:, 1])
     ranked_rows = np.bincount(codes[ranked], minlength=size)
-    ranked_sum = np.bincount(codes[ranked], ranks[ranked], size)
-    made[:, -1] = (ranked_sum + shrinkage * prior[:, -1]) / np.maximum(ranked_rows + shrinkage, 1e-9)
+    for last in (-2, -1):
+        sums = np.bincount(codes[ranked], places[ranked, last], size)
+        made[:, last] = (sums + shrinkage * prior[:, last]) / np.maximum(ranked_rows + shrinkage, 1e-9)
     without = counts == 0
-    made[without, :-1] = prior[without, :-1]
-    made[ranked_rows == 0, -1] = prior[ranked_rows == 0, -1]
+    made[without, :-2] = prior[without, :-2]
+    made[ranked_rows == 0, -2:] = prior[ranked_rows == 0, -2:]
     return counts, made
 
 

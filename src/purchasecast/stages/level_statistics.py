@@ -5,7 +5,8 @@ the same statistic of the parent (all rows; for a pair, the level of its first c
 
 .. math:: t \leftarrow \frac{n\, t + \kappa\, t_0}{n + \kappa},
 
-variances in place of standard deviations. The rank of a row is where its label stands among the rows of its product,
+variances in place of standard deviations. The z-score of a row is its label less the mean of its product, over the
+product's standard deviation, both shrunken. The rank of a row is where its label stands among the rows of its product,
 in :math:`(0, 1)`, ties in their middle; the mean rank of a customer says how dear a variant of a product the customer
 takes, whatever the products cost. Multiplied by the product's spread, :math:`(\text{rank} - 1/2)\, s_j` is in money.
 
@@ -21,124 +22,27 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasOutputCols
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col, quoted
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.stages._base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
-from purchasecast.stages._in_tasks import HasTaskRows, solve_in_tasks
-from purchasecast.stages._solve_statistics import QUANTILES, solve_statistics
+from purchasecast.stages._base import TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages._in_tasks import solve_in_tasks
+from purchasecast.stages._level_statistics_params import STATISTICS, STORED, WITHIN, LevelStatisticsParams
+from purchasecast.stages._solve_statistics import solve_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
 
-__all__ = ["STATISTICS", "LevelStatisticsEncoder", "LevelStatisticsModel"]
+__all__ = ["STATISTICS", "WITHIN", "LevelStatisticsEncoder", "LevelStatisticsModel"]
 
-_STORED = ("mean", "sd", *(f"q{round(100 * share)}" for share in QUANTILES), "rank")
-STATISTICS = ("count", *_STORED, "lift")
 _PAIR = "\x1f"  # between the two parts of a pair's level in the portable form
 
 
-class _LevelStatisticsParams(HasInputCols, HasOutputCols, HasLabelCol, HasFolds, HasTaskRows):
-    """Params of the encoder and its model."""
-
-    crossCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "crossCols",
-        'second column of each key, one an input; "" for a key of one column',
-        typeConverter=TypeConverters.toListString,
-    )
-    statistics: Param[list[str]] = Param(
-        Params._dummy(),
-        "statistics",
-        f"what is given of each key: some of {', '.join(STATISTICS)}",
-        typeConverter=TypeConverters.toListString,
-    )
-    rankWithinCol: Param[str] = Param(
-        Params._dummy(),
-        "rankWithinCol",
-        'column, such as the product, in whose levels rows are ranked; "" for no ranks',
-        typeConverter=TypeConverters.toString,
-    )
-    scaleCol: Param[str] = Param(
-        Params._dummy(),
-        "scaleCol",
-        "spread that a lift is made with (scaleCol of LatentFactorEncoder)",
-        typeConverter=TypeConverters.toString,
-    )
-    shrinkage: Param[float] = Param(
-        Params._dummy(),
-        "shrinkage",
-        "rows that a level is shrunk by toward its parent (>= 0)",
-        typeConverter=TypeConverters.toFloat,
-    )
-
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            crossCols=[],
-            statistics=list(STATISTICS[:-1]),
-            rankWithinCol="",
-            scaleCol="",
-            shrinkage=20.0,
-            labelCol="label",
-            foldCol="fold",
-            numFolds=5,
-            maxTaskRows=5_000_000,
-        )
-
-    def getCrossCols(self) -> list[str]:
-        """Return the second column of each key, ``""`` where it has none."""
-        return self.getOrDefault(self.crossCols) or [""] * len(self.getInputCols())
-
-    def getStatistics(self) -> list[str]:
-        """Return the names of the statistics that are given."""
-        return self.getOrDefault(self.statistics)
-
-    def getRankWithinCol(self) -> str:
-        """Return the name of the column in whose levels rows are ranked."""
-        return self.getOrDefault(self.rankWithinCol)
-
-    def getScaleCol(self) -> str:
-        """Return the name of the column of the spread that a lift is made with."""
-        return self.getOrDefault(self.scaleCol)
-
-    def getShrinkage(self) -> float:
-        """Return the number of rows that a level is shrunk by."""
-        return self.getOrDefault(self.shrinkage)
-
-    def output_names(self) -> dict[str, tuple[int, str]]:
-        """Return the output columns, each with the place of its key and its statistic.
-
-        A key with the column that rows are ranked in has no rank: it would be one half.
-        """
-        within = self.getRankWithinCol()
-        keys = zip(self.getInputCols(), self.getCrossCols(), self.getOutputCols(), strict=True)
-        return {
-            f"{prefix}_{name}": (k, name)
-            for k, (first, second, prefix) in enumerate(keys)
-            for name in self.getStatistics()
-            if name not in {"rank", "lift"} or (within and within not in {first, second})
-        }
-
-    def _columns(self) -> list[str]:
-        """Return the distinct columns of all keys."""
-        ranked = [self.getRankWithinCol()] if self.getRankWithinCol() else []
-        return list(dict.fromkeys([*self.getInputCols(), *filter(None, self.getCrossCols()), *ranked]))
-
-    def _keys(self) -> list[tuple[str, str]]:
-        """Return the keys that have a table: single columns, parents and the ranked one included, before pairs."""
-        asked = list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
-        ranked = [self.getRankWithinCol()] if self.getRankWithinCol() else []
-        singles = dict.fromkeys([*self.getInputCols(), *ranked])
-        return [*[(name, "") for name in singles], *dict.fromkeys(key for key in asked if key[1])]
-
-
-class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Encode levels, and pairs of levels, by shrunken statistics of the label, cross-fitted.
 
     Parameters
@@ -150,10 +54,11 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     outputCols : list of str
         Prefix of each key's output columns, ``PREFIX_count``, ``PREFIX_mean`` and so on.
     statistics : list of str, optional
-        Some of ``count``, ``mean``, ``sd``, ``q10``, ``q25``, ``q50``, ``q75``, ``q90``, ``rank`` and ``lift``; by
-        default all but the last. All but counts and ranks are in units of the label.
+        Some of ``count``, ``mean``, ``sd``, ``q10``, ``q25``, ``q50``, ``q75``, ``q90``, ``z``, ``rank`` and ``lift``;
+        by default all but the last. All but counts, z-scores and ranks are in units of the label.
     rankWithinCol : str, default ""
-        Column, such as the product, in whose levels rows are ranked from 0 to 1; ``""`` for no ranks.
+        Column, such as the product, in whose levels rows get their z-score and their rank from 0 to 1; ``""`` for
+        neither.
     scaleCol : str, default ""
         Column of the spread that ``lift``, (rank - 1/2) x spread, is made with.
     labelCol : str, default "label"
@@ -179,9 +84,9 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     Notes
     -----
     A pair that is null or unseen has the statistics of its first column's level; a level that is null or unseen those
-    of all rows, and the rank 0.5. Counts are 0 then. Out of fold, a count is scaled up to all rows: as it will be at
-    scoring, or a regression would take a fold less for a level of fewer rows. Rows are neither dropped nor reordered,
-    and their order does not matter. Every row weighs 1.
+    of all rows, the z-score 0 and the rank 0.5. Counts are 0 then. Out of fold, a count is scaled up to all rows: as it
+    will be at scoring, or a regression would take a fold less for a level of fewer rows. Rows are neither dropped nor
+    reordered, and their order does not matter. Every row weighs 1.
 
     Passes over the rows: one that counts, then one that hands them to the tasks. Nothing reaches the driver but the
     statistics of all rows.
@@ -284,7 +189,7 @@ def _by_fit(solved: DataFrame, t: int, key: tuple[str, str], place: Mapping[str,
     return solved.where(f"tab = {t}").groupBy(*by).agg(*arrays).localCheckpoint(eager=False)
 
 
-class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
+class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
     """Statistics of levels, one set a fit; see `LevelStatisticsEncoder`."""
 
     def __init__(self) -> None:
@@ -315,7 +220,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         by_fit = ", ".join(f"{ratio!r}D" for ratio in self._growth)
         growth = f"get(array({by_fit}), {fit})" if has_folds else "1D"
         kept = self._looked_up()
-        overalls = [[statistics[_STORED.index(name)] for name in kept] for statistics in self._overall]
+        overalls = [[statistics[STORED.index(name)] for name in kept] for statistics in self._overall]
         every = sf.lit(overalls) if has_folds else sf.lit(overalls[-1])
         chosen = []
         for k, key in enumerate(asked):
@@ -333,7 +238,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
     def _looked_up(self) -> list[str]:
         """Return the stored statistics that what is asked for is made of; a join carries no others."""
         wanted = {"rank" if name == "lift" else name for name in self.getStatistics()}
-        return [name for name in _STORED if name in wanted]
+        return [name for name in STORED if name in wanted]
 
     def _lookup(self, t: int, *, has_folds: bool) -> DataFrame:
         """Return one key's table with only the fits that a frame needs: all of them, or the last."""
@@ -341,7 +246,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         table = self._tables_by_key[t]
         key = [col(name).alias(f"_pc_{name}_{t}") for name in ("level", "cross") if name in table.columns]
         kept = self._looked_up()
-        of_fit = f"array({', '.join(f'get(x, {_STORED.index(name)})' for name in kept)})"
+        of_fit = f"array({', '.join(f'get(x, {STORED.index(name)})' for name in kept)})"
         columns = {"n": col("n"), "s": sf.expr(f"transform(s, x -> {of_fit})")}
         values = [(x if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{name}_{t}") for name, x in columns.items()]
         width = len(key) + (1 + len(kept)) * (last + 1 if has_folds else 1)
@@ -360,7 +265,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         last = self.getNumFolds()
         table = self._tables_by_key[self._keys().index((inputCol, crossCol))]
         key = [name for name in ("level", "cross") if name in table.columns]
-        terms = [f"get(n, {last}) AS count", *[f"get(get(s, {last}), {i}) AS {x}" for i, x in enumerate(_STORED)]]
+        terms = [f"get(n, {last}) AS count", *[f"get(get(s, {last}), {i}) AS {x}" for i, x in enumerate(STORED)]]
         return table.where(f"get(n, {last}) > 0").selectExpr(*key, *terms)
 
     def to_portable(self) -> dict[str, Any]:
@@ -379,8 +284,8 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         return {
             "kind": "level_statistics",
             "keys": [[name for name in key if name] for key in keys],
-            "stored": list(_STORED),
-            "overall": dict(zip(_STORED, self._overall[-1], strict=True)),
+            "stored": list(STORED),
+            "overall": dict(zip(STORED, self._overall[-1], strict=True)),
             "outputs": [
                 {"output": output, "key": keys.index((self.getInputCols()[k], self.getCrossCols()[k])), "name": name}
                 for output, (k, name) in self.output_names().items()
