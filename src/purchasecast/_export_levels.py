@@ -58,6 +58,10 @@ class Aligned:
         found = pc.fill_null(values, unseen).to_numpy(zero_copy_only=False)
         return np.append(found, unseen)
 
+    def present(self) -> NDArray[np.float64]:
+        """Return 1 for every key that the table has, 0 for the others and for unseen levels."""
+        return np.append(pc.is_valid(self._places).to_numpy(zero_copy_only=False).astype(np.float64), 0.0)
+
     def add(self, name: str, values: NDArray[np.float64]) -> None:
         """Give the table a column."""
         self._writer.add_values(self.number, name, _arrow(values))
@@ -111,17 +115,19 @@ def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> Non
     for side, column in zip(("user", "item"), portable["inputs"], strict=True):
         aligned = Aligned(writer, [column], collect_levels(portable["tables"][side]))
         aligned.add(f"{output} factors", np.column_stack([aligned.array(name) for name in names]))
+        aligned.add(f"{output} rated", aligned.present())
         sides[side] = aligned
-    scale = sides["item"].array("scale", float(portable["overall_scale"]))
-    sides["item"].add(f"{output} scale", scale)
+    sides["item"].add(f"{output} scale", sides["item"].array("scale"))
     writer.add_step(
         {
             "kind": "latent_factors",
             "user": sides["user"].number,
             "item": sides["item"].number,
-            "user_factors": f"{output} factors",
-            "item_factors": f"{output} factors",
+            "factors": f"{output} factors",
+            "rated": f"{output} rated",
             "item_scale": f"{output} scale",
+            "user_means": portable["user_means"],
+            "item_means": portable["item_means"],
             "output": output,
             "scale": portable["scale"],
             "user_outputs": portable["user_factors"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -65,6 +66,7 @@ class TinyShop:
     factors: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     scale: dict[str, float] = field(default_factory=dict)
     attributes: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    means: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
@@ -89,6 +91,14 @@ class TinyShop:
         }
         self.attributes["Product"] = {
             key: {"Category": [None, 7, 12][int(random.integers(3))]} for key in keys["Product"]
+        }
+        # What attributes say of who has no factors: a constant and one a level; of products the scale's logarithm, too.
+        self.means = {
+            column: {
+                "constant": random.normal(0, 1, width).tolist(),
+                "levels": {name: random.normal(0, 1, (3, width)).tolist() for name in names},
+            }
+            for column, width, names in (("Customer", RANK, ["Age", "City"]), ("Product", RANK + 1, ["Category"]))
         }
         self.level_effects = {name: random.normal(0, 5, 3).tolist() for name in self.labels}
         self.one_hot = {name: random.normal(0, 3, 3).tolist() for name in self.labels}
@@ -127,11 +137,20 @@ class TinyShop:
             effect = self.effect[column].get(key, 0.0)
             fitted += effect
             regression += self.group_weights[column] * effect
-        taste = 0.0
-        if customer in self.factors["Customer"] and product in self.factors["Product"]:
-            pairs = zip(self.factors["Customer"][customer], self.factors["Product"][product], strict=True)
-            taste = self.scale[product] * sum(u * v for u, v in pairs)
+        left = self.factors["Customer"].get(customer) or self.expected("Customer", texts)
+        right = [*self.factors["Product"][product], math.log(self.scale[product])] if product in self.scale else []
+        *right, log_scale = right or self.expected("Product", texts)
+        taste = math.exp(log_scale) * sum(u * v for u, v in zip(left, right, strict=True))
         return max(regression + self.fitted_weight * fitted + self.taste_weight * taste, 0.0)
+
+    def expected(self, column: str, texts: Mapping[str, str]) -> list[float]:
+        """Say what the attributes of a row make of a customer or product without factors."""
+        found = list(self.means[column]["constant"])
+        for name, levels in self.means[column]["levels"].items():
+            if texts[name] in self.labels[name]:
+                contribution = levels[self.labels[name].index(texts[name])]
+                found = [a + b for a, b in zip(found, contribution, strict=True)]
+        return found
 
     def random_rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
         """Draw rows, some with unseen levels and nulls."""
@@ -162,6 +181,7 @@ class TinyShop:
             writer.add_values(number, "mean", pa.array([*[60.0 + v for v in self.effect[column].values()], np.nan]))
             flat = np.array([*self.factors[column].values(), [0.0] * RANK], dtype=np.float32)
             writer.add_values(number, "factors", pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), RANK))
+            writer.add_values(number, "rated", pa.array([*[1.0] * len(keys), 0.0]))
             for name in next(iter(self.attributes[column].values())):
                 texts = [self.attributes[column][key][name] for key in keys]
                 values = [None if text is None else str(text) for text in texts]
@@ -221,14 +241,20 @@ class TinyShop:
                 "attributes": attributes,
             }
         )
+        means = {
+            column: {**of, "levels": {f"i {name}": levels for name, levels in of["levels"].items()}}
+            for column, of in self.means.items()
+        }
         writer.add_step(
             {
                 "kind": "latent_factors",
                 "user": numbers["Customer"],
                 "item": numbers["Product"],
-                "user_factors": "factors",
-                "item_factors": "factors",
+                "factors": "factors",
+                "rated": "rated",
                 "item_scale": "scale",
+                "user_means": means["Customer"],
+                "item_means": means["Product"],
                 "output": "taste",
                 "scale": "spread",
                 "user_outputs": "u",

@@ -9,11 +9,14 @@ import pytest
 from pyspark.sql import functions as sf
 from tests.spark.conftest import FOLDS, plant_shop
 
-from purchasecast.stages import LatentFactorEncoder
+from purchasecast.stages import LatentFactorEncoder, _solve_factors
 from purchasecast.stages._factorize import _number_levels
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import SparkSession
+
+    from purchasecast.stages import LatentFactorModel
 
 pytestmark = pytest.mark.spark
 
@@ -48,6 +51,66 @@ def test_attributes_help_those_of_few_purchases(spark: SparkSession) -> None:
         out = encoder(rank=2, **attributes).fit(frame).transform(frame).toPandas()
         errors.append(float(np.sqrt(((out["interaction"] - out["truth"]) ** 2).mean())))
     assert errors[1] < 0.6 * errors[0]
+
+
+@pytest.fixture(scope="module")
+def of_attributes(spark: SparkSession) -> tuple[LatentFactorModel, pd.DataFrame]:
+    """Return a model of taste that is all of the attributes' making, and rows: some customers and products are unseen.
+
+    Product p50 occurs in fold 1 only.
+    """
+    shop = plant_shop(
+        customers=120, products=60, rows=3_000, customer_sd=0.0, product_sd=0.0, interaction_sd=0.0, noise_sd=600.0
+    )
+    rows = shop.rows.assign(level=9_000.0, kind=shop.rows["customer"].str[1:].astype(int) % 3)
+    rows["sort"] = rows["product"].str[1:].astype(int) % 3
+    rows["truth"] = np.where(rows["kind"] == rows["sort"], 1_000.0, -500.0)
+    rows["spend"] += rows["truth"]
+    rows["unseen"] = (rows["customer"] > "c80") | (rows["product"] > "p50")
+    rows.loc[rows["product"] == "p50", "fold"] = 1
+    stage = encoder(rank=2, scaleCol="scale", userAttributeCols=["kind"], itemAttributeCols=["sort"])
+    return stage.fit(spark.createDataFrame(rows[~rows["unseen"]])), rows
+
+
+def test_who_is_unseen_has_the_taste_of_its_attributes(
+    spark: SparkSession, of_attributes: tuple[LatentFactorModel, pd.DataFrame]
+) -> None:
+    model, rows = of_attributes
+    out = model.transform(spark.createDataFrame(rows[rows["unseen"]].drop(columns="fold"))).toPandas()
+    assert len(out) > 300
+    assert out["interaction"].sub(out["truth"]).pow(2).mean() ** 0.5 < 0.4 * out["truth"].pow(2).mean() ** 0.5
+    blank = out.assign(customer=None, product="new", kind=None, sort=99).drop(columns=["interaction", "scale"])
+    nothing = model.transform(spark.createDataFrame(blank)).toPandas()
+    assert nothing["interaction"].nunique() == 1  # an attribute that is null or unseen adds nothing
+    assert abs(nothing["interaction"][0]) < 200.0
+
+
+def test_a_level_of_one_fold_is_encoded_there_as_if_it_were_unseen(
+    spark: SparkSession, of_attributes: tuple[LatentFactorModel, pd.DataFrame]
+) -> None:
+    model, rows = of_attributes
+    alone = rows[(rows["product"] == "p50") & ~rows["unseen"]]
+    assert len(alone) > 10
+    both = [alone, alone.assign(product="never seen")]
+    mine, unseen = (model.transform(spark.createDataFrame(some)).toPandas() for some in both)
+    for name in ("interaction", "scale"):
+        np.testing.assert_allclose(*(found.sort_values("customer")[name] for found in (mine, unseen)), rtol=1e-9)
+    assert mine["interaction"].std() > 300
+
+
+def test_least_squares_in_place_of_posteriors_is_told(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = plant_shop(customers=20, products=10, rows=120)
+    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0))
+    encoder(rank=2, maxIter=1, solver="als").fit(frame)
+    assert not caplog.records
+    monkeypatch.setattr(_solve_factors, "_MOST_MOMENTS", 80)
+    asked, forced = encoder(rank=2, maxIter=6).fit(frame), encoder(rank=2, maxIter=6, solver="als").fit(frame)
+    assert "posteriors of 30 customers and products would take over 2 GB" in caplog.text
+    assert len(caplog.records) == 1
+    mine, theirs = (model.transform(frame).toPandas().sort_values(["customer", "product"]) for model in (asked, forced))
+    np.testing.assert_allclose(mine["interaction"], theirs["interaction"], rtol=1e-9)
 
 
 def test_permuted_targets_give_nothing_out_of_fold(spark: SparkSession) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "ScorerWriter", "read_manifest"]
 
 FORMAT = "purchasecast-scorer"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "scorer.json"
 
 

@@ -12,6 +12,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import Window
 from pyspark.sql import functions as sf
@@ -20,9 +21,10 @@ from purchasecast._columns import col
 from purchasecast.errors import DataError
 from purchasecast.stages._base import numbered
 from purchasecast.stages._in_tasks import solve_in_tasks
-from purchasecast.stages._solve_factors import solve_factors
+from purchasecast.stages._solve_factors import ITEM, ITEM_MEANS, USER, USER_MEANS, means_of_nothing, solve_factors
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
 __all__ = ["Factorization", "Factors", "factorize_by_als", "factorize_in_tasks"]
@@ -52,6 +54,8 @@ class Factorization:
         Seed of the first factors.
     fits : int
         Number of fits.
+    user_sizes, item_sizes : tuple of int
+        Number of values of each attribute.
     """
 
     solver: str
@@ -61,6 +65,8 @@ class Factorization:
     scale_prior: float
     seed: int
     fits: int
+    user_sizes: tuple[int, ...]
+    item_sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,15 @@ class Factors:
     ----------
     users, items : DataFrame
         One row a level: ``level``, ``f`` (an array by fit of arrays of factors) and, for items, ``s`` (spread by fit).
-    overall : list of float
-        Spread of all residuals of each fit.
+    user_means, item_means : ndarray of shape (fits, 1 + numbers, width)
+        What a constant and each value of an attribute add to the factors that are expected of a level and, for items,
+        to the logarithm of its spread; no factors after least squares.
     """
 
     users: DataFrame
     items: DataFrame
-    overall: list[float]
+    user_means: NDArray[np.float64]
+    item_means: NDArray[np.float64]
 
 
 def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
@@ -111,18 +119,23 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
         iterations=how.iterations,
         scale_prior=how.scale_prior,
         seed=how.seed,
+        user_sizes=how.user_sizes,
+        item_sizes=how.item_sizes,
     ).localCheckpoint(eager=True)
-    overall = {row["fit"]: row["scale"] for row in solved.where("side = -1").select("fit", "scale").collect()}
+    few = solved.where(~col("side").isin(USER, ITEM)).select("fit", "side", "factors")
+    found = {(row["side"], row["fit"]): row["factors"] for row in few.collect()}  # two a fit
     users, items = (
         solved.where(f"side = {side}")
         .groupBy(col(name).alias("level"))
         .agg(sf.expr(_IN_ORDER.format("factors")).alias("f"), sf.expr(_IN_ORDER.format("scale")).alias("s"))
-        for side, name in enumerate(("user", "item"))
+        for side, name in ((USER, "user"), (ITEM, "item"))
+    )
+    user_means, item_means = (
+        np.array([found[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + sum(sizes), -1)
+        for side, sizes in ((USER_MEANS, how.user_sizes), (ITEM_MEANS, how.item_sizes))
     )
     return Factors(
-        users.drop("s").localCheckpoint(eager=False),
-        items.localCheckpoint(eager=False),
-        [overall[k] for k in range(how.fits)],
+        users.drop("s").localCheckpoint(eager=False), items.localCheckpoint(eager=False), user_means, item_means
     )
 
 
@@ -149,10 +162,13 @@ def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
     )
     factors = als.fit(ratings)
     spread = item_scales.select("level", sf.array(*numbered("s", how.fits)).alias("s"))
+    sizes = sum(how.user_sizes), sum(how.item_sizes)
+    means = [means_of_nothing(how.rank, *sizes, spread_of_all) for spread_of_all in overall]
     return Factors(
         _wide_table(users, factors.userFactors, how.fits).localCheckpoint(eager=True),
         _wide_table(items, factors.itemFactors, how.fits).join(spread, "level").localCheckpoint(eager=True),
-        overall,
+        np.stack([of_user for of_user, _ in means]),
+        np.stack([of_item for _, of_item in means]),
     )
 
 

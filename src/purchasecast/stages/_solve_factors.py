@@ -17,16 +17,19 @@ from purchasecast.stages._solve_effects import read_levels
 from purchasecast.stages._solve_posterior import indicators, places_of, solve_posterior
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["solve_factors"]
+__all__ = ["ITEM", "ITEM_MEANS", "USER", "USER_MEANS", "means_of_nothing", "posterior_fits", "solve_factors"]
+
+USER, ITEM, USER_MEANS, ITEM_MEANS = range(4)  # what a row of the answer is of
 
 _FIRST_SPREAD = 0.1
 _FIRST_ROUNDS = 5  # of least squares, for posteriors to start from
+_SCALE_RIDGE = 5.0  # items that an attribute's scale is shrunken by
 _MOST_MOMENTS = 250_000_000  # numbers that posteriors may take, 2 GB
 
 
@@ -40,15 +43,22 @@ def solve_factors(
     iterations: int,
     scale_prior: float,
     seed: int,
+    user_sizes: Sequence[int],
+    item_sizes: Sequence[int],
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the factors of every fit: one row a user (side 0) and item (side 1), and one of the overall scale (-1)."""
+    """Yield the factors of every fit, a row a user and a row an item, and two rows of what attributes say.
+
+    The latter are flattened, a constant and then each value of each attribute: of a user the factors, of an item the
+    factors and the logarithm of the scale.
+    """
     table = pa.Table.from_batches(batches)
     (user, users), (item, items) = (read_levels(table.column(name)) for name in ("user", "item"))
     values = table.column("residuals").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     by_fit = values.reshape(-1, len(fits))
-    of_users = indicators(_of_levels(table.column("user_attributes"), user, len(users)))
-    of_items = indicators(_of_levels(table.column("item_attributes"), item, len(items)))
-    by_posterior = solver == "variational" and (len(users) + len(items)) * rank * (rank + 1) // 2 <= _MOST_MOMENTS
+    of_users = indicators(_of_levels(table.column("user_attributes"), user, len(users)), user_sizes)
+    of_items = indicators(_of_levels(table.column("item_attributes"), item, len(items)), item_sizes)
+    by_posterior = solver == "variational" and posterior_fits(len(users) + len(items), rank)
+    none_u, none_v = pa.nulls(1, users.type), pa.nulls(1, items.type)
     for j, k in enumerate(fits):
         seen = ~np.isnan(by_fit[:, j])
         residual, rows, columns = by_fit[seen, j], user[seen], item[seen]
@@ -58,16 +68,42 @@ def solve_factors(
         random = np.random.default_rng([seed, k])
         if by_posterior:
             start = _alternate(by_user, by_item, rank, reg, _FIRST_ROUNDS, random)
-            u, v = solve_posterior(by_user, by_item, of_users, of_items, start, iterations)
-            # Who has no rating in this fit is to it what an unseen level is at scoring.
-            u[np.diff(by_user.indptr) == 0] = 0.0
-            v[np.diff(by_item.indptr) == 0] = 0.0
+            found = solve_posterior(by_user, by_item, of_users, of_items, start, iterations)
+            u, v, of_user = found.users, found.items, found.user_means
+            rated = np.diff(by_item.indptr) > 0
+            of_scale = _scale_means(scale, rated, of_items, overall)
+            # What has no rating in this fit is to it what an unseen level is at scoring.
+            scale = np.where(rated, scale, np.exp(of_items @ of_scale))
+            of_item = np.column_stack([found.item_means, of_scale])
         else:
             u, v = _alternate(by_user, by_item, rank, reg, iterations, random)
+            of_user, of_item = means_of_nothing(rank, sum(user_sizes), sum(item_sizes), overall)
         nothing_u, nothing_v = pa.nulls(len(items), users.type), pa.nulls(len(users), items.type)
-        yield _factor_rows(k, 0, users, nothing_v, u, np.zeros(len(users)))
-        yield _factor_rows(k, 1, nothing_u, items, v, scale)
-        yield _factor_rows(k, -1, pa.nulls(1, users.type), pa.nulls(1, items.type), np.zeros((1, 0)), [overall])
+        yield _factor_rows(k, USER, users, nothing_v, u, np.zeros(len(users)))
+        yield _factor_rows(k, ITEM, nothing_u, items, v, scale)
+        yield _factor_rows(k, USER_MEANS, none_u, none_v, of_user.reshape(1, -1), [0.0])
+        yield _factor_rows(k, ITEM_MEANS, none_u, none_v, of_item.reshape(1, -1), [0.0])
+
+
+def posterior_fits(levels: int, rank: int) -> bool:
+    """Tell whether the posteriors of so many levels have room in a task."""
+    return levels * rank * (rank + 1) // 2 <= _MOST_MOMENTS
+
+
+def means_of_nothing(rank: int, user_numbers: int, item_numbers: int, overall: float) -> tuple[Floats, Floats]:
+    """Return what attributes say after least squares: of factors nothing, of the scale that it is that of all."""
+    of_item = np.zeros((1 + item_numbers, rank + 1))
+    of_item[0, -1] = np.log(max(overall, 1e-300))
+    return np.zeros((1 + user_numbers, rank)), of_item
+
+
+def _scale_means(scale: Floats, rated: NDArray[np.bool_], attributes: sp.csr_array, overall: float) -> Floats:
+    """Return what a constant and each attribute's value add to the logarithm of an item's scale: a ridge regression."""
+    known, log_overall = attributes[rated], np.log(max(overall, 1e-300))
+    ridge = _SCALE_RIDGE * np.eye(known.shape[1])
+    means = np.linalg.solve((known.T @ known).toarray() + ridge, known.T @ (np.log(scale[rated]) - log_overall))
+    means[0] += log_overall
+    return np.asarray(means, dtype=np.float64)
 
 
 def _of_levels(column: pa.ChunkedArray, level: NDArray[np.intp], size: int) -> NDArray[np.int64]:

@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
-from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasRegParam, HasSeed
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
-from purchasecast.errors import SettingsError
-from purchasecast.stages._base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
+from purchasecast.errors import DataError, SettingsError
+from purchasecast.stages._attribute_means import AttributeMeans
+from purchasecast.stages._attributes import MOST_LEVELS
+from purchasecast.stages._base import TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages._factorize import Factorization, factorize_by_als, factorize_in_tasks
-from purchasecast.stages._in_tasks import HasTaskRows
+from purchasecast.stages._latent_factor_params import SOLVERS, LatentFactorParams
+from purchasecast.stages._solve_factors import posterior_fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,116 +44,8 @@ __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 
 logger = logging.getLogger(__name__)
 
-SOLVERS = ("variational", "als")
 
-
-class _LatentFactorParams(HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds, HasTaskRows):
-    """Params of the encoder and its model."""
-
-    userCol: Param[str] = Param(
-        Params._dummy(), "userCol", "customer column, any type", typeConverter=TypeConverters.toString
-    )
-    itemCol: Param[str] = Param(
-        Params._dummy(), "itemCol", "product column, any type", typeConverter=TypeConverters.toString
-    )
-    offsetCol: Param[str] = Param(
-        Params._dummy(),
-        "offsetCol",
-        "what the factors are fitted beside: a number, or an array of one a fit (fitsCol of CrossedEffectsEncoder)",
-        typeConverter=TypeConverters.toString,
-    )
-    rank: Param[int] = Param(Params._dummy(), "rank", "number of factors (>= 1)", typeConverter=TypeConverters.toInt)
-    solver: Param[str] = Param(
-        Params._dummy(),
-        "solver",
-        "variational: Bayes, inside a task only; als: alternating least squares",
-        typeConverter=TypeConverters.toString,
-    )
-    userAttributeCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "userAttributeCols",
-        "level numbers of the customer's attributes, for the prior of the factors",
-        typeConverter=TypeConverters.toListString,
-    )
-    itemAttributeCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "itemAttributeCols",
-        "level numbers of the product's attributes, for the prior of the factors",
-        typeConverter=TypeConverters.toListString,
-    )
-    scalePrior: Param[float] = Param(
-        Params._dummy(),
-        "scalePrior",
-        "rows that a product's residual spread is shrunk by toward that of all (>= 0)",
-        typeConverter=TypeConverters.toFloat,
-    )
-    scaleCol: Param[str] = Param(
-        Params._dummy(),
-        "scaleCol",
-        "output column for the product's residual spread; empty for none",
-        typeConverter=TypeConverters.toString,
-    )
-    userFactorsPrefix: Param[str] = Param(
-        Params._dummy(),
-        "userFactorsPrefix",
-        "prefix of the output columns of the customer's factors; empty for none",
-        typeConverter=TypeConverters.toString,
-    )
-    itemFactorsPrefix: Param[str] = Param(
-        Params._dummy(),
-        "itemFactorsPrefix",
-        "prefix of the output columns of the product's factors; empty for none",
-        typeConverter=TypeConverters.toString,
-    )
-
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            userCol="user",
-            itemCol="item",
-            labelCol="label",
-            offsetCol="fits",
-            outputCol="interaction",
-            scaleCol="",
-            userFactorsPrefix="",
-            itemFactorsPrefix="",
-            solver="variational",
-            userAttributeCols=[],
-            itemAttributeCols=[],
-            rank=8,
-            regParam=0.1,
-            maxIter=30,
-            maxTaskRows=5_000_000,
-            scalePrior=20.0,
-            seed=7,
-            foldCol="fold",
-            numFolds=5,
-        )
-
-    def getUserCol(self) -> str:
-        """Return the name of the customer column."""
-        return self.getOrDefault(self.userCol)
-
-    def getItemCol(self) -> str:
-        """Return the name of the product column."""
-        return self.getOrDefault(self.itemCol)
-
-    def getOffsetCol(self) -> str:
-        """Return the name of the column that the factors are fitted beside."""
-        return self.getOrDefault(self.offsetCol)
-
-    def getRank(self) -> int:
-        """Return the number of factors."""
-        return self.getOrDefault(self.rank)
-
-    def getScalePrior(self) -> float:
-        """Return the number of rows that a spread is shrunk by."""
-        return self.getOrDefault(self.scalePrior)
-
-    def _optional(self, name: str) -> str:
-        return str(self.getOrDefault(name))
-
-
-class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Encode the interaction of customer and product by latent factors of the residual, cross-fitted.
 
     Parameters
@@ -174,12 +67,13 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         squares. Beyond `maxTaskRows`, and where posteriors would take more than 2 GB, always least squares.
     userAttributeCols, itemAttributeCols : list of str, default []
         Numeric columns of level numbers (0 and up; null for none), as of `StringIndexer`: attributes of customers and
-        products, for the prior of "variational". Where a level's rows differ, the largest number counts.
+        products, for the prior of "variational" and for unseen levels. Where a level's rows differ, the largest number
+        counts.
     rank : int, default 8
         Number of factors.
     regParam : float, default 0.1
         Ridge penalty of least squares a rating, on the scaled residual.
-    maxIter : int, default 30
+    maxIter : int, default 20
         Rounds over users and items; least squares needs about 15.
     maxTaskRows : int, default 5,000,000
         Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row and, for
@@ -204,7 +98,9 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
 
     Notes
     -----
-    A null or unseen customer or product has no interaction: 0; its spread is that of all products together.
+    A null or unseen customer or product has the factors that its attributes say, and a product the spread; an attribute
+    that is null or unseen adds nothing. After least squares attributes say nothing: the interaction is 0, the spread
+    that of all products together.
     Rows are neither dropped nor reordered, and their order does not matter. (Beyond ``maxTaskRows`` Spark's ALS
     computes in single precision: another order or partitioning moves the output by up to 1e-3 of its size.)
 
@@ -237,7 +133,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         itemAttributeCols: list[str] | None = None,
         rank: int = 8,
         regParam: float = 0.1,
-        maxIter: int = 30,
+        maxIter: int = 20,
         maxTaskRows: int = 5_000_000,
         scalePrior: float = 20.0,
         seed: int = 7,
@@ -264,6 +160,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         fits = self.getNumFolds() + 1
         rows = self._residual_frame(dataset, fits).persist()
         try:
+            count, user_sizes, item_sizes = self._measure(rows)
             how = Factorization(
                 solver=self.getOrDefault("solver"),
                 rank=self.getRank(),
@@ -272,24 +169,58 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
                 scale_prior=self.getScalePrior(),
                 seed=self.getSeed(),
                 fits=fits,
+                user_sizes=user_sizes,
+                item_sizes=item_sizes,
             )
-            count = rows.count()
             fits_in_tasks = count <= self.getMaxTaskRows()
-            if not fits_in_tasks and how.solver != "als":
-                logger.warning(
-                    "LatentFactorEncoder: %s rows are more than maxTaskRows, so that factors come from Spark's ALS, "
-                    "which predicts a little worse; raise maxTaskRows where a task has the memory",
-                    f"{count:,}",
-                )
             found = (factorize_in_tasks if fits_in_tasks else factorize_by_als)(rows, how)
-            model = LatentFactorModel()
-            model._resetUid(self.uid)
-            self._copyValues(model)
-            model._users, model._items, model._overall_scale = found.users, found.items, found.overall
-            model._levels = (found.users.count(), found.items.count())
+            levels = (found.users.count(), found.items.count())
         finally:
             rows.unpersist()
+        if how.solver != "als":
+            self._warn_of_least_squares(count, sum(levels))
+        model = LatentFactorModel()
+        model._resetUid(self.uid)
+        self._copyValues(model)
+        model._users, model._items, model._levels = found.users, found.items, levels
+        model._means = (
+            AttributeMeans(tuple(self.getOrDefault("userAttributeCols")), user_sizes, found.user_means),
+            AttributeMeans(tuple(self.getOrDefault("itemAttributeCols")), item_sizes, found.item_means),
+        )
         return model
+
+    def _measure(self, rows: DataFrame) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+        """Return the number of rows, and of the values of each attribute of users and of items, in one pass."""
+        sides = [len(self.getOrDefault(name)) for name in ("userAttributeCols", "itemAttributeCols")]
+        largest = [
+            sf.max(sf.get(f"{side}_attributes", sf.lit(j)))
+            for side, count in zip(("user", "item"), sides, strict=True)
+            for j in range(count)
+        ]
+        count, *found = rows.agg(sf.count(sf.lit(1)), *largest).collect()[0]
+        if not count:
+            raise DataError(
+                f"LatentFactorEncoder: expected rows with {self.getUserCol()} and {self.getItemCol()}, found none."
+            )
+        sizes = [int(number) + 1 for number in found]
+        if sum(sizes) > MOST_LEVELS:
+            raise SettingsError(
+                f"userAttributeCols and itemAttributeCols: expected at most {MOST_LEVELS:,} values together, "
+                f"found {sum(sizes):,}; leave out columns of many values."
+            )
+        return int(count), tuple(sizes[: sides[0]]), tuple(sizes[sides[0] :])
+
+    def _warn_of_least_squares(self, rows: int, levels: int) -> None:
+        """Say where factors are of another making than what was asked for."""
+        reason = ""
+        if rows > self.getMaxTaskRows():
+            reason = f"{rows:,} rows are more than maxTaskRows; raise it where a task has the memory"
+        elif not posterior_fits(levels, self.getRank()):
+            reason = f"posteriors of {levels:,} customers and products would take over 2 GB a task; lower the rank"
+        if reason:
+            logger.warning(
+                "LatentFactorEncoder: factors come from least squares, which predicts a little worse: %s", reason
+            )
 
     def _residual_frame(self, dataset: DataFrame, fits: int) -> DataFrame:
         """Return user, item, attributes, fold and the residual ``r_k`` of each fit, for rows that have both groups."""
@@ -309,7 +240,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         return dataset.where(both).select(*named, *attributes, *residuals)
 
 
-class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
+class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
     """Factors of customers and products, one set a fit; see `LatentFactorEncoder`."""
 
     def __init__(self) -> None:
@@ -317,30 +248,56 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
         self._set_defaults()
         self._users: DataFrame
         self._items: DataFrame
-        self._overall_scale: list[float] = []
         self._levels = (0, 0)
+        self._means: tuple[AttributeMeans, AttributeMeans] | None = None
+        self._saved_means: list[DataFrame] = []
+
+    def _of_attributes(self) -> tuple[AttributeMeans, AttributeMeans]:
+        """Return what attributes say of customers and of products; of a model from a file, read when first needed."""
+        if self._means is None:
+            columns = (self.getOrDefault("userAttributeCols"), self.getOrDefault("itemAttributeCols"))
+            users, items = map(AttributeMeans.from_frame, self._saved_means, columns)
+            self._means = (users, items)
+        return self._means
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(self, dataset, [self.getUserCol(), self.getItemCol()])
-        last = self.getNumFolds()
+        means = self._of_attributes()
+        inputs = [self.getUserCol(), self.getItemCol()]
+        require_columns(self, dataset, [*inputs, *means[0].columns, *means[1].columns])
         has_folds = self._has_folds(dataset)
-        fit = self._fit_number() if has_folds else sf.lit(last)
+        fit = self._fit_number() if has_folds else sf.lit(self.getNumFolds())
         joined = dataset
-        for side, name in (("u", self.getUserCol()), ("v", self.getItemCol())):
+        for side, name in zip("uv", inputs, strict=True):
             same = col(name) == col(f"_pc_{side}_level")
             on = same & (fit == col(f"_pc_{side}_fit")) if has_folds else same
             joined = joined.join(self._lookup(side, has_folds=has_folds), on, "left")
 
+        # Only for rows that no table has: most cost a comparison, not a sum over attributes.
+        asked = fit if has_folds else None
+        expected = {
+            f"_pc_{side}_expected": sf.when(col(f"_pc_{side}").isNull(), of.column(asked))
+            for side, of in zip("uv", means, strict=True)
+        }
+        rank = self.getRank()
+        factors = {
+            "_pc_u": sf.coalesce(col("_pc_u"), col("_pc_u_expected")),
+            "_pc_v": sf.coalesce(col("_pc_v"), sf.slice("_pc_v_expected", 1, rank)),
+            "_pc_s": sf.coalesce(col("_pc_s"), sf.exp(sf.get("_pc_v_expected", sf.lit(rank)))),
+        }
+        joined = joined.withColumns(expected).withColumns(factors)
         # A higher-order function also ends Spark's generated method here; with the joins of a second stage in it, it
         # would pass the size up to which Java compiles it, and all joins would be four times slower.
-        dot = "aggregate(zip_with(_pc_u, _pc_v, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
-        out = {self.getOutputCol(): sf.expr(f"coalesce({dot} * _pc_s, 0D)")}
-        if self._optional("scaleCol"):
-            out[self._optional("scaleCol")] = sf.coalesce(col("_pc_s"), sf.get(sf.lit(self._overall_scale), fit))
+        out = {
+            self.getOutputCol(): sf.expr(
+                "aggregate(zip_with(_pc_u, _pc_v, (x, y) -> x * y), 0D, (a, x) -> a + x) * _pc_s"
+            )
+        }
+        if self.optional("scaleCol"):
+            out[self.optional("scaleCol")] = col("_pc_s")
         for option, values in (("userFactorsPrefix", "_pc_u"), ("itemFactorsPrefix", "_pc_v")):
-            if self._optional(option):
-                names = numbered(self._optional(option), self.getRank())
-                out |= {name: sf.expr(f"coalesce(get({values}, {f}), 0D)") for f, name in enumerate(names)}
+            if self.optional(option):
+                names = numbered(self.optional(option), rank)
+                out |= {name: sf.get(values, sf.lit(f)) for f, name in enumerate(names)}
         kept = [col(name) for name in dataset.columns if name not in out]
         return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
 
@@ -366,16 +323,17 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
 
         The frames stay on the executors; whoever exports writes them as Parquet.
         """
-        last = self.getNumFolds()
+        user_means, item_means = self._of_attributes()
         return {
             "kind": "latent_factors",
             "inputs": [self.getUserCol(), self.getItemCol()],
             "output": self.getOutputCol(),
-            "scale": self._optional("scaleCol"),
-            "user_factors": self._optional("userFactorsPrefix"),
-            "item_factors": self._optional("itemFactorsPrefix"),
+            "scale": self.optional("scaleCol"),
+            "user_factors": self.optional("userFactorsPrefix"),
+            "item_factors": self.optional("itemFactorsPrefix"),
             "rank": self.getRank(),
-            "overall_scale": self._overall_scale[last],
+            "user_means": user_means.fit_to_dict(-1),
+            "item_means": item_means.fit_to_dict(-1),
             "tables": {"user": self._last_factors(self._users), "item": self._last_factors(self._items)},
         }
 
@@ -387,12 +345,13 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
         return table.where(sf.get("f", sf.lit(last)).isNotNull()).select("level", *factors, *scale)
 
     def _tables(self) -> Mapping[str, DataFrame]:
-        return {"users": self._users, "items": self._items}
+        users, items = (means.to_frame(self._users.sparkSession) for means in self._of_attributes())
+        return {"users": self._users, "items": self._items, "user_means": users, "item_means": items}
 
     def _state(self) -> dict[str, Any]:
-        return {"overall_scale": self._overall_scale, "levels": list(self._levels)}
+        return {"levels": list(self._levels)}
 
     def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
         self._users, self._items = tables["users"], tables["items"]
-        self._overall_scale = [float(scale) for scale in state["overall_scale"]]
+        self._saved_means = [tables["user_means"], tables["item_means"]]
         self._levels = (int(state["levels"][0]), int(state["levels"][1]))
