@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from purchasecast import _conformal
 from purchasecast._conformal import GRID_POINTS, bounds_at, bounds_by_group, calibrate, grid_of, scale_terms
 
 
@@ -83,6 +84,16 @@ def test_bounds_are_the_shortest_that_hold_so_many() -> None:
     assert high == pytest.approx(-np.log(0.1), rel=0.05)
 
 
+def test_choosing_the_shortest_of_few_rows_still_covers_new_ones() -> None:
+    random = np.random.default_rng(9)
+    many = np.sort(random.normal(size=100_000))
+    inside = []
+    for _ in range(200):
+        found = bounds_at(grid_of(random.normal(size=500)), 500, 0.9)
+        inside.append(np.diff(np.searchsorted(many, found))[0] / len(many))
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.004)  # a standard error of 0.001
+
+
 def test_large_groups_are_cut_by_prediction() -> None:
     """Below the middle purchases lie above the prediction, above it below: no common bounds are as short."""
     random = np.random.default_rng(7)
@@ -91,9 +102,28 @@ def test_large_groups_are_cut_by_prediction() -> None:
     terms = scale_terms(np.ones(20_000), np.full(20_000, 10.0), [], [], 1.0)
     found = calibrate(residual, prediction, terms, np.full(20_000, "a"), groups=0, least_rows=500)
     borders, bounds = bounds_by_group(found, 0.9)["a"]
-    assert len(bounds) == len(borders) + 1 == 12
+    assert len(bounds) == len(borders) + 1 == 24
     scale = np.sqrt(terms @ np.array(found["weights"]))
     lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
     inside = (residual >= lower * scale) & (residual <= upper * scale)
     assert inside.mean() == pytest.approx(0.9, abs=0.01)
     assert ((upper - lower) * scale).mean() < 0.7 * np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
+
+
+def test_a_fitted_scale_gives_way_where_bins_by_prediction_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Purchases of low predictions are unsteady; what is known of that by product is noisy."""
+    random = np.random.default_rng(8)
+    prediction = random.uniform(0, 100, 20_000)
+    sd = np.where(prediction < 50, 10.0, 2.0)
+    residual = sd * random.normal(size=20_000)
+    terms = scale_terms(prediction, sd * random.lognormal(0.0, 0.8, 20_000), [], [], 1.0)
+    group = np.full(20_000, "a")
+    widths = []
+    for shares in (_conformal._FITTED_SHARES, (1.0,)):
+        monkeypatch.setattr(_conformal, "_FITTED_SHARES", shares)
+        found = calibrate(residual, prediction, terms, group, groups=0, least_rows=500)
+        borders, bounds = bounds_by_group(found, 0.9)["a"]
+        lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
+        widths.append(((upper - lower) * np.sqrt(np.maximum(terms @ found["weights"], found["least"]))).mean())
+    assert widths[0] < 0.95 * widths[1]
+    assert widths[0] == pytest.approx(2 * 1.645 * sd.mean(), rel=0.03)

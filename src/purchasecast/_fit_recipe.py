@@ -13,9 +13,9 @@ from pyspark.ml.feature import StringIndexer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
-from scipy.optimize import nnls
 
 from purchasecast._columns import col, quoted
+from purchasecast._nonnegative import nonnegative_weights
 from purchasecast._out_of_fold import out_of_fold
 from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
 from purchasecast._tune_trees import Tuned, tune_trees
@@ -125,7 +125,7 @@ class _Members:
     stages: list[Any]
     search: SearchResult | None
     boosting: Boosting | None
-    weights: dict[str, float]
+    outputs: list[str]
     held_out: DataFrame | None
     transform: TransformChoice
 
@@ -175,14 +175,13 @@ def fit_recipe(
     chosen_columns = [quoted(name) for name in dict.fromkeys(columns) if name in current.columns]
     with _cached(current.select(label, *chosen_columns)) as table:
         members = _fit_members(table, schema, trees, settings, steps, chosen, journal)
-        last = prediction_stage(schema, members.weights)
-        intervals = chosen.intervals if chosen else None
-        if members.held_out is not None:
-            with steps.step("intervals"):
-                intervals = _calibrate(last.transform(members.held_out), schema, stages)
-    tail = [*members.stages, last, *([intervals] if intervals else [])]
+        if chosen is not None:
+            weights, intervals = chosen.members, chosen.intervals
+        else:
+            weights, intervals = _weigh_and_calibrate(members, schema, stages, steps)
+    tail = [*members.stages, prediction_stage(schema, weights), *([intervals] if intervals else [])]
     model = PipelineModel([*stages, *tail])
-    return Fitted(model, members.search, members.boosting, members.weights, intervals, members.transform)
+    return Fitted(model, members.search, members.boosting, weights, intervals, members.transform)
 
 
 def _encode(
@@ -217,18 +216,19 @@ def _fit_members(
     chosen: Fitted | None,
     journal: Path | None,
 ) -> _Members:
-    """Fit the members that the recipe has and, the first time, weigh them by what they predict out of fold."""
+    """Fit the members that the recipe has."""
     with steps.step("target") as step:
         choice = chosen.transform if chosen else _choose_transform(table, schema, trees, settings)
         step.rows = table.count()
     labelled = table.withColumn(TARGET, transformed(col(_LABEL), choice.chosen))
     stages: list[Any] = []
     held_out: DataFrame | None = labelled
-    search, boosting, weights = None, None, {}
+    search, boosting, outputs = None, None, []
     if settings.model != "boosted":
         with steps.step("regression"):
             found = _regress(labelled, settings, chosen, curved(RAW_PREDICTION, choice.chosen))
-        search, weights[RAW_PREDICTION] = found.search, 1.0
+        search = found.search
+        outputs.append(RAW_PREDICTION)
         held_out = None
         if found.lines is not None:
             predicted = out_of_fold(found.lines, FEATURES, FOLD)
@@ -248,15 +248,30 @@ def _fit_members(
             boosted = trees.fit(labelled)
         stopped = boosted.without_folds.get(trees.getOrDefault("validationFold"))
         error = stopped.error if stopped else None
-        boosting, weights[BOOSTED_PREDICTION] = Boosting(boosted.rounds, error, tuned), 1.0
+        boosting = Boosting(boosted.rounds, error, tuned)
+        outputs.append(BOOSTED_PREDICTION)
         held_out = boosted.out_of_fold(held_out) if held_out is not None and boosted.without_folds else None
         held_out = _add_member(stages, boosted, BOOSTED_PREDICTION, choice, held_out)
-    if chosen is not None:
-        return _Members(stages, search, chosen.boosting, chosen.members, None, choice)
-    if len(weights) > 1 and held_out is not None:
-        with steps.step("blend"):
-            weights = _blend_weights(held_out, list(weights))
-    return _Members(stages, search, boosting, weights, held_out, choice)
+    return _Members(stages, search, chosen.boosting if chosen else boosting, outputs, held_out, choice)
+
+
+def _weigh_and_calibrate(
+    members: _Members, schema: Schema, stages: list[Any], steps: Steps
+) -> tuple[dict[str, float], ConformalIntervalsModel | None]:
+    """Return the weights of the members and the intervals, from predictions out of fold, where there are any."""
+    outputs, held_out = members.outputs, members.held_out
+    if held_out is None:
+        if len(outputs) > 1:
+            logger.warning("blend: no member has predictions out of fold, so that all weigh the same")
+        return dict.fromkeys(outputs, 1.0 / len(outputs)), None
+    needed = [name for name in (_LABEL, *outputs, *_interval_columns(schema)) if name in held_out.columns]
+    with _cached(held_out.select(*map(quoted, needed))) as rows:  # the members predict once
+        weights = dict.fromkeys(outputs, 1.0)
+        if len(outputs) > 1:
+            with steps.step("blend"):
+                weights = _blend_weights(rows, outputs)
+        with steps.step("intervals"):
+            return weights, _calibrate(prediction_stage(schema, weights).transform(rows), schema, stages)
 
 
 def _choose_transform(
@@ -264,7 +279,8 @@ def _choose_transform(
 ) -> TransformChoice:
     minimum = schema.column(schema.target).minimum
     least = float(minimum) if isinstance(minimum, int | float) else None
-    return choose_transform(table, _LABEL, settings, least=least, features=FEATURES, fold=FOLD, trees=trees)
+    columns = {"features": FEATURES, "fold": FOLD, "order": ORDER}
+    return choose_transform(table, _LABEL, settings, least=least, **columns, trees=trees)
 
 
 def _add_member(
@@ -298,7 +314,7 @@ def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
     products = [col(a) * col(b) for a in columns for b in columns]
     row = held_out.agg(*[sf.avg(product) for product in products]).collect()[0]
     gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
-    found, _ = nnls(gram[:-1, :-1], gram[:-1, -1])
+    found = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
     return dict(zip(members, map(float, found), strict=True))
 
 

@@ -32,7 +32,7 @@ from pyspark.ml.param.shared import HasLabelCol, HasPredictionCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
-from purchasecast import _conformal
+from purchasecast import _conformal, _nonnegative
 from purchasecast._columns import col, quoted
 from purchasecast._conformal import bounds_at, bounds_by_group, solve_calibration
 from purchasecast.errors import DataError, SettingsError
@@ -47,6 +47,7 @@ __all__ = ["LOWER", "UPPER", "ConformalIntervals", "ConformalIntervalsModel"]
 
 LOWER, UPPER = "lower", "upper"
 cloudpickle.register_pickle_by_value(_conformal)  # type: ignore[no-untyped-call]  # executors have no purchasecast
+cloudpickle.register_pickle_by_value(_nonnegative)  # type: ignore[no-untyped-call]
 
 
 class _ConformalParams(HasLabelCol, HasPredictionCol):

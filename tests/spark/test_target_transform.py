@@ -9,6 +9,7 @@ import pytest
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as sf
 
+from purchasecast import _target_transform
 from purchasecast._out_of_fold import out_of_fold
 from purchasecast._target_transform import TARGET, choose_transform, retransform_stage
 from purchasecast.config import TrainSettings
@@ -37,13 +38,16 @@ def planted(spark: SparkSession, transform: str) -> DataFrame:
     }[transform]
     label = {"log1p": np.expm1, "sqrt": np.square, "none": np.array}[transform](inner)
     rows = [(float(a), float(b), float(y), k % FOLDS) for k, (a, b, y) in enumerate(zip(x, z, label, strict=True))]
-    frame = spark.createDataFrame(rows, "x double, z double, label double, fold int")
+    frame = spark.createDataFrame(rows, "x double, z double, label double, fold int").withColumn(
+        "order", sf.xxhash64("x", "z")
+    )
     return VectorAssembler(inputCols=["x", "z"], outputCol="features").transform(frame)
 
 
 def choose(frame: DataFrame, asked: str = "auto", least: float | None = 0.0):
     settings = TrainSettings(folds=FOLDS, target_transform=asked)  # type: ignore[arg-type]
-    return choose_transform(frame, "label", settings, least=least, features="features", fold="fold", trees=None)
+    columns = {"features": "features", "fold": "fold", "order": "order"}
+    return choose_transform(frame, "label", settings, least=least, **columns, trees=None)
 
 
 @pytest.mark.parametrize("transform", ["none", "log1p", "sqrt"])
@@ -68,6 +72,17 @@ def test_money_comes_back_without_bias(spark: SparkSession, tmp_path: Path, tran
     stage.write().save(str(tmp_path / "stage"))
     loaded = Retransform.load(str(tmp_path / "stage"))
     assert loaded.to_portable() == stage.to_portable()
+
+
+def test_many_rows_are_tried_by_a_part(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = planted(spark, "log1p").persist()
+    whole = choose(frame)
+    monkeypatch.setattr(_target_transform, "_MOST_TRIED", 500)
+    part = choose(frame)
+    assert part.chosen == whole.chosen
+    assert part.rmse == pytest.approx(choose(frame.repartition(5)).rmse, rel=1e-9)
+    assert part.rmse["log1p"] != pytest.approx(whole.rmse["log1p"], rel=1e-6)
+    assert part.rmse["log1p"] == pytest.approx(whole.rmse["log1p"], rel=0.3)
 
 
 def test_what_the_range_does_not_allow_is_refused(spark: SparkSession) -> None:
