@@ -117,15 +117,13 @@ def tune_trees(
     study = optuna.create_study(
         study_name=_name(table, trees, settings),
         storage=JournalStorage(JournalFileBackend(str(journal))),
-        sampler=optuna.samplers.TPESampler(seed=settings.seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
         load_if_exists=True,
     )
     own = {name: trees.getOrDefault(name) for name in _SPACE}
-    if not study.trials:
-        study.enqueue_trial(own)
-    elif study.trials:
-        logger.info("tune: goes on after %d trials of an earlier run", len(study.trials))
+    _take_up(study, own)
+    # Another seed each time: the same would draw candidates again that an interrupted run has measured.
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
     folds = min(settings.folds, _MOST_FOLDS)
     until = time.monotonic() + seconds if seconds else float("inf")
     while _done(study) < (most or float("inf")) and time.monotonic() < until:
@@ -139,14 +137,31 @@ def tune_trees(
     return Tuned(dict(best.params), float(best.value or 0.0), min(default, default=None), _done(study), len(finished))
 
 
+def _take_up(study: Any, own: dict[str, Any]) -> None:
+    """Let the settings that need no search be the first trial; give up the trial that an earlier run was stopped in."""
+    for trial in study.trials:
+        if trial.state.name == "RUNNING":
+            study.tell(trial.number, state=_state("FAIL"))
+    if study.trials:
+        logger.info("tune: goes on after %d trials of an earlier run", _done(study))
+    measured = [trial for trial in study.trials if trial.state.name != "FAIL"]
+    if not any(trial.params == own or trial.system_attrs.get("fixed_params") == own for trial in measured):
+        study.enqueue_trial(own)
+
+
+def _state(name: str) -> Any:
+    import optuna  # noqa: PLC0415  an extra
+
+    return optuna.trial.TrialState[name]
+
+
 def _done(study: Any) -> int:
-    return sum(trial.state.is_finished() for trial in study.trials)
+    """Return the trials that were measured; one that was stopped on the way does not count."""
+    return sum(trial.state.name in {"COMPLETE", "PRUNED"} for trial in study.trials)
 
 
 def _run(study: Any, trial: Any, table: DataFrame, trees: BoostedTreesRegressor, folds: int) -> None:
     """Measure one candidate fold after fold, and give it up where it is not among the better ones."""
-    import optuna  # noqa: PLC0415  an extra
-
     params = {
         name: trial.suggest_int(name, int(least), int(most), log=log)
         if kind is int
@@ -159,7 +174,7 @@ def _run(study: Any, trial: Any, table: DataFrame, trees: BoostedTreesRegressor,
         errors.append(changed.error_without(table, fold))
         trial.report(sum(errors) / len(errors), fold + 1)
         if fold + 1 < folds and trial.should_prune():
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            study.tell(trial, state=_state("PRUNED"))
             return
     study.tell(trial, sum(errors) / len(errors))
 

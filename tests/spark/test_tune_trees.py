@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from purchasecast._tune_trees import tune_trees
 from purchasecast.config import TrainSettings
@@ -50,6 +53,29 @@ def test_it_beats_poor_settings_and_goes_on_where_it_was(spark: SparkSession, tm
     assert np.mean([changed.error_without(frame, fold) for fold in range(3)]) == pytest.approx(more.error)
     other = tune_trees(frame.limit(300), trees, TrainSettings(model="boosted", folds=3, tune="1"), journal, Steps())
     assert other.trials == 1  # other rows are another search
+
+
+def test_a_trial_that_was_cut_off_is_measured_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, trees = shaky(spark)
+    settings, journal = TrainSettings(model="boosted", folds=3, tune="2"), tmp_path / "model.tuning"
+
+    def cut_off(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoostedTreesRegressor, "error_without", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            tune_trees(frame, trees, settings, journal, Steps())
+    found = tune_trees(frame, trees, settings, journal, Steps())
+    assert found.trials == 2
+    assert found.default_error is not None
+    more = tune_trees(frame, trees, TrainSettings(model="boosted", folds=3, tune="4"), journal, Steps())
+    assert more.trials == 4
+    study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
+    measured = [tuple(sorted(trial.params.items())) for trial in study.trials if trial.state.name != "FAIL"]
+    assert len(measured) == len(set(measured)) == 4  # none is drawn twice
 
 
 @pytest.mark.parametrize("tune", ["0", "-3", "15 minutes", "min", "1.5"])
