@@ -159,7 +159,7 @@ class Evaluation:
         """Return the same evaluation with other timings."""
         return replace(self, seconds=dict(seconds))
 
-    def with_transform(self, choice: dict[str, Any]) -> Evaluation:
+    def with_transform(self, choice: dict[str, Any] | None) -> Evaluation:
         """Return the same evaluation with the target's transformation and its evidence."""
         return replace(self, target_transform=choice)
 

@@ -206,7 +206,7 @@ def evaluate_bundle(
                 computed_on="Computed on the rows given; whether training saw them is for the caller to know.",
             )
             step.rows = found.overall.rows
-    return found.with_seconds(steps.seconds)
+    return found.with_seconds(steps.seconds).with_transform(bundle.manifest.get("target_transform"))
 
 
 @contextmanager

@@ -102,6 +102,7 @@ def test_evaluate_agrees_with_pandas(shop: Path, capsys: pytest.CaptureFixture[s
     code, out, _ = call(capsys, "evaluate", shop / "model", shop / "data.csv", "--json")
     assert code == 0
     found = json.loads(out)
+    assert set(found["target_transform"]["rmse"]) == {"none", "log1p", "sqrt"}  # the choice, and why
     code, out, _ = call(
         capsys, "predict", shop / "model", shop / "data.csv", "--out", shop / "again.csv", "--overwrite", "--json"
     )
