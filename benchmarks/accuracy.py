@@ -2,7 +2,9 @@
 
 Peers: the mean of the product; scikit-learn's Ridge on indicators of all columns, ids included; LightGBM and CatBoost
 with their own handling of categories; Spark's GBTRegressor. Those that are not installed are left out, and said so
-(`pip install lightgbm catboost`). Prints a table on stderr and one JSON line.
+(`pip install lightgbm catboost`). For recipes with trees also the seconds of plain XGBoost in this process, one fit of
+as many trees on the same matrix, and what multiple of them the whole training takes. Prints a table on stderr and one
+JSON line.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xgboost
 from _session import options, report, session
-from pyspark.ml import Pipeline
+from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer, VectorAssembler
 from pyspark.ml.regression import GBTRegressor
+from pyspark.sql import functions as sf
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import OneHotEncoder
 
@@ -25,7 +29,9 @@ from purchasecast.config import TrainSettings
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
 from purchasecast.split import holdout_split
+from purchasecast.stages import BoostedTreesModel
 from purchasecast.train import train
+from purchasecast.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
     from pyspark.sql import SparkSession
+
+    from purchasecast.bundle import Bundle
 
     Fit = Callable[[pd.DataFrame, NDArray[np.float64], pd.DataFrame], NDArray[np.float64]]
 
@@ -66,10 +74,41 @@ def run_ours(spark: SparkSession, path: str, model: Any, seed: int) -> dict[str,
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainSettings(model=model, refit=False, seed=seed)
-        evaluation = train(read_table(spark, path, schema), schema, Path(folder) / "model", settings).evaluation
-    whole = evaluation.overall
-    figures = {"rmse": whole.rmse, "r2": whole.r2, "mae": whole.mae, "seconds": time.perf_counter() - start}
-    return figures | {"coverage": whole.coverage, "width": whole.mean_width, "constant": whole.constant_width}
+        result = train(read_table(spark, path, schema), schema, Path(folder) / "model", settings)
+        seconds = time.perf_counter() - start
+        plain = plain_xgboost(spark, path, result.bundle, seed) if result.boosting else None
+    whole = result.evaluation.overall
+    figures = {"rmse": whole.rmse, "r2": whole.r2, "mae": whole.mae, "seconds": seconds}
+    figures |= {"coverage": whole.coverage, "width": whole.mean_width, "constant": whole.constant_width}
+    return figures | ({"xgboost": plain, "ratio": seconds / plain} if plain else {})
+
+
+def plain_xgboost(spark: SparkSession, path: str, bundle: Bundle, seed: int) -> float:
+    """Return the seconds of one fit by XGBoost alone, in this process, on the matrix that the trees were grown on."""
+    stages = bundle.pipeline().stages
+    place = next(k for k, stage in enumerate(stages) if isinstance(stage, BoostedTreesModel))
+    trees = stages[place]
+    with validate(read_table(spark, path, bundle.schema), bundle.schema) as checked:
+        rows, _ = holdout_split(checked.accepted, bundle.schema, share=0.2, seed=seed)
+        made = PipelineModel(stages[:place]).transform(rows)
+        columns = [sf.col(f"`{name}`").cast("float").alias(str(k)) for k, name in enumerate(trees.getInputCols())]
+        table = made.select(*columns, sf.col(TARGET).cast("float").alias("label")).toArrow()
+    label = table["label"].to_numpy()
+    features = np.column_stack([table[str(k)].to_numpy() for k in range(len(columns))])
+    params = {
+        "tree_method": "hist",
+        "grow_policy": "lossguide",
+        "max_depth": 0,
+        "max_leaves": trees.getOrDefault("maxLeaves"),
+        "eta": trees.getOrDefault("learningRate"),
+        "min_child_weight": trees.getOrDefault("minRows"),
+        "subsample": trees.getOrDefault("rowShare"),
+        "colsample_bytree": trees.getOrDefault("columnShare"),
+        "lambda": trees.getOrDefault("ridge"),
+    }
+    start = time.perf_counter()
+    xgboost.train(params, xgboost.QuantileDMatrix(features, label), trees.rounds)
+    return time.perf_counter() - start
 
 
 def split(spark: SparkSession, path: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

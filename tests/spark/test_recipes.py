@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from pyspark.ml import PipelineModel
 from pyspark.sql import functions as sf
 from tests.spark.conftest import FOLDS
 
+from purchasecast.cli import cli
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
-from purchasecast.generate import generate
+from purchasecast.generate import generate, write_shop
 from purchasecast.schema import load_schema
 from purchasecast.scorer import load
+from purchasecast.sources import read_table
 from purchasecast.stages import BoostedTreesModel, BoostedTreesRegressor, LevelStatisticsEncoder
 from purchasecast.train import TrainResult, train
 from purchasecast.validate import validate
@@ -22,7 +27,6 @@ from purchasecast.validate import validate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
     from tests.spark.conftest import PlantedShop
 
@@ -48,10 +52,13 @@ def trained(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> TrainR
 
 @pytest.fixture(scope="module")
 def scored(trained: TrainResult, rows: DataFrame) -> pd.DataFrame:
-    """Return a part of the rows as the saved pipeline scores them."""
+    """Return a part of the rows, and some of unseen products and customers, as the saved pipeline scores them."""
     model = PipelineModel.load((trained.bundle.path / "pipeline").as_uri())
     accepted = validate(rows, trained.bundle.schema).accepted.drop("_pc_position")
     part = accepted.where("pmod(xxhash64(User_ID, Product_ID), 10) = 0")
+    some = accepted.where("pmod(xxhash64(User_ID, Product_ID), 200) = 1")
+    part = part.unionByName(some.withColumn("Product_ID", sf.lit("P-new")))
+    part = part.unionByName(some.withColumn("User_ID", sf.lit(9_999_999).cast(some.schema["User_ID"].dataType)))
     return model.transform(part).select(*part.columns, *SCORES).toPandas()
 
 
@@ -99,6 +106,10 @@ def test_the_scorer_gives_what_spark_gives_and_explains_it(trained: TrainResult,
     assert found.contributions is not None
     total = found.contributions.base + sum(found.contributions.parts.values())
     np.testing.assert_allclose(total, found.prediction, rtol=1e-9)
+    assert found.unseen["product"].sum() > 10
+    assert found.unseen["customer"].sum() > 10
+    named = {name for source in found.contributions.parts for name in source if name}
+    assert named == {column.name for column in trained.bundle.schema.columns if column.role != "target"}
     one = scorer.predict_one(scored.drop(columns=[*SCORES, "Purchase"]).iloc[0].to_dict())
     assert one.lower == pytest.approx(scored["lower"][0], rel=1e-6)
 
@@ -110,6 +121,28 @@ def test_an_unseen_product_has_a_wider_interval(trained: TrainResult, scored: pd
     assert known.upper is not None
     assert new.upper is not None
     assert new.upper - new.prediction > known.upper - known.prediction
+
+
+def test_boosted_is_the_same_on_other_partitions_and_explains_unseen_rows(spark: SparkSession, tmp_path: Path) -> None:
+    """One fit by the command line, one of the same rows in another order; purchases go through a square root."""
+    write_shop(generate(spark, rows=1_500, seed=6), str(tmp_path / "shop.csv"))
+    asked = ["--model", "boosted", "--folds", "2", "--holdout", "0", "--target-transform", "sqrt", "--json"]
+    done = CliRunner().invoke(cli, ["train", str(tmp_path / "shop.csv"), "--out", str(tmp_path / "first"), *asked])
+    assert done.exit_code == 0, done.output
+    schema = load_schema("black_friday")
+    settings = TrainSettings(model="boosted", folds=2, holdout=0.0, target_transform="sqrt")
+    raw = read_table(spark, tmp_path / "shop.csv", schema).orderBy("Purchase").repartition(5)
+    train(raw, schema, tmp_path / "second", settings)
+    table = pd.read_csv(tmp_path / "shop.csv").head(200)
+    table.loc[:20, "Product_ID"], table.loc[10:30, "User_ID"] = "P-new", 9_999_999
+    first, second = (load(tmp_path / name).predict(table, explain=True) for name in ("first", "second"))
+    np.testing.assert_allclose(first.prediction, second.prediction, rtol=1e-3)
+    assert first.contributions is not None
+    total = first.contributions.base + sum(first.contributions.parts.values())
+    np.testing.assert_allclose(total, first.prediction, rtol=1e-9)
+    manifest = json.loads((tmp_path / "first" / "manifest.json").read_text())
+    assert manifest["target_transform"]["chosen"] == "sqrt"
+    assert first.prediction.mean() == pytest.approx(table["Purchase"].mean(), rel=0.1)  # money, not its root
 
 
 def test_counts_out_of_fold_are_what_they_will_be_at_scoring(spark: SparkSession, shop: PlantedShop) -> None:
