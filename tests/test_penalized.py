@@ -13,6 +13,7 @@ from scipy import optimize, sparse
 from purchasecast._gram import gram_by_fold, leave_one_out
 from purchasecast._grid import DEFAULT_GRID, ParamGrid, parse_grid
 from purchasecast._inference import FittedLine
+from purchasecast._normal_equations import Spectrum
 from purchasecast._penalized import metric_values, solve
 from purchasecast._search_result import Candidate, SearchResult, choose, summarize
 from purchasecast.errors import DataError, SettingsError
@@ -56,6 +57,42 @@ def test_every_candidate_is_a_minimum_of_sparks_objective(seed, fit_intercept, s
     for candidate, beta, intercept in zip(GRID, found.coefficients, found.intercepts, strict=True):
         gap = subgradient_gap(x, y, weight, beta, intercept, candidate, **form)
         assert max(gap) < 1e-9, candidate
+
+
+def draw_correlated(seed, rows=200, features=24):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, features)) @ rng.normal(size=(features, features)) + rng.normal(size=(rows, features))
+    return x, x @ (rng.normal(size=features) * (rng.random(features) < 0.6)) + 5 * rng.normal(size=rows)
+
+
+@given(st.integers(0, 200), st.booleans())
+@settings(deadline=None, max_examples=15)
+def test_many_candidates_are_fitted_abreast_as_each_is_alone(seed, standardization):
+    x, y = draw_correlated(seed)
+    grid = [(reg, ratio) for ratio in (0.0, 0.1, 0.5, 0.9, 1.0) for reg in (3.0, 0.02, 30.0, 0.5, 0.1)]
+    grid = [*grid, (7.0, 0.5), (0.003, 0.5)]  # paths of unequal length, in no order
+    gram = gram_of(x, y)
+    together = solve(gram, grid, standardization=standardization)
+    alone = [solve(gram, [one], standardization=standardization).coefficients[0] for one in grid]
+    np.testing.assert_allclose(together.coefficients, alone, rtol=1e-7, atol=1e-9)
+    assert ((together.coefficients == 0) == (np.array(alone) == 0)).all()
+
+
+@given(st.integers(0, 200), st.integers(0, 11))
+@settings(deadline=None, max_examples=30)
+def test_a_spectrum_solves_what_is_left_when_features_are_left_out(seed, most):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(40, 12)) @ rng.normal(size=(12, 12))
+    moments, penalties, wanted = x.T @ x / 40, np.array([0.01, 0.3, 5.0]), rng.normal(size=(3, 12))
+    left_out = np.zeros((3, 12), dtype=bool)
+    for row, count in enumerate((most, most // 2, 0)):
+        left_out[row, rng.permutation(12)[:count]] = True
+    found = Spectrum.of(moments).solve(penalties, wanted, left_out)
+    for row, penalty in enumerate(penalties):
+        kept = np.flatnonzero(~left_out[row])
+        system = moments[np.ix_(kept, kept)] + penalty * np.eye(len(kept))
+        np.testing.assert_allclose(found[row, kept], np.linalg.solve(system, wanted[row, kept]), rtol=1e-8, atol=1e-9)
+        assert not found[row, left_out[row]].any()
 
 
 def test_an_independent_optimizer_finds_no_better_point():
