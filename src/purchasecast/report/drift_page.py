@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from purchasecast._words import counted, money, number, percent
 from purchasecast.report import charts
 from purchasecast.report.parts import Brief, Figure, Fold, Note, Page, Section, Table, Tile
-from purchasecast._words import counted, money, number, percent
 
 if TYPE_CHECKING:
     from purchasecast.drift import ColumnDrift, DriftReport
