@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Contrast", "Estimate", "Segments", "contrast_segments"]
 
-LEAST_CUSTOMERS = 20  # on either side of a comparison: below it clustered variances are too small
+LEAST_CUSTOMERS = 50  # on either side of a comparison: of fewer with skewed purchases p-values are far too small
 
 
 @dataclass(frozen=True, slots=True)
