@@ -14,6 +14,7 @@ from purchasecast.report.vega import (
     CHARACTER,
     INK,
     ORANGE,
+    SPARE,
     TICK,
     WIDTH,
     axis_of,
@@ -33,7 +34,7 @@ __all__ = ["bars", "curve", "dots", "grid", "histogram", "levels", "points", "ra
 _SHARES, _VALUES, _MEANS = 66, 48, 110  # widths of the parts of `levels`
 _LEVEL_LETTERS = 16
 _COLUMN_LETTERS = 14
-_CELL_LETTER = 6.3  # width of a letter in a cell
+_CELL_LETTER = 6.4  # width of a letter in a cell
 
 
 def bars(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
@@ -165,7 +166,7 @@ def levels(
     named = base.encode(names_of([v["name"] for v in values]), across)
     shares = named.mark_bar(color=INK, opacity=0.35) + named.mark_text(align="left", dx=3).encode(text="percent:N")
     bare = alt.Y("name:N", title=None, sort=[v["name"] for v in values], axis=None)
-    width = max(WIDTH - 34 - _longest(values) * CHARACTER - _SHARES - _VALUES, _MEANS)
+    width = max(WIDTH - 34 - _longest(values) * (CHARACTER + SPARE) - _SHARES - _VALUES, _MEANS)
     axis = alt.X("value:Q", title=x, scale=alt.Scale(zero=False), axis=axis_of(tickCount=3))
     line = base.mark_rule(strokeWidth=2, color=BLUE).encode(bare, alt.X("low:Q"), alt.X2("high:Q"))
     point = base.mark_point(filled=True, size=55, opacity=1, color=BLUE).encode(bare, axis)
@@ -175,7 +176,7 @@ def levels(
         shares.properties(width=_SHARES, height=height),
         (line + point + text).properties(width=width, height=height),
     )
-    return to_svg(alt.hconcat(*parts))
+    return to_svg(alt.hconcat(*parts), letters=_longest(values))
 
 
 def ranges(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
@@ -335,7 +336,7 @@ def grid(
     if not narrow:
         dark = f"datum.value {'<' if reverse else '>'} {(low + high) / 2!r}"
         ink = alt.condition(dark, alt.value("#ffffff"), alt.value("#000000"))
-        drawn = (drawn + base.mark_text(fontSize=12).encode(text="text:N", color=ink)).properties(title=colour)
+        drawn = (drawn + base.mark_text(fontSize=11).encode(text="text:N", color=ink)).properties(title=colour)
     if marked:
         at = {"x": shorten(marked[0], _COLUMN_LETTERS), "y": shorten(marked[1], _LEVEL_LETTERS)}
         frame = alt.Chart(data_of([at])).mark_rect(filled=False, stroke=ORANGE, strokeWidth=3)

@@ -12,6 +12,7 @@ M. Okabe, K. Ito, "Color Universal Design", 2008. https://jfly.uni-koeln.de/colo
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "INK",
     "LETTERS",
     "ORANGE",
+    "SPARE",
     "TICK",
     "WIDTH",
     "axis_of",
@@ -42,6 +44,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 INK = "currentColor"
 WIDTH = 380  # of a whole picture, in pixels: that of a telephone, and a third of a desk's
 CHARACTER = 7.2  # width of a letter, roughly
+SPARE = 0.9  # by which a browser's letter may be wider than the one measured here
 LETTERS = 20  # of a level's name
 _SERIES = (BLUE, ORANGE, GREEN, PURPLE)
 _STEP = 24  # height of a level
@@ -91,7 +94,7 @@ _CONFIG: dict[str, Any] = {
 def axis_of(*, share: bool = False, **options: Any) -> alt.Axis:
     """Return an axis of numbers, or of shares."""
     form: dict[str, Any] = {"format": "~%"} if share else {"labelExpr": TICK}
-    return alt.Axis(**form, **options)
+    return alt.Axis(labelOverlap=True, labelSeparation=10, **form, **options)
 
 
 def names_of(names: Sequence[str]) -> alt.Y:
@@ -140,15 +143,15 @@ def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0) -> str:
     str
         SVG without a size of its own.
     """
+    spare = math.ceil(letters * SPARE)
     if not isinstance(chart, alt.HConcatChart):
-        # A browser's letters may be wider than those measured here.
-        width = WIDTH - (32 + letters * CHARACTER if levels is not None else 70)
+        width = WIDTH - spare - (32 + letters * CHARACTER if levels is not None else 70)
         chart = chart.properties(width=max(width, 150))
         if levels is not None:
             chart = chart.properties(height=max(_STEP * levels, 40))
     spec = chart.to_dict()
     spec["config"] = _CONFIG
-    spec["padding"] = {"left": 4, "top": 5, "right": 8, "bottom": 5}
+    spec["padding"] = {"left": 4 + spare, "top": 5, "right": 8, "bottom": 5}
     drawn: str = vl_convert.vegalite_to_svg(spec)
     return _make_fluid(drawn)
 
