@@ -125,7 +125,7 @@ class Shortfalls:
                     "decide to leave them be."
                 ),
                 money=value,
-                caveat="They may buy the rest elsewhere, or need less: the data do not say. No dates, so no trend.",
+                caveat=f"They may buy the rest elsewhere, or need less: the data do not say. {words.no_trend}",
                 chart=Chart(
                     "bar",
                     ("customer", "shortfall"),

@@ -86,7 +86,7 @@ class Stock:
             money=(interval[1] - interval[0]) / 2 if interval else None,
             caveat=(
                 "Given that these purchases take place: which ones will is not forecast. A unit is a purchase unless "
-                "the schema counts pieces. No dates, so no seasons."
+                f"the schema counts pieces. {words.no_trend}"
             ),
             chart=_heatmap(cells, pair, words),
             stake="half the interval's width: the reserve to hold",

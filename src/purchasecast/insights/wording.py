@@ -58,6 +58,11 @@ class Words:
         """The unit of what one row holds."""
         return f"{self.money_unit} a purchase"
 
+    @property
+    def no_trend(self) -> str:
+        """Why no trend is told, in a sentence."""
+        return "All dates count alike, so no trend." if self.schema.time else "No dates, so no trend."
+
     def label(self, column: str) -> str:
         """Return a column's name for people, without the underscores of a name for machines."""
         label = self.schema.column(column).label
