@@ -40,6 +40,41 @@ def test_rows_and_tables_agree_with_the_oracle(scorer: Scorer, shop: TinyShop) -
         np.testing.assert_allclose(scorer.predict(table).prediction, expected, rtol=1e-12, atol=1e-12)
 
 
+class Foreign:
+    """A table of another library, such as Polars, which hands Arrow out and is none."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+CATEGORICAL = pa.dictionary(pa.uint32(), pa.string_view())
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), CATEGORICAL], ids=str)
+def test_tables_of_other_libraries_are_read(scorer: Scorer, shop: TinyShop, kind: pa.DataType) -> None:
+    rows = shop.random_rows(60)
+    halves = []
+    for part in (rows[:20], rows[20:]):  # with a dictionary each
+        table = pa.Table.from_pylist(part, pa.Table.from_pylist(rows).schema)
+        for name in ("Product", "Age", "City", "Day"):
+            table = table.set_column(table.schema.get_field_index(name), name, encoded(table[name], kind))
+        halves.append(table)
+    found = scorer.predict(Foreign(pa.concat_tables(halves))).prediction
+    np.testing.assert_allclose(found, [shop.predict(row) for row in rows], rtol=1e-12)
+
+
+def encoded(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if not pa.types.is_dictionary(kind):
+        return values.cast(kind)
+    coded = values.combine_chunks().dictionary_encode()
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(coded.indices.cast(kind.index_type), coded.dictionary.cast(kind.value_type))]
+    )
+
+
 def test_text_is_as_good_as_numbers(scorer: Scorer, shop: TinyShop) -> None:
     rows = shop.random_rows(50)
     expected = [shop.predict(row) for row in rows]

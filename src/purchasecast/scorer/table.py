@@ -138,11 +138,10 @@ class InputReader:
             )
 
     def _distinct(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> Encoded:
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
         if pa.types.is_decimal(values.type):
             values = values.cast(pa.float64())
-        coded = values.combine_chunks().dictionary_encode()
+        whole = values.unify_dictionaries().combine_chunks()
+        coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
         try:
             raw = coded.dictionary.to_pylist()
         except UnicodeDecodeError:

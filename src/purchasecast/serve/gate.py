@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 FILE_ROUTE = "/v1/predict/file"
 _HEAVY = (FILE_ROUTE, "/v1/recommend/", "/v1/similar/", "/ui/result")
 _OPEN = ("/healthz", "/readyz", "/login", "/static/")
+_PROCESS, _numbers = secrets.token_hex(8), count(1)  # together a request's id
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -150,7 +152,7 @@ class _Exchange:
         self.started = time.perf_counter()
         self.seconds = 0.0
         wished = self.headers.get(b"x-request-id", b"").decode("latin-1")
-        self.id = wished if _REQUEST_ID.fullmatch(wished) else uuid.uuid4().hex
+        self.id = wished if wished and _REQUEST_ID.fullmatch(wished) else f"{_PROCESS}{next(_numbers):016x}"
         self.status = _BROKEN
         self.error: str | None = None
         is_file = self.path == FILE_ROUTE
