@@ -187,11 +187,14 @@ class Segments:
 
     def _chart(self, column: str, words: Words) -> Chart:
         label, unit = words.label(column), "difference to the others"
-        rows = []
-        for contrast in self.contrasts:
-            if contrast.column == column:
-                for series, estimate in ((f"for {self.same}", contrast.adjusted), ("plain", contrast.raw)):
-                    rows.append((contrast.level, estimate.value, *estimate.interval(words.level), series))
+        own = [contrast for contrast in self.contrasts if contrast.column == column]
+        if words.schema.column(column).kind == "nominal":
+            own.sort(key=lambda contrast: -contrast.adjusted.value)
+        rows = [
+            (contrast.level, estimate.value, *estimate.interval(words.level), series)
+            for contrast in own
+            for series, estimate in ((f"for {self.same}", contrast.adjusted), ("plain", contrast.raw))
+        ]
         title = f"{label}: what plain figures say, and what is left for {self.same}"
         return Chart(
             "interval", (label, unit, "low", "high", "series"), tuple(rows), title, unit, label, words.money_unit
