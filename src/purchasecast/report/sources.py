@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from purchasecast._evaluation_result import Evaluation
+from purchasecast._profile_result import Profile
+from purchasecast._search_result import SearchResult
+from purchasecast._validation_report import ValidationReport
 from purchasecast.errors import SourceError
-from purchasecast.evaluate import Evaluation
 from purchasecast.finding import Insights
-from purchasecast.profile import Profile
 from purchasecast.report.outline import read_outline
-from purchasecast.search import SearchResult
-from purchasecast.validate import ValidationReport
 
 if TYPE_CHECKING:
     from purchasecast.bundle import Bundle
