@@ -12,6 +12,7 @@ M. Okabe, K. Ito, "Color Universal Design", 2008. https://jfly.uni-koeln.de/colo
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -117,8 +118,8 @@ def shape_of(series: Sequence[str]) -> Any:
 
 
 def data_of(values: list[dict[str, Any]]) -> alt.Data:
-    """Return values as Vega-Lite reads them."""
-    return alt.Data(values=values)  # type: ignore[no-untyped-call]
+    """Return values as Vega-Lite reads them: as one text, because Altair copies a list's members with every layer."""
+    return alt.Data(values=json.dumps(values), format=alt.DataFormat(type="json"))  # type: ignore[no-untyped-call]
 
 
 def shorten(name: str, most: int = LETTERS) -> str:
