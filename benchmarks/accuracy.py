@@ -26,6 +26,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import OneHotEncoder
 
 from purchasecast.config import TrainSettings
+from purchasecast.pipeline import load_pipeline
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
 from purchasecast.split import holdout_split
@@ -85,7 +86,7 @@ def run_ours(spark: SparkSession, path: str, model: Any, seed: int) -> dict[str,
 
 def plain_xgboost(spark: SparkSession, path: str, bundle: Bundle, seed: int) -> float:
     """Return the seconds of one fit by XGBoost alone, in this process, on the matrix that the trees were grown on."""
-    stages = bundle.pipeline().stages
+    stages = load_pipeline(bundle).stages
     place = next(k for k, stage in enumerate(stages) if isinstance(stage, BoostedTreesModel))
     trees = stages[place]
     with validate(read_table(spark, path, bundle.schema), bundle.schema) as checked:
