@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import signal
 import threading
@@ -123,6 +124,9 @@ def test_estimator_and_model_come_back_from_disk(frame, tmp_path):
     loaded = LinearRegressionGridSearchModel.load(str(tmp_path / "model"))
     assert loaded.searchResult == model.searchResult
     assert loaded.uid == model.uid
+    assert json.loads((tmp_path / "model" / "metadata" / "part-00000").read_text())["class"] == (
+        "purchasecast.search.LinearRegressionGridSearchModel"
+    )
     assert loaded.foldMetrics == model.foldMetrics
     np.testing.assert_array_equal(loaded.coefficientCovariance, model.coefficientCovariance)
     np.testing.assert_array_equal(
