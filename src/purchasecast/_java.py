@@ -73,6 +73,8 @@ exec @JAVA@ "$@"
 """
 # Lines that the JVM itself prints before any logging is configured: none of them says what went wrong.
 _JVM_NOISE = re.compile(r"WARNING: |Picked up _?JAVA_|Picked up JDK_JAVA_OPTIONS|NOTE: ")
+# Where there is no native BLAS or LAPACK, Spark's library for them prints this from C and takes Java's instead.
+_NATIVE_NOISE = re.compile(r"netlib-\w+: JNI_OnLoad: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ def find_java() -> JavaHome:
 
 
 def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
-    """Start Spark's JVM and, once it answers, pass on what it prints on standard error.
+    """Start Spark's JVM and, once it answers, pass on to standard error whatever it prints.
+
+    Also what it prints on standard output: a command's output is its result, and nothing else.
 
     Parameters
     ----------
@@ -157,10 +161,11 @@ def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
     pass_on = threading.Event()
     if verbose:
         pass_on.set()
-    reader = threading.Thread(target=_pass_on, args=(read_end, held, pass_on), name="spark-stderr", daemon=True)
+    noise = None if verbose else _NATIVE_NOISE
+    reader = threading.Thread(target=_pass_on, args=(read_end, held, pass_on, noise), name="spark-output", daemon=True)
     reader.start()
     try:
-        gateway = launch_gateway(conf, popen_kwargs={"stderr": write_end})  # type: ignore[no-untyped-call]
+        gateway = launch_gateway(conf, popen_kwargs={"stdout": write_end, "stderr": write_end})  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
         os.close(write_end)
         write_end = -1
@@ -265,13 +270,13 @@ def _is_ours(java: Path, script: str) -> bool:
     )
 
 
-def _pass_on(read_end: int, held: list[str], pass_on: threading.Event) -> None:
-    """Copy the JVM's standard error to ours line by line until it ends, from `pass_on` on."""
+def _pass_on(read_end: int, held: list[str], pass_on: threading.Event, noise: re.Pattern[str] | None) -> None:
+    """Copy what the JVM prints, but noise, to our standard error line by line until it ends, from `pass_on` on."""
     with os.fdopen(read_end, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if not pass_on.is_set():
                 held.append(line)
-            elif sys.stderr is not None:
+            elif sys.stderr is not None and not (noise and noise.match(line)):
                 with contextlib.suppress(OSError, ValueError):  # a closed stream must not block the JVM
                     sys.stderr.write(line)
                     sys.stderr.flush()

@@ -78,6 +78,9 @@ def default_settings(url: str, *, verbose: bool, few_rows: bool = False) -> dict
     if logging_file.is_file() and not (_spark_conf_folder() / "log4j2.properties").is_file():
         java_options.append(f"-Dlog4j2.configurationFile={logging_file.as_uri()}")
         java_options += ["-Dpurchasecast.log.level=warn", "-Dpurchasecast.log.tasks=error"] if verbose else []
+    if not verbose:  # Java's own logging, which some of Spark's libraries use, takes a path and no address
+        quiet = Path(__file__).with_name("java_logging.properties")
+        java_options.append(shlex.quote(f"-Djava.util.logging.config.file={quiet}"))
     defaults["spark.driver.extraJavaOptions"] = " ".join(java_options)
     defaults["spark.executor.extraJavaOptions"] = _STACK
     if few_rows:
