@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SPARK_FAILURES", "reason", "redacted"]
 
+_ADD_A_JAR = "with --conf spark.jars=FILE.jar"
+_WHAT_TO_DO = (  # for what a user can mend, and Spark names only
+    (r".*\bNo suitable driver\b.*", f"no JDBC driver for this URL is there; add the driver's jar {_ADD_A_JAR}"),
+    (
+        r".*\bClassNotFoundException: (?:Class )?([\w.$]+).*",
+        rf"the Java class \1 is not there; add the jar that holds it {_ADD_A_JAR}",
+    ),
+)
 # Some of Spark's own exceptions, such as an unknown format, arrive as the bare Java exception.
 SPARK_FAILURES: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
 
@@ -60,9 +68,14 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
         The sentence, without error class, SQL state and full stop.
     """
     if isinstance(error, Py4JJavaError):
-        text = str(error.java_exception.getMessage() or error.java_exception.toString())
+        java = error.java_exception
+        is_told_by_name = "ClassNotFound" in str(java.getClass().getName())  # its message is another class's name
+        text = str((not is_told_by_name and java.getMessage()) or java.toString())
     else:
         text = str(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     line = re.sub(r"^(\([\w.$]+\)\s*)?\[[A-Z0-9_.]+\]\s*", "", line)
-    return redacted(re.sub(r"\s*SQLSTATE: \w+$", "", line), options).rstrip(".")
+    line = redacted(re.sub(r"\s*SQLSTATE: \w+$", "", line), options).rstrip(".")
+    for said, meant in _WHAT_TO_DO:
+        line = re.sub(said, meant, line)
+    return line

@@ -15,7 +15,7 @@ import logging
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as sf
 
@@ -31,7 +31,7 @@ from purchasecast._planted import (
     uniform,
 )
 from purchasecast.errors import SettingsError
-from purchasecast.sources import write_single_csv
+from purchasecast.sources import write_single_csv, write_table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -55,6 +55,7 @@ _FEATURES = (
     "Product_Category_3",
 )
 _TARGET = "Purchase"
+_SUFFIXES = (".csv", ".parquet", ".pq", "")
 _SCORING_SHARE = 0.4  # rows to score for each labelled row
 _UNSEEN_SHARE = 0.013  # products not sold yet, for each product
 _ROWS_OF_AN_UNSEEN_PRODUCT = 3
@@ -191,7 +192,7 @@ def write_shop(
     shop : GeneratedShop
         What to write.
     out : str
-        One CSV file if it ends in ``.csv``, else a Parquet folder.
+        One CSV file if it ends in ``.csv``; a Parquet folder if it ends in ``.parquet``, or in no suffix.
     truth : bool, default False
         Write the truth beside it as Parquet, into ``<out>.truth``.
     scoring : bool, default False
@@ -207,25 +208,29 @@ def write_shop(
     Raises
     ------
     SourceError
-        If the CSV file cannot be written, or is there already and `overwrite` is off.
+        If something cannot be written, or is there already and `overwrite` is off.
+    SettingsError
+        If `out` ends in another suffix.
     """
     stem, suffix = os.path.splitext(str(out))  # noqa: PTH122 -- an address like hdfs://... is no local path
-    mode = "overwrite" if overwrite else "errorifexists"
+    if suffix.lower() not in _SUFFIXES:
+        raise SettingsError(f"A shop is written as .csv or .parquet, not as {suffix}: choose another name than {out}.")
+    mode: Literal["overwrite", "error"] = "overwrite" if overwrite else "error"
     tables = {"transactions": (shop.transactions, str(out))}
     if scoring:
         tables["scoring"] = (shop.scoring, f"{stem}.scoring{suffix}")
     for name, (frame, path) in tables.items():
         ordered = frame.orderBy(*_FEATURES[:2])
         if suffix.lower() == ".csv":
-            write_single_csv(ordered, path, mode="overwrite" if overwrite else "error")
+            write_single_csv(ordered, path, mode=mode)
         else:
-            ordered.write.mode(mode).parquet(path)
+            write_table(ordered, path, format="parquet", mode=mode)
         logger.info("Wrote %s to %s", name, path)
     written = {name: path for name, (_, path) in tables.items()}
     if truth:
         for name in ("customers", "products", "attributes", "rows"):
             written[f"truth_{name}"] = f"{stem}.truth/{name}"
-            getattr(shop.truth, name).write.mode(mode).parquet(written[f"truth_{name}"])
+            write_table(getattr(shop.truth, name), written[f"truth_{name}"], format="parquet", mode=mode)
     return written
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from gzip import BadGzipFile
 from typing import TYPE_CHECKING, Literal
@@ -163,10 +164,14 @@ def write_table(
     ------
     SourceError
         If it cannot be written.
+    SettingsError
+        If the name is that of a packed file, or there is no table for a database.
     """
     place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
     if place.startswith("jdbc:"):
         kind, given = "jdbc", _jdbc_options(place, table, given)
+    elif format is None and place.endswith(_COMPRESSIONS):
+        raise SettingsError(f"expected the name of a folder, found that of a packed file, {place}; choose another")
     else:
         kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
     if kind == "csv":
@@ -229,7 +234,10 @@ def _csv_options(given: Mapping[str, str], file: str) -> dict[str, str]:
         if name.lower() in own:
             raise SettingsError(f"expected options that purchasecast leaves to you, found {name}; leave it out")
     separator = {"sep": "\t"} if _suffix(file) == ".tsv" and "delimiter" not in given else {}
-    return {**_CSV_DIALECT, **separator, **given}
+    encoding = next((value for name, value in given.items() if name.lower() in {"encoding", "charset"}), "")
+    # Line by line Spark cuts at the byte of a line's end, which in these encodings is a part of a character.
+    whole = {"multiLine": "true"} if re.match(r"(?i)utf-?(16|32)", encoding) else {}
+    return {**_CSV_DIALECT, **separator, **whole, **given}
 
 
 def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:
@@ -270,17 +278,25 @@ def _check_columns(place: str, found: Sequence[str], schema: Schema, target: str
         lines.append(f"  unknown:  {', '.join(_with_guess(name, missing) for name in extra)}")
     if twice:
         lines.append(f"  twice:    {', '.join(twice)}")
+    is_text = all(name.isprintable() and "\N{REPLACEMENT CHARACTER}" not in name for name in found)
     lines += [
         f"  expected: {', '.join(required)}",
-        f"  found:    {', '.join(name or '(no name)' for name in found)}",
-        "Rename the columns, use another schema, or list what is not needed under ignore in the schema.",
+        f"  found:    {', '.join(map(_shown, found))}",
+        "Rename the columns, use another schema, or list what is not needed under ignore in the schema."
+        if is_text
+        else "This is no text in UTF-8: if it is text, name what it is in, such as --option encoding=UTF-16.",
     ]
     raise ColumnMismatchError("\n".join(lines))
 
 
+def _shown(name: str) -> str:
+    """Return a name fit for a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name) or "(no name)"
+
+
 def _with_guess(name: str, missing: Sequence[str]) -> str:
     guess = closest(name, missing)
-    return f"{name or '(no name)'} (did you mean {guess}?)" if guess else name or "(no name)"
+    return f"{_shown(name)} (did you mean {guess}?)" if guess else _shown(name)
 
 
 def _jdbc_options(url: str, table: str | None, given: Mapping[str, str]) -> dict[str, str]:

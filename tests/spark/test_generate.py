@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import SettingsError, SourceError
 from purchasecast.generate import PlantedEffects, generate, write_shop
 
 if TYPE_CHECKING:
@@ -220,6 +220,16 @@ def test_a_written_shop_reads_back(spark: SparkSession, tmp_path: Path) -> None:
     }
     counts = {name: spark.read.parquet(path).count() for name, path in written.items()}
     assert (counts["transactions"], counts["scoring"], counts["truth_rows"]) == (300, 120, 420)
+    with pytest.raises(SourceError, match=r"cannot write .*shop\.parquet: Path .* already exists"):
+        write_shop(made, str(tmp_path / "shop.parquet"))
+
+
+def test_a_shop_is_written_by_a_suffix_that_says_how(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\.csv or \.parquet, not as \.txt"):
+        write_shop(generate(spark, rows=3), str(tmp_path / "shop.txt"))
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceError, match="cannot write"):
+        write_shop(generate(spark, rows=3), str(tmp_path / "file" / "shop"))
 
 
 def test_a_written_csv_is_the_same_file_every_time(spark: SparkSession, tmp_path: Path) -> None:

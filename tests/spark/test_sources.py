@@ -209,6 +209,27 @@ def test_sources_that_cannot_be_read(spark: SparkSession, tmp_path: Path) -> Non
         read_table(spark, put(tmp_path, "a.csv", TEXT), SCHEMA, options={"Mode": "DROPMALFORMED"})
     with pytest.raises(SettingsError, match="a jdbc: URL only"):
         read_table(spark, tmp_path / "a.csv", SCHEMA, table="t")
+    with pytest.raises(SourceError, match=r"no JDBC driver .* --conf spark\.jars=FILE\.jar"):
+        read_table(spark, "jdbc:nowhere://host/shop", SCHEMA, table="t")
+    with pytest.raises(SourceError, match=r"class org\.nowhere\.Driver is not there.* spark\.jars"):
+        read_table(spark, "jdbc:nowhere://host/shop", SCHEMA, table="t", options={"driver": "org.nowhere.Driver"})
+    with pytest.raises(SourceError, match=r"class org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem is not there"):
+        read_table(spark, "s3a://bucket/a.csv", SCHEMA)
+
+
+def test_other_encodings_are_read_where_they_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    for name, line_end in (("utf-16", "\n"), ("utf-16-le", "\r\n")):
+        path = put(tmp_path, f"{name}.csv", TEXT.decode().replace("\n", line_end).encode(name))
+        frame = read_table(spark, path, SCHEMA, options={"encoding": name.upper().replace("-LE", "LE")})
+        assert rows_of(frame) == ROWS
+    path = put(tmp_path, "latin.csv", "Customer,Art.No,Spend\nJos\xe9,A,5\n".encode("latin-1"))
+    assert rows_of(read_table(spark, path, SCHEMA, options={"encoding": "ISO-8859-1"})) == [("Jos\xe9", "A", "5")]
+
+
+def test_a_file_that_is_no_text_is_told_in_letters_that_a_terminal_takes(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ColumnMismatchError, match="--option encoding=UTF-16") as caught:
+        read_table(spark, put(tmp_path, "a.csv", TEXT.decode().encode("utf-16")), SCHEMA)
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
 
 
 def test_a_csv_folder_reads_back(spark: SparkSession, tmp_path: Path) -> None:
