@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from purchasecast.bundle import FORMAT_VERSION, add_document, load_bundle, save_bundle
+from purchasecast.bundle import FORMAT_VERSION, add_document, check_place, load_bundle, save_bundle
 from purchasecast.errors import BundleCorruptError, BundleError, BundleVersionError
 from purchasecast.schema import load_schema
 
@@ -25,6 +25,21 @@ def save(path: Path, text: str = "stages") -> Bundle:
 
     manifest = {"schema": load_schema("black_friday").to_dict()}
     return save_bundle(path, write_parts=write_parts, documents={"search": {"chosen": 3}}, manifest=manifest)
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_a_bundle_of_before_manifests_were_sealed_is_read(tmp_path: Path) -> None:
+    save(tmp_path / "model")
+    manifest = tmp_path / "model" / "manifest.json"
+    said = json.loads(manifest.read_text())
+    assert said.pop("seal")
+    manifest.write_text(json.dumps(said))
+    assert load_bundle(tmp_path / "model").schema == load_schema("black_friday")
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -46,6 +61,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         (lambda folder: (folder / "pipeline" / "more").write_text(""), "pipeline/more was added"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest"),
+        (lambda folder: edit(folder / "manifest.json", "Purchase", "Spend"), "the manifest that was written"),
     ],
 )
 def test_damage_is_found_and_named(tmp_path: Path, damage: object, told: str) -> None:
@@ -134,3 +150,13 @@ def test_a_document_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="No such file"):
         add_document(bundle, "findings", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_no_model_can_have_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="is a file; choose another --out"):
+        check_place(tmp_path / "file" / "model")
+    with pytest.raises(BundleError, match="something else; choose another --out"):
+        check_place(tmp_path / "file")
+    assert check_place(tmp_path / "new" / "model") == tmp_path / "new" / "model"
+    assert not (tmp_path / "new").exists()

@@ -3,7 +3,7 @@
 ::
 
     MODEL/
-      manifest.json      format, versions, schema, settings, data fingerprint, sha256 of every other file
+      manifest.json      format, versions, schema, settings, data fingerprint, sha256 of every other file and of itself
       pipeline/          the fitted `pyspark.ml.PipelineModel`
       scorer/            the same model for scoring without Spark
       evaluation.json    `Evaluation` of the holdout, where there was one
@@ -42,12 +42,14 @@ __all__ = [
     "Bundle",
     "add_document",
     "add_file",
+    "check_place",
     "load_bundle",
     "save_bundle",
 ]
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+_SEAL = "seal"  # of the manifest: sha256 of all else it says
 SCORER = "scorer"
 REPORT = "report.html"
 _LIBRARIES = ("pyspark", "numpy", "pyarrow", "pandas", "scikit-learn", "xgboost-cpu")
@@ -119,8 +121,7 @@ def save_bundle(
     BundleError
         If `path` holds something that is no bundle, or cannot be written.
     """
-    target = Path(path).resolve()
-    _check_replaceable(target)
+    target = check_place(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
@@ -137,6 +138,7 @@ def save_bundle(
             **manifest,
             "files": _checksums(folder),
         }
+        full = _sealed(full)
         _write_json(folder / MANIFEST, full)
         folder.chmod(0o755)
         _swap(folder, target)
@@ -209,7 +211,8 @@ def add_file(bundle: Bundle, name: str, text: str) -> Bundle:
             with (folder / name).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             files = dict(sorted({**bundle.manifest["files"], name: digest}.items()))
-            _write_json(folder / MANIFEST, {**bundle.manifest, "files": files})
+            manifest = _sealed({**bundle.manifest, "files": files})
+            _write_json(folder / MANIFEST, manifest)
             _swap(folder, target)
         finally:
             shutil.rmtree(sibling, ignore_errors=True)
@@ -218,7 +221,7 @@ def add_file(bundle: Bundle, name: str, text: str) -> Bundle:
             f"{bundle.path}: expected a model directory that can be written, found {error.strerror or error}; "
             "copy the model to a place of your own."
         ) from error
-    return Bundle(bundle.path, {**bundle.manifest, "files": files})
+    return Bundle(bundle.path, manifest)
 
 
 def _link_or_copy(source: str, destination: str) -> None:
@@ -270,16 +273,54 @@ def load_bundle(path: str | Path) -> Bundle:
             f"{path}: expected bundle format {FORMAT_VERSION}, found {version}; "
             f"use the purchasecast that wrote it ({manifest.get('purchasecast', 'unknown')}) or train again."
         )
+    if _SEAL in manifest and manifest[_SEAL] != _sealed(manifest)[_SEAL]:  # older bundles have none
+        raise BundleCorruptError(
+            f"{file}: expected the manifest that was written, found that it was changed; "
+            "copy the directory again or train again."
+        )
     _verify(folder, expected)
     return Bundle(folder, manifest)
 
 
-def _check_replaceable(target: Path) -> None:
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest with the sha256 of what it says, in whatever order and layout that is written."""
+    said = {key: value for key, value in manifest.items() if key != _SEAL}
+    plain = json.loads(json.dumps(said, allow_nan=False))
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return {**said, _SEAL: digest}
+
+
+def check_place(path: str | Path) -> Path:
+    """Return the whole path of a model directory that can be written there; a run asks before it computes anything.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to.
+
+    Returns
+    -------
+    Path
+        The whole path.
+
+    Raises
+    ------
+    BundleError
+        If `path` holds something that is no bundle, or cannot be written.
+    """
+    target = Path(path).resolve()
+    above = next(folder for folder in target.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BundleError(
+            f"{path}: expected a place to write to, found that {above} is "
+            f"{'read-only' if above.is_dir() else 'a file'}; choose another --out."
+        )
     if target.exists() and not (target / MANIFEST).is_file() and not _is_empty_folder(target):
         raise BundleError(
             f"{target}: expected a new directory or an older model, found something else; "
             "choose another --out or remove it."
         )
+    return target
 
 
 def _is_empty_folder(path: Path) -> bool:

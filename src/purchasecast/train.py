@@ -12,7 +12,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast._columns import col
 from purchasecast._fit_recipe import Fitted, fit_recipe
-from purchasecast.bundle import SCORER, Bundle, save_bundle
+from purchasecast.bundle import SCORER, Bundle, check_place, save_bundle
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError
 from purchasecast.evaluate import Evaluation, Reference, evaluate, reference_of
@@ -128,6 +128,8 @@ def train(
         If more rows are bad than `settings` allows.
     DataError
         If there are too few rows for the folds.
+    BundleError
+        If no model can be written to `out`.
 
     Notes
     -----
@@ -137,6 +139,7 @@ def train(
     """
     settings = settings or TrainSettings()
     steps = steps or Steps()
+    check_place(out)
     with ExitStack() as cleanup:
         with steps.step("validate") as step:
             checked = cleanup.enter_context(validate(raw, schema, cache=True))
