@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-__all__ = ["write_single_csv"]
+__all__ = ["check_single_csv", "write_single_csv"]
 
 _POSITION = "_pc_position"
 _BLOCK = "_pc_block"
@@ -59,11 +60,7 @@ def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error
     The upper bits of a position are the partition that read the row. Rows are brought together by them and
     sorted within, which needs no sample of the data, as a global sort does (it computes the frame twice).
     """
-    destination = _local(path)
-    if destination.is_dir() or (mode == "error" and destination.exists()):
-        raise SourceError(f"expected no file at {destination}, found one; remove it or choose another name")
-    if not destination.parent.is_dir():
-        raise SourceError(f"expected a folder to write to, found none at {destination.parent}; create it")
+    destination = check_single_csv(path, mode=mode)
     work = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         rows = _write_parts(frame, work / "parts")
@@ -81,6 +78,36 @@ def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return rows
+
+
+def check_single_csv(path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> Path:
+    """Return where a file would be written, before anything is computed for it.
+
+    Parameters
+    ----------
+    path, mode
+        As `write_single_csv` takes them.
+
+    Returns
+    -------
+    Path
+        The whole path.
+
+    Raises
+    ------
+    SourceError
+        If there is no folder for it, or something there that stays, or the place is not on this machine.
+    """
+    destination = _local(path)
+    if destination.is_dir():
+        raise SourceError(f"expected a place for a file, found the folder {destination}; choose another name")
+    if mode == "error" and destination.exists():
+        raise SourceError(f"expected no file at {destination}, found one; choose another name, or overwrite it")
+    if not destination.parent.is_dir():
+        raise SourceError(f"expected a folder to write to, found none at {destination.parent}; create it")
+    if not os.access(destination.parent, os.W_OK):
+        raise SourceError(f"expected a folder to write to, found that {destination.parent} is read-only")
+    return destination
 
 
 def _local(path: str | Path) -> Path:

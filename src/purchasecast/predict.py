@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql import Observation
@@ -13,7 +15,8 @@ from pyspark.sql import functions as sf
 from purchasecast._columns import col
 from purchasecast._names import source_name
 from purchasecast._score_in_tasks import UNSEEN, score_in_tasks
-from purchasecast.errors import SettingsError
+from purchasecast._single_csv import check_single_csv
+from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluate import Evaluation, Reference, evaluate
 from purchasecast.intervals import ConformalIntervalsModel
 from purchasecast.pipeline import load_pipeline
@@ -24,7 +27,6 @@ from purchasecast.validate import Validated, ValidationReport, check_reject_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame
@@ -62,6 +64,11 @@ class Output:
     table: str | None = None
     options: Mapping[str, str] | None = None
     overwrite: bool = False
+
+    @property
+    def mode(self) -> Literal["error", "overwrite"]:
+        """What to do where something is there already."""
+        return "overwrite" if self.overwrite else "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +145,16 @@ def predict(
     RejectRateError
         If more rows are bad than allowed; nothing is written then but the rejects.
     SourceError
-        If the predictions cannot be written.
+        If the predictions cannot be written, or would replace the rows that they are made from.
+    SettingsError
+        If the output is not one that can be.
 
     Notes
     -----
     One pass reads and checks the rows and keeps them, a second one scores and writes them; what was unseen is
     observed on the way.
     """
+    _check_output(output, raw)
     steps = steps or Steps()
     steps.expect(3)
     with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
@@ -207,6 +217,26 @@ def evaluate_bundle(
             )
             step.rows = found.overall.rows
     return found.with_seconds(steps.seconds).with_transform(bundle.manifest.get("target_transform"))
+
+
+def _check_output(output: Output, raw: DataFrame) -> None:
+    """Refuse, before anything is computed, an output that cannot be, or that would replace the rows to score."""
+    is_database = output.location.startswith("jdbc:")
+    if output.table is not None and not is_database:
+        raise SettingsError(
+            f"expected a table's name with a jdbc: URL only, found {output.table} for {output.location}; leave it out"
+        )
+    if output.single_csv:
+        check_single_csv(output.location, mode=output.mode)
+    if is_database or "://" in output.location:
+        return
+    place = Path(output.location).resolve()
+    for address in map(urlsplit, raw.inputFiles()):
+        file = Path(unquote(address.path))
+        if address.scheme == "file" and (file == place or place in file.parents):
+            raise SourceError(
+                f"expected another place than that of the rows to score, found {output.location}; choose another"
+            )
 
 
 @contextmanager
@@ -298,9 +328,8 @@ def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> d
     observation = Observation()
     watched = scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
     named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
-    mode: Literal["overwrite", "error"] = "overwrite" if output.overwrite else "error"
     if output.single_csv:
-        write_single_csv(named, output.location, mode=mode)
+        write_single_csv(named, output.location, mode=output.mode)
     else:
         write_table(
             named.drop(POSITION),
@@ -308,7 +337,7 @@ def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> d
             format=output.format,
             table=output.table,
             options=output.options,
-            mode=mode,
+            mode=output.mode,
         )
     return {name: int(value) for name, value in observation.get.items()}
 
