@@ -34,7 +34,7 @@ check: setup ## Lint, format, types, import rules
 	$(BIN)/lint-imports
 
 test: check ## check, then the tests without Spark, then those on Spark
-	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow" --doctest-modules src/purchasecast tests
 	$(BIN)/pytest $(PARALLEL) -m "spark and not slow"
 
 test-all: check ## The same with the slow tests
@@ -44,10 +44,12 @@ demo: setup ## Run the main job on a generated shop; says where the report is
 	$(BIN)/purchasecast demo --out demo
 
 bench: setup ## Run the benchmarks, one script a question
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@$(BIN)/uv sync --frozen --all-extras --group bench --inexact --quiet --python $(BIN)/python
+	@PURCHASECAST_BENCH=$$(mktemp -d); export PURCHASECAST_BENCH; trap 'rm -rf "$$PURCHASECAST_BENCH"' EXIT; \
+	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-docs: setup ## Run the examples in the docstrings that need no Spark
-	$(BIN)/pytest --doctest-modules -m "not spark" src/purchasecast/session.py src/purchasecast/_spark_settings.py src/purchasecast/_java.py
+docs: setup ## Check the documents, and run the examples in the docstrings
+	$(BIN)/pytest --doctest-modules src/purchasecast tests/test_docs.py
 
 clean: ## Remove what a run leaves behind, .venv excepted
 	rm -rf build dist demo site spark-warehouse metastore_db derby.log artifacts htmlcov .coverage
