@@ -14,7 +14,6 @@ from _session import options, report, session
 from pyspark.sql import functions as sf
 
 from purchasecast.bundle import load_bundle
-from purchasecast.config import TrainSettings
 from purchasecast.insights import find_insights
 from purchasecast.insights.candidates import complete_rows
 from purchasecast.pipeline import load_pipeline
@@ -23,22 +22,16 @@ from purchasecast.recipes import PREDICTION
 from purchasecast.report import read_report, render_report, write_page
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
-from purchasecast.train import train
 from purchasecast.validate import validate
 
 
 def main() -> None:
-    parser = options(__doc__)
-    parser.add_argument("--model", type=Path, help="a bundle of train.csv; without it one is trained first")
+    parser = options(__doc__, model=True)
     parser.add_argument("--customers", type=int, default=20, help="customers whose every product is scored")
     given = parser.parse_args()
     spark, schema = session(), load_schema("black_friday")
     folder = Path(tempfile.mkdtemp())
-    if given.model:
-        bundle = load_bundle(given.model)
-    else:
-        fast = TrainSettings(refit=False, reg_param=(0.001,), elastic_net_param=(0.0,))
-        bundle = train(read_table(spark, given.data / "train.csv", schema), schema, folder / "model", fast).bundle
+    bundle = load_bundle(given.model)
     runs: list[dict[str, float]] = []
     for _ in range(given.repeats):
         steps = Steps()

@@ -9,26 +9,18 @@ from statistics import median
 from _session import options, report, seconds_of, session
 
 from purchasecast.bundle import load_bundle
-from purchasecast.config import TrainSettings
 from purchasecast.predict import Output, predict
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
 from purchasecast.sources import read_table
-from purchasecast.train import train
 
 
 def main() -> None:
-    parser = options(__doc__)
-    parser.add_argument("--model", type=Path, help="a bundle of train.csv; without it one is trained first")
-    given = parser.parse_args()
+    given = options(__doc__, model=True).parse_args()
     spark, schema = session(), load_schema("black_friday")
     test = str(given.data / "test.csv")
     folder = Path(tempfile.mkdtemp())
-    if given.model:
-        bundle = load_bundle(given.model)
-    else:
-        fast = TrainSettings(holdout=0.0, reg_param=(0.001,), elastic_net_param=(0.0,))
-        bundle = train(read_table(spark, given.data / "train.csv", schema), schema, folder / "model", fast).bundle
+    bundle = load_bundle(given.model)
     text = spark.read.csv(test, header=True).schema
     results = []
 

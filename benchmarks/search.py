@@ -7,16 +7,16 @@ scikit-learn's on `--sklearn-candidates`. Prints one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
 import sys
 import time
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from _session import options, report
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
@@ -34,6 +34,9 @@ from purchasecast._gram_spark import collect_grams
 from purchasecast._penalized import solve
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FOLDS = 5
 ATTRIBUTES = [
     "Gender",
@@ -46,40 +49,33 @@ ATTRIBUTES = [
     "Product_Category_2",
     "Product_Category_3",
 ]
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "black_friday" / "train.csv"
 
 
 def main() -> None:
-    options = parse_options()
-    session = start(options.cores)
-    frame = load(session, options.data, options.copies)
-    rows = frame.count()
-    columns = len(frame.first()["features"])
-    seconds, model = time_ours(frame, options.repeats)
-    out = {"rows": rows, "columns": columns, "folds": FOLDS, "candidates": len(DEFAULT_GRID.candidates())}
-    out |= {"seconds": min(seconds), "seconds_first": seconds[0], "steps": model.searchResult.seconds}
-    out |= {"milliseconds_per_added_candidate": time_candidates(frame, columns)}
-    if options.stock_candidates:
-        out |= time_stock(frame, model, options.stock_candidates, options.cores)
-        out["times_faster_than_stock"] = out["stock_seconds_scaled"] / out["seconds"]
-        print(json.dumps(out), file=sys.stderr)  # the next part can take long
-    if options.sklearn_candidates:
-        out |= time_sklearn(frame, options.sklearn_candidates, options.cores)
-        out["times_faster_than_sklearn"] = out["sklearn_seconds_scaled"] / out["seconds"]
-    out["driver_python_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(out))
-    session.stop()
-
-
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="?", type=Path, default=DATA, help="train.csv of the real data")
+    parser = options(__doc__)
     parser.add_argument("--copies", type=int, default=1, help="take the rows this many times")
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--stock-candidates", type=int, default=6, help="0 leaves the comparison out")
     parser.add_argument("--sklearn-candidates", type=int, default=12, help="0 leaves the comparison out")
-    return parser.parse_args()
+    given = parser.parse_args()
+    session = start(given.cores)
+    frame = load(session, given.data / "train.csv", given.copies)
+    rows = frame.count()
+    columns = len(frame.first()["features"])
+    seconds, model = time_ours(frame, given.repeats)
+    out = {"rows": rows, "columns": columns, "folds": FOLDS, "candidates": len(DEFAULT_GRID.candidates())}
+    out |= {"seconds": min(seconds), "seconds_first": seconds[0], "steps": model.searchResult.seconds}
+    out |= {"milliseconds_per_added_candidate": time_candidates(frame, columns)}
+    if given.stock_candidates:
+        out |= time_stock(frame, model, given.stock_candidates, given.cores)
+        out["times_faster_than_stock"] = out["stock_seconds_scaled"] / out["seconds"]
+        print(json.dumps(out), file=sys.stderr)  # the next part can take long
+    if given.sklearn_candidates:
+        out |= time_sklearn(frame, given.sklearn_candidates, given.cores)
+        out["times_faster_than_sklearn"] = out["sklearn_seconds_scaled"] / out["seconds"]
+    out["driver_python_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    report(**out)
+    session.stop()
 
 
 def start(cores: int) -> SparkSession:

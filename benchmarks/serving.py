@@ -55,8 +55,7 @@ uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="
 
 
 def main() -> None:
-    parser = options(__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="a bundle of train.csv")
+    parser = options(__doc__, model=True)
     parser.add_argument("--rate", type=int, default=200, help="requests a second of the latency run")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run over HTTP")
     parser.add_argument("--clients", type=int, default=200, help="clients of the throughput run; 0 for none")
