@@ -83,6 +83,8 @@ class _Run:
         level = logging.DEBUG if self.verbose else logging.WARNING
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("purchasecast").setLevel(level)
+        if not self.verbose:  # on Ctrl-C it logs the traceback of every conversation with Java that was cut short
+            logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
         self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
 
     def spark(self, *, few_rows: bool = False) -> SparkSession:
