@@ -1,0 +1,73 @@
+"""The command line: parse, call, print.
+
+stdout carries the result, and with ``--json`` one JSON document and nothing else; progress and logs go to stderr.
+Exit codes: 0 done, 1 a failure named in one sentence, 2 wrong usage, 3 a check did not hold.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from purchasecast import __version__
+from purchasecast.cli import data, model, results
+from purchasecast.errors import PurchasecastError
+
+__all__ = ["cli", "main"]
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="purchasecast")
+def cli() -> None:
+    """Predict what each customer will spend on each product, and say what to do about it."""
+
+
+for _command in (
+    data.validate,
+    data.profile,
+    data.generate,
+    model.train,
+    model.evaluate,
+    model.predict,
+    model.demo,
+    results.insights,
+    results.report,
+    results.serve,
+    results.monitor,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the console script."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("stopped", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except PurchasecastError as error:
+        _fail(str(error), error.exit_code, error)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    except Exception as error:  # noqa: BLE001  never a traceback without --verbose
+        _fail(f"{type(error).__name__}: {_first_line(error)} (--verbose shows where)", 1, error)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str, code: int, error: BaseException | None = None) -> None:
+    if error is not None and logging.getLogger("purchasecast").isEnabledFor(logging.DEBUG):
+        logging.getLogger("purchasecast").debug("failed", exc_info=error)
+    click.echo(f"purchasecast: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"

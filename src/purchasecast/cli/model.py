@@ -1,0 +1,183 @@
+"""Commands that make and use a model: train, evaluate, predict, and all of it for a first look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
+from purchasecast.cli.texts import evaluation_text, training_text
+from purchasecast.config import TARGET_TRANSFORMS, TrainSettings
+from purchasecast.schema import load_schema
+
+__all__ = ["demo", "evaluate", "predict", "train"]
+
+
+@click.command()
+@click.argument("data")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="MODEL", help="Directory of the model.")
+@schema_option
+@source
+@click.option(
+    "--model", type=click.Choice(["linear", "boosted", "blend"]), default="linear", show_default=True, help="Recipe."
+)
+@click.option(
+    "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of cross-fitting and search."
+)
+@click.option(
+    "--holdout",
+    default=0.2,
+    show_default=True,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share held out; 0 for none.",
+)
+@click.option(
+    "--holdout-by",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "random", "time"]),
+    help="Latest share of time, or by hash.",
+)
+@click.option("--no-refit", is_flag=True, help="Save the model of the training rows, without the holdout.")
+@click.option("--seed", default=7, show_default=True, help="Seed of split, folds and factors.")
+@click.option(
+    "--target-transform",
+    default="auto",
+    show_default=True,
+    type=click.Choice(TARGET_TRANSFORMS),
+    help="What the target is put through; auto: what errs least in money on the folds.",
+)
+@click.option(
+    "--tune",
+    default="",
+    metavar="N|Mmin",
+    help="Tune the trees: trials (20) or minutes (15min); goes on when run again.",
+)
+@click.option("--grid", metavar="TEXT|FILE", help="Grid: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'.")
+@rejects_option
+@rate_option
+@common
+def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refit: bool, **options: Any) -> int:
+    """Train a model on DATA, measure it on rows it has not seen, and save it."""
+    from purchasecast.search import parse_grid
+    from purchasecast.sources import read_table
+    from purchasecast.train import train as run_training
+
+    reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
+    rejects = options.pop("rejects")
+    candidates = parse_grid(grid) if grid else None
+    settings = TrainSettings(
+        **options,
+        refit=not no_refit,
+        reg_param=candidates.reg_param if candidates else (),
+        elastic_net_param=candidates.elastic_net_param if candidates else (),
+    )
+    described = load_schema(schema)
+    raw = read_table(run.spark(), data, described, **reader)
+    result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
+    text = training_text(result, described.money)
+    run.result(result.to_dict(), text)
+    return 0
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data")
+@source
+@rejects_option
+@rate_option
+@common
+def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
+    """Measure MODEL on the labelled rows of DATA."""
+    from purchasecast.bundle import load_bundle
+    from purchasecast.predict import evaluate_bundle
+    from purchasecast.sources import read_table
+
+    bundle = load_bundle(model)
+    raw = read_table(run.spark(), data, bundle.schema, **reader_options(source))
+    found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
+    run.result(found.to_dict(), evaluation_text(found, bundle.schema.money))
+    return 0
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option("--out", required=True, metavar="PATH", help="One .csv file, a folder, or a jdbc: URL.")
+@source
+@click.option("--out-format", metavar="NAME", help="Any format Spark writes; told by suffix, else Parquet.")
+@click.option("--out-table", metavar="NAME", help="Table behind a jdbc: URL in --out.")
+@click.option("--overwrite", is_flag=True, help="Replace what --out holds.")
+@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the intervals; 0.9.")
+@click.option("--explain", is_flag=True, help="Add what drives each prediction, column by column.")
+@rejects_option
+@rate_option
+@common
+def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
+    """Score the rows of DATA with MODEL."""
+    from purchasecast.bundle import load_bundle
+    from purchasecast.predict import Output
+    from purchasecast.predict import predict as score
+    from purchasecast.sources import read_table
+
+    bundle = load_bundle(model)
+    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader_options(options))
+    output = Output(
+        location=out,
+        single_csv=out.endswith(".csv") and options["out_format"] is None,
+        format=options["out_format"],
+        table=options["out_table"],
+        overwrite=options["overwrite"],
+    )
+    result = score(
+        raw,
+        bundle,
+        output,
+        level=options["level"],
+        explain=options["explain"],
+        max_reject_rate=options["max_reject_rate"],
+        rejects=options["rejects"],
+        steps=run.steps,
+    )
+    unseen = ", ".join(f"{count:,} of an unseen {role}" for role, count in result.unseen.items())
+    run.result(
+        result.to_dict(),
+        f"{result.rows:,} rows scored, {result.rejected:,} rejected ({unseen})\npredictions: {result.out}",
+    )
+    return 0
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder for everything.",
+)
+@click.option(
+    "--rows",
+    default=30_000,
+    show_default=True,
+    type=click.IntRange(2_000),
+    metavar="N",
+    help="Labelled rows of the shop.",
+)
+@common
+def demo(run: Run, out: Path, rows: int) -> int:
+    """Run the whole flow on a generated shop, and say where the report is."""
+    from purchasecast.demo import run_demo
+
+    result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
+    text = "\n".join(
+        [
+            evaluation_text(result.training.evaluation, "USD"),
+            "",
+            *[f"{name + ':':14}{path}" for name, path in result.paths.items()],
+        ]
+    )
+    run.result(result.to_dict(), text)
+    return 0

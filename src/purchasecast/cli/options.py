@@ -1,0 +1,125 @@
+"""What the commands have in common: options, progress, logs, and the way to Spark."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from purchasecast._terminal import TerminalWatcher, print_result
+from purchasecast.errors import SettingsError
+from purchasecast.progress import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+__all__ = ["Run", "common", "rate_option", "reader_options", "rejects_option", "schema_option", "source"]
+
+
+class Run:
+    """What the common options set up: progress, logs and the way to Spark."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.json: bool = options.pop("as_json")
+        self.quiet: bool = options.pop("quiet")
+        self.verbose: bool = options.pop("verbose")
+        self._master = options.pop("master")
+        self._remote = options.pop("remote")
+        self._conf = options.pop("conf")
+        level = logging.DEBUG if self.verbose else logging.WARNING
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("purchasecast").setLevel(level)
+        if not self.verbose:  # on Ctrl-C it logs the traceback of every conversation with Java that was cut short
+            logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+        self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
+
+    def spark(self, *, few_rows: bool = False) -> SparkSession:
+        """Start or reach Spark; timed as a step."""
+        from purchasecast.session import get_session, parse_conf
+
+        with self.steps.step("start Spark"):
+            conf = parse_conf(self._conf)
+            return get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
+
+    def result(self, document: dict[str, Any], text: str) -> None:
+        """Print the result, as JSON or for people."""
+        print_result(document, text, as_json=self.json)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has, and hand them over as one `Run`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout.")
+    @click.option("--master", metavar="URL", help="Spark master; a local one with all cores by default.")
+    @click.option("--remote", metavar="URL", help="Spark Connect server, sc://HOST:PORT.")
+    @click.option("--conf", multiple=True, metavar="KEY=VALUE", help="Spark setting; may be repeated.")
+    @click.option("--quiet", is_flag=True, help="No progress.")
+    @click.option("--verbose", is_flag=True, help="Logs and tracebacks, on stderr.")
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> Any:
+        run = Run(options)
+        try:
+            return command(run, **options)
+        finally:
+            if isinstance(run.steps.watcher, TerminalWatcher):
+                run.steps.watcher.close()
+
+    return wrapped
+
+
+def source(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to read DATA."""
+    for option in (
+        click.option("--option", "option", multiple=True, metavar="KEY=VALUE", help="Option of Spark's reader."),
+        click.option("--table", metavar="NAME", help="Table behind a jdbc: URL."),
+        click.option("--format", "source_format", metavar="NAME", help="Any format Spark reads; told by suffix."),
+    ):
+        command = option(command)
+    return command
+
+
+schema_option = click.option(
+    "--schema",
+    default="black_friday",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Schema: a shipped one or a TOML file.",
+)
+rate_option = click.option(
+    "--max-reject-rate",
+    default=0.01,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Stop past this share of bad rows.",
+)
+rejects_option = click.option(
+    "--rejects",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write bad rows and reasons here.",
+)
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            raise SettingsError(f"--option: expected KEY=VALUE, found {value!r}.")
+        pairs[key] = rest
+    return pairs
+
+
+def reader_options(source: dict[str, Any]) -> dict[str, Any]:
+    """Return what `source` has taken as arguments of `read_table`."""
+    return {
+        "format": source["source_format"],
+        "table": source["table"],
+        "options": _pairs(source["option"]),
+    }

@@ -1,0 +1,153 @@
+"""Commands that make something of a model: findings, a page, a server, an alarm."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, source
+from purchasecast.errors import SettingsError
+
+__all__ = ["insights", "monitor", "report", "serve"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Results.")
+@click.option("--demand", metavar="TABLE", help="Rows to come, without a target: their revenue is expected.")
+@click.option("--by", multiple=True, metavar="COL,COL", help="Add expected revenue up by these; may be repeated.")
+@click.option("--offers", default=5, show_default=True, metavar="N", help="Offers a customer.")
+@click.option("--cap", default=1000, show_default=True, metavar="N", help="Most lines of a campaign's list.")
+@click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
+@click.option("--false-discovery-rate", default=0.1, show_default=True, metavar="SHARE", help="Of tested findings.")
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the findings into MODEL, for its report.")
+@source
+@rate_option
+@common
+def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | None, **options: Any) -> int:
+    """Say what to do: findings, and target lists.
+
+    DATA are past, labelled transactions. Without them only what MODEL itself knows is told. A DATA without a target
+    counts as --demand.
+    """
+    from purchasecast.bundle import add_document, load_bundle
+    from purchasecast.insights import InsightSettings, column_pair, find_insights, summary
+    from purchasecast.sources import read_table
+
+    settings = InsightSettings(
+        by=tuple(column_pair(text) for text in options.pop("by")),
+        **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
+    )
+    bundle, reader, spark = load_bundle(model), reader_options(options), run.spark()
+    tables = {
+        name: read_table(spark, place, bundle.schema, target="optional", **reader)
+        for name, place in (("data", data), ("demand", demand))
+        if place
+    }
+    rate = options["max_reject_rate"]
+    found = find_insights(bundle, out, **tables, settings=settings, max_reject_rate=rate, steps=run.steps)
+    if options["keep"]:
+        add_document(bundle, "findings", found.to_dict())
+    run.result(found.to_dict(), f"{summary(found)}\nfindings: {out / 'findings.json'}")
+    return 0
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
+)
+@click.option("--insights", type=click.Path(path_type=Path), metavar="DIR", help="Folder that `insights` wrote.")
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the page into MODEL, for `serve`.")
+@common
+def report(run: Run, model: Path, out: Path, insights: Path | None, *, keep: bool) -> int:
+    """Draw what MODEL holds as one HTML page; needs no Spark and no network."""
+    from purchasecast.bundle import REPORT, add_file, load_bundle
+    from purchasecast.report import read_report, render_report, write_page
+
+    bundle = load_bundle(model)
+    with run.steps.step("draw"):
+        html = render_report(read_report(bundle, insights=insights))
+        page = write_page(html, out)
+    if keep:
+        add_file(bundle, REPORT, html)
+    size = page.stat().st_size
+    run.result({"page": str(page), "bytes": size, "seconds": run.steps.seconds}, f"page: {page} ({size / 1e6:.1f} MB)")
+    return 0
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; a public one needs a token."
+)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0 for a free one.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Bearer token; or PURCHASECAST_TOKEN."
+)
+@common
+def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) -> int:
+    """Serve MODEL: an HTTP API and a web page, without Java."""
+    from purchasecast.serve.settings import TOKEN_VARIABLE, ServeSettings, read_token
+
+    try:
+        from purchasecast.serve.logs import set_up_logs
+        from purchasecast.serve.server import run_server
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"serve: expected the libraries of the extra `serve`, found no {error.name}; "
+            "run `pip install 'purchasecast[serve]'`."
+        ) from error
+
+    token = read_token(token_file) if token_file else os.environ.get(TOKEN_VARIABLE) or None
+    settings = ServeSettings(host=host, port=port, token=token)
+    set_up_logs(verbose=run.verbose)
+    run_server(model, settings, lambda url: run.result({"url": url, "model": str(model)}, url))
+    return 0
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data")
+@source
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page.")
+@click.option("--threshold", type=float, default=0.2, show_default=True, help="Largest stability index of a column.")
+@click.option(
+    "--max-unseen", type=float, default=0.2, show_default=True, help="Largest share of unseen customers, or products."
+)
+@click.option(
+    "--max-error-growth",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share the error may exceed the holdout's by.",
+)
+@click.option(
+    "--max-coverage-loss", type=float, default=0.03, show_default=True, help="What coverage may lack to its level."
+)
+@rejects_option
+@rate_option
+@common
+def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
+    """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
+    from purchasecast.bundle import load_bundle
+    from purchasecast.drift import MonitorSettings
+    from purchasecast.monitor import monitor as compare
+    from purchasecast.report import render_drift, write_page
+    from purchasecast.sources import read_table
+
+    gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
+    reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
+    settings, bundle = MonitorSettings(**options), load_bundle(model)
+    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
+    found = compare(raw, bundle, settings, **gate, steps=run.steps)
+    lines = [f"{found.rows:,} rows compared, {found.rejected:,} more rejected"]
+    lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in found.checks]
+    if out is not None:
+        lines.append(f"page: {write_page(render_drift(found, bundle.schema), out)}")
+    run.result(found.to_dict(), "\n".join(lines))
+    return 3 if found.alarms else 0
