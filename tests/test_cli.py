@@ -42,6 +42,34 @@ def test_help_does_not_load_spark() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
+INTERRUPTED_IN_A_CALLBACK = """
+import sys, time, weakref
+from purchasecast import cli
+
+class Thing:
+    pass
+
+def let_go(reference):
+    raise KeyboardInterrupt
+
+def work(**options):
+    thing = Thing()
+    reference = weakref.ref(thing, let_go)
+    del thing
+    time.sleep(5)
+
+cli.cli.main = work
+cli.main()
+"""
+
+
+def test_an_interrupt_in_a_callback_that_can_raise_nothing_stops_the_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_CALLBACK], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "purchasecast: stopped\n")
+
+
 def test_wrong_usage_exits_with_2() -> None:
     assert run("train").returncode == 2
     assert run("train", "data.csv", "--out", "m", "--folds", "1").returncode == 2
