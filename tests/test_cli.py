@@ -43,8 +43,10 @@ def test_help_does_not_load_spark() -> None:
 
 
 INTERRUPTED_IN_A_CALLBACK = """
-import sys, time, weakref
+import signal, sys, time, weakref
 from purchasecast import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores Ctrl-C
 
 class Thing:
     pass
@@ -56,7 +58,7 @@ def work(**options):
     thing = Thing()
     reference = weakref.ref(thing, let_go)
     del thing
-    time.sleep(5)
+    time.sleep(60)
 
 cli.cli.main = work
 cli.main()

@@ -38,7 +38,7 @@ def nonnegative_weights(gram: Floats, moments: Floats) -> Floats:
 
     Examples
     --------
-    >>> nonnegative_weights(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([3.0, 0.0])).tolist()
+    >>> nonnegative_weights(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([3.0, 0.0])).round(6).tolist()
     [1.5, 0.0]
     """
     from scipy.optimize import nnls  # noqa: PLC0415  only where something is fitted

@@ -6,8 +6,9 @@ Exit codes: 0 done, 1 a failure named in one sentence, 2 wrong usage, 3 a check 
 
 from __future__ import annotations
 
-import _thread
 import logging
+import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -71,7 +72,8 @@ def main() -> None:
 def _hear_interrupts(unraisable: UnraisableHookArgs) -> None:
     """Raise Ctrl-C again where it came in a callback that can raise nothing, such as py4j's for objects let go of."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        again = threading.Timer(0.05, _thread.interrupt_main)  # at once it would come in this callback, too
+        # At once it would come in this callback, too; a signal, unlike `_thread.interrupt_main`, ends a wait as well.
+        again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
         again.daemon = True
         again.start()
     else:
