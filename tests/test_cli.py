@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from purchasecast.cli import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMMANDS = (
     *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "serve", "train"),
@@ -40,6 +44,31 @@ def test_every_command_has_help_and_the_common_options(command: str) -> None:
 def test_help_does_not_load_spark() -> None:
     code = "import sys, purchasecast.cli; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
+SWALLOWED = """
+import os, signal, sys
+from purchasecast import cli, session
+
+def start(**options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except:
+        {then}
+
+session.get_session = start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "raise ImportError"])
+def test_an_interrupt_that_a_library_swallows_stops_the_run(tmp_path: Path, then: str) -> None:
+    code = SWALLOWED.format(then=then)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\npurchasecast: stopped\n")  # below a ^C
+    assert list(tmp_path.iterdir()) == []
 
 
 INTERRUPTED_IN_A_CALLBACK = """

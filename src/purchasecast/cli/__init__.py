@@ -7,20 +7,14 @@ Exit codes: 0 done, 1 a failure named in one sentence, 2 wrong usage, 3 a check 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
-import threading
-from typing import TYPE_CHECKING
 
 import click
 
 from purchasecast import __version__
 from purchasecast.cli import data, model, results
+from purchasecast.cli.interrupts import raise_again
 from purchasecast.errors import PurchasecastError
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
 
 __all__ = ["cli", "main"]
 
@@ -51,7 +45,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line; the entry point of the console script."""
-    sys.unraisablehook = _hear_interrupts
+    sys.unraisablehook = raise_again
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -67,17 +61,6 @@ def main() -> None:
         _fail(f"{type(error).__name__}: {_first_line(error)} (--verbose shows where)", 1, error)
     else:
         sys.exit(code if isinstance(code, int) else 0)
-
-
-def _hear_interrupts(unraisable: UnraisableHookArgs) -> None:
-    """Raise Ctrl-C again where it came in a callback that can raise nothing, such as py4j's for objects let go of."""
-    if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        # At once it would come in this callback, too; a signal, unlike `_thread.interrupt_main`, ends a wait as well.
-        again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 def _fail(sentence: str, code: int, error: BaseException | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from purchasecast._terminal import TerminalWatcher, print_result
+from purchasecast.cli.interrupts import Interrupts
 from purchasecast.errors import SettingsError
 from purchasecast.progress import Steps
 
@@ -38,6 +39,7 @@ class Run:
         if not self.verbose:  # on Ctrl-C it logs the traceback of every conversation with Java that was cut short
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
         self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
+        self.interrupts = Interrupts()
 
     def spark(self, *, few_rows: bool = False) -> SparkSession:
         """Start or reach Spark; timed as a step."""
@@ -45,7 +47,10 @@ class Run:
 
         with self.steps.step("start Spark"):
             conf = parse_conf(self._conf)
-            return get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
+            session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
+        self.interrupts.close()
+        self.interrupts.check()
+        return session
 
     def result(self, document: dict[str, Any], text: str) -> None:
         """Print the result, as JSON or for people."""
@@ -66,7 +71,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         run = Run(options)
         try:
             return command(run, **options)
+        except Exception:
+            run.interrupts.check()  # what a library made of it
+            raise
         finally:
+            run.interrupts.close()
             if isinstance(run.steps.watcher, TerminalWatcher):
                 run.steps.watcher.close()
 
