@@ -145,27 +145,22 @@ def test_predict_writes_a_folder_too_and_never_over_something(
 
 
 @pytest.mark.parametrize(
-    ("out", "told", "exit_code"),
+    ("out", "more", "told", "exit_code"),
     [
-        (["data.scoring.csv", "--overwrite"], "another place than that of the rows to score", 1),
-        ([".", "--overwrite"], "another place than that of the rows to score", 1),
-        (["p.csv", "--out-table", "t"], "a jdbc: URL only", 2),
-        (["p.csv.gz"], "that of a packed file", 2),
-        (["nowhere/p.csv"], "expected a folder to write to", 1),
-        (["data.csv"], "choose another name, or overwrite it", 1),
+        ("data.scoring.csv", ["--overwrite"], "another place than that of the rows to score", 1),
+        (".", ["--overwrite"], "another place than that of the rows to score", 1),
+        ("p.csv", ["--out-table", "t"], "a jdbc: URL only", 2),
+        ("p.csv.gz", [], "that of a packed file", 2),
+        ("nowhere/p.csv", [], "expected a folder to write to", 1),
+        ("data.csv", [], "choose another name, or overwrite it", 1),
     ],
 )
 def test_an_output_that_cannot_be_is_refused(
-    shop: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    out: list[str],
-    told: str,
-    exit_code: int,
+    shop: Path, capsys: pytest.CaptureFixture[str], out: str, more: list[str], told: str, exit_code: int
 ) -> None:
-    monkeypatch.chdir(shop)
     before = (shop / "data.scoring.csv").read_bytes()
-    code, printed, err = call(capsys, "predict", "model", "data.scoring.csv", "--json", "--out", *out)
+    arguments = [shop / "model", shop / "data.scoring.csv", "--json", "--out", shop / out, *more]
+    code, printed, err = call(capsys, "predict", *arguments)
     assert (code, printed) == (exit_code, "")
     assert told in err
     assert (shop / "data.scoring.csv").read_bytes() == before
