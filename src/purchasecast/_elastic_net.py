@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import enet_path
 
 from purchasecast._normal_equations import solve_spd
 
@@ -206,6 +203,11 @@ def _go_downhill(problem: Problem, start: Floats, l1: float, l2: float) -> Float
 
 def _descend(problem: Problem, start: Floats, l1: float, l2: float, stage: tuple[float, int]) -> Floats:
     """Run scikit-learn's coordinate descent on the Gram; design and y only give size and norm."""
+    # Few searches come here, and every command would wait a second for it to load.
+    from sklearn import config_context  # noqa: PLC0415
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+    from sklearn.linear_model import enet_path  # noqa: PLC0415
+
     design = np.zeros((1, len(problem.target)), order="F")
     y = np.array([np.sqrt(problem.yy)])
     with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
