@@ -84,6 +84,7 @@ class TinyShop:
             self.rows[column] = {key: float(random.integers(1, 50)) for key in names}
             # Single precision, as Spark's ALS computes.
             self.factors[column] = {key: [float(np.float32(x)) for x in random.normal(0, 1, RANK)] for key in names}
+        del self.factors["Customer"]["1007"]  # whose purchases were all of unknown products: effects, but no taste
         self.scale = {key: float(random.uniform(1, 5)) for key in keys["Product"]}
         self.attributes["Customer"] = {
             key: {"Age": str(random.choice(["young", "middle", "old"])), "City": str(random.choice(["A", "B", "C"]))}
@@ -179,9 +180,10 @@ class TinyShop:
             for name, values in (("effect", self.effect[column]), ("rows", self.rows[column])):
                 writer.add_values(number, name, pa.array([*values.values(), 0.0]))
             writer.add_values(number, "mean", pa.array([*[60.0 + v for v in self.effect[column].values()], np.nan]))
-            flat = np.array([*self.factors[column].values(), [0.0] * RANK], dtype=np.float32)
+            factors = [self.factors[column].get(key, [0.0] * RANK) for key in keys]
+            flat = np.array([*factors, [0.0] * RANK], dtype=np.float32)
             writer.add_values(number, "factors", pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), RANK))
-            writer.add_values(number, "rated", pa.array([*[1.0] * len(keys), 0.0]))
+            writer.add_values(number, "rated", pa.array([*[float(key in self.factors[column]) for key in keys], 0.0]))
             for name in next(iter(self.attributes[column].values())):
                 texts = [self.attributes[column][key][name] for key in keys]
                 values = [None if text is None else str(text) for text in texts]
