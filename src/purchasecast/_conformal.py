@@ -113,16 +113,18 @@ def constant_scale(squares: Floats, terms: Floats, groups: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Rows by group and prediction: a cell for each row, 0 for those of small groups; borders by group."""
+    """Rows by group and prediction: their order by cell, where each cell ends, and the borders of each group.
 
-    of_row: NDArray[np.intp]
+    The first cell has the rows of all small groups.
+    """
+
+    order: NDArray[np.intp]
+    ends: NDArray[np.intp]
     borders: dict[str, Floats]
 
     def parts(self, values: Floats) -> list[Floats]:
-        """Return the values of each cell, those of small groups first."""
-        order = np.argsort(self.of_row, kind="stable")
-        sizes = np.bincount(self.of_row, minlength=1 + sum(len(borders) + 1 for borders in self.borders.values()))
-        return np.split(values[order], np.cumsum(sizes)[:-1])
+        """Return the values of each cell."""
+        return np.split(values[self.order], self.ends[:-1])
 
 
 def _cells(prediction: Floats, group: NDArray[Any], least_rows: int) -> _Cells:
@@ -135,7 +137,7 @@ def _cells(prediction: Floats, group: NDArray[Any], least_rows: int) -> _Cells:
             of_row[rows] = count + np.searchsorted(cuts, prediction[rows], side="left")
             borders[str(level)] = cuts
             count += len(cuts) + 1
-    return _Cells(of_row, borders)
+    return _Cells(np.argsort(of_row, kind="stable"), np.cumsum(np.bincount(of_row, minlength=count)), borders)
 
 
 def _borders(prediction: Floats, least_rows: int) -> Floats:
