@@ -69,7 +69,7 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
     """
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
-        is_told_by_name = "ClassNotFound" in str(java.getClass().getName())  # its message is another class's name
+        is_told_by_name = str(java.getClass().getName()).endswith(".ClassNotFoundException")  # its message is another class's name
         text = str((not is_told_by_name and java.getMessage()) or java.toString())
     else:
         text = str(error)

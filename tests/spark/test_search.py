@@ -124,7 +124,7 @@ def test_estimator_and_model_come_back_from_disk(frame, tmp_path):
     loaded = LinearRegressionGridSearchModel.load(str(tmp_path / "model"))
     assert loaded.searchResult == model.searchResult
     assert loaded.uid == model.uid
-    assert json.loads((tmp_path / "model" / "metadata" / "part-00000").read_text())["class"] == (
+    assert json.loads(next((tmp_path / "model" / "metadata").glob("part-*")).read_text())["class"] == (
         "purchasecast.search.LinearRegressionGridSearchModel"
     )
     assert loaded.foldMetrics == model.foldMetrics
