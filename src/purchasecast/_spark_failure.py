@@ -69,7 +69,8 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
     """
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
-        is_told_by_name = str(java.getClass().getName()).endswith(".ClassNotFoundException")  # its message is another class's name
+        # The message of this one is nothing but another class's name.
+        is_told_by_name = str(java.getClass().getName()).endswith(".ClassNotFoundException")
         text = str((not is_told_by_name and java.getMessage()) or java.toString())
     else:
         text = str(error)
