@@ -71,6 +71,29 @@ def test_an_interrupt_that_a_library_swallows_stops_the_run(tmp_path: Path, then
     assert list(tmp_path.iterdir()) == []
 
 
+AT_WORK = """
+import sys
+from purchasecast import cli, generate, session
+
+class Session:
+    def interruptAll(self):
+        print("cancelled")
+
+def work(*given, **options):
+    raise KeyboardInterrupt
+
+session.get_session = lambda **options: Session()
+generate.generate = work
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+cli.main()
+"""
+
+
+def test_an_interrupted_run_cancels_what_spark_does() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_WORK], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cancelled\n", "\npurchasecast: stopped\n")
+
+
 INTERRUPTED_IN_A_CALLBACK = """
 import signal, sys, time, weakref
 from purchasecast import cli

@@ -22,8 +22,10 @@ from pyspark.ml.regression import LinearRegression, LinearRegressionModel
 from pyspark.ml.tuning import CrossValidator
 from pyspark.sql import functions as sf
 
+from purchasecast import _gram_spark
 from purchasecast._gram import Gram
 from purchasecast._gram_spark import collect_grams, run_interruptible
+from purchasecast._penalized import solve
 from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
 from purchasecast.search import LinearRegressionGridSearch, LinearRegressionGridSearchModel
 
@@ -99,6 +101,17 @@ def test_metrics_and_choice_are_those_of_the_stock_search(frame, params, weighte
     assert ours.searchResult.rows == ((draw().w > 0).sum() if weighted else 300)
 
 
+def test_every_candidate_has_the_coefficients_of_a_native_fit(frame):
+    model = search(weightCol="w").fit(frame)
+    grid = [(reg, ratio) for reg in REG for ratio in RATIO]
+    ours = solve(model._moments, grid)
+    native = LinearRegression(maxIter=2000, tol=1e-13, weightCol="w")
+    points = [{native.regParam: reg, native.elasticNetParam: ratio} for reg, ratio in grid]
+    for place, fitted in enumerate(native.fit(frame, points)):
+        np.testing.assert_allclose(ours.coefficients[place], fitted.coefficients.toArray(), rtol=1e-5, atol=1e-9)
+        assert ours.intercepts[place] == pytest.approx(fitted.intercept, rel=1e-5)
+
+
 def test_a_pipeline_ends_in_sparks_own_model(frame, spark, tmp_path):
     table = draw()
     plain = spark.createDataFrame(table)
@@ -157,13 +170,20 @@ def test_folds_by_content_do_not_follow_the_order_of_rows(spark, frame):
     assert search(foldCol="", seed=4).fit(frame).avgMetrics != first.avgMetrics
 
 
-def test_the_driver_receives_one_row_a_fold_however_many_partitions(frame, monkeypatch):
+@pytest.mark.parametrize("is_large", [False, True])
+def test_the_driver_receives_one_row_a_fold_however_many_partitions(frame, monkeypatch, is_large):
+    rows = search()._rows(frame, sf.col("fold").cast("int"))
+    expected = collect_grams(rows, 5, 3)
     seen = []
     read = Gram.from_bytes
     monkeypatch.setattr(Gram, "from_bytes", lambda payload: seen.append(len(payload)) or read(payload))
-    rows = search()._rows(frame.repartition(40), sf.col("fold").cast("int"))
-    collect_grams(rows, 5, 3)
+    if is_large:  # partials of many features are merged in two levels
+        monkeypatch.setattr(_gram_spark, "_TREE_FEATURES", 4)
+    grams = collect_grams(search()._rows(frame.repartition(40), sf.col("fold").cast("int")), 5, 3)
     assert len(seen) == 3
+    for found, one in zip(grams, expected, strict=True):
+        assert found.rows == one.rows
+        np.testing.assert_allclose(found.comoments, one.comoments, rtol=1e-9, atol=1e-9)
 
 
 def test_a_far_feature_still_ends_in_a_good_native_model(spark, caplog):

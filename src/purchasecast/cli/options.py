@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sys
@@ -40,6 +41,7 @@ class Run:
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
         self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
         self.interrupts = Interrupts()
+        self._session: SparkSession | None = None
 
     def spark(self, *, few_rows: bool = False) -> SparkSession:
         """Start or reach Spark; timed as a step."""
@@ -47,10 +49,16 @@ class Run:
 
         with self.steps.step("start Spark"):
             conf = parse_conf(self._conf)
-            session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
+            self._session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
         self.interrupts.close()
         self.interrupts.check()
-        return session
+        return self._session
+
+    def cancel(self) -> None:
+        """Cancel what Spark still does: a Connect server would go on with it."""
+        if self._session is not None:
+            with contextlib.suppress(Exception):  # what matters is that the run ends
+                self._session.interruptAll()
 
     def result(self, document: dict[str, Any], text: str) -> None:
         """Print the result, as JSON or for people."""
@@ -71,6 +79,9 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         run = Run(options)
         try:
             return command(run, **options)
+        except KeyboardInterrupt:
+            run.cancel()
+            raise
         except Exception:
             run.interrupts.check()  # what a library made of it
             raise
