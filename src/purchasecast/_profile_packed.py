@@ -1,6 +1,6 @@
 """What the executors do with packed rows: fold those of whole customers into sums by level and by pair of levels.
 
-Spark ships this module to its executors by value, with what it takes from `_profile_partials`.
+Spark ships this module to its executors by value, with what it takes from `_packed` and `_profile_partials`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from purchasecast._profile_partials import PARTS, TENTH, codes_of, numbers_of, significant, to_batch
+from purchasecast._packed import codes_of, numbers_of, to_batch, unpack
+from purchasecast._profile_partials import PARTS, TENTH, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -97,7 +98,7 @@ def level_sums(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa
     RecordBatch
         `LEVEL_SCHEMA`; the same level may come several times. A pair's level is both levels with a mark between.
     """
-    for table in _whole_buckets(batches):
+    for table in unpack(batches):
         rows = _read_rows(table, layout)
         ones = np.zeros(len(rows.target), np.int64)
         yield _sums(OVERALL, ones, pa.array(["all"]), rows)
@@ -119,28 +120,6 @@ def level_sums(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa
             across = second_levels.to_pylist()
             names = pa.array([f"{a}{PAIR_MARK}{b}" for a in first_levels.to_pylist() for b in across])
             yield _sums(len(coded) + len(layout.edges) + k, codes, names, rows)
-
-
-def _whole_buckets(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Unpack the rows, bucket by bucket; a bucket holds all rows of its customers."""
-    held: list[pa.Table] = []
-    last = None
-    for batch in batches:
-        for bucket, packed in zip(batch.column("bucket").to_pylist(), batch.column("packed"), strict=True):
-            if bucket != last and held:
-                yield _together(held)
-                held = []
-            last = bucket
-            held.append(pa.ipc.open_stream(packed.as_buffer()).read_all())
-    if held:
-        yield _together(held)
-
-
-def _together(tables: Sequence[pa.Table]) -> pa.Table:
-    """Join the parts of a bucket. A text that one part has too many levels of is not read level by level at all."""
-    names = set.intersection(*(set(table.column_names) for table in tables))
-    kept = [name for name in tables[0].column_names if name in names]
-    return pa.concat_tables([table.select(kept) for table in tables]).unify_dictionaries().combine_chunks()
 
 
 def _coded(table: pa.Table, text: int, *, by_year: bool) -> tuple[Integers, pa.Array]:

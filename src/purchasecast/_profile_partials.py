@@ -3,10 +3,10 @@
 Values are rounded to 15 significant bits, so that the number of distinct ones is bounded whatever the number of rows:
 whole numbers up to 32,768 stay exact, others move by a 65,000th at most. Sums by value are of the values as they were.
 
-Packed rows are Arrow tables of codes and numbers, a bucket of customers each: what is exchanged by customer is a few
-large values in place of every row, and they are read again without another look at the source.
+Packed rows are codes and numbers, a bucket of customers each (`_packed`): they come together by customer, and are read
+again, without another look at the source.
 
-Spark ships this module to its executors by value: it imports nothing of this package.
+Spark ships this module to its executors by value, with what it takes from `_packed`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+
+from purchasecast._packed import chunks, codes_of, numbers_of, pack, to_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,11 +36,8 @@ __all__ = [
     "TARGET",
     "TENTH",
     "VALUE_SCHEMA",
-    "codes_of",
-    "numbers_of",
     "reduce_levels",
     "significant",
-    "to_batch",
     "value_sums",
 ]
 
@@ -50,7 +49,6 @@ _SUM_TYPES = (pa.int32(), pa.string(), pa.float64(), pa.float64(), pa.float64())
 _PACKED_TYPES = (pa.int32(), pa.binary())
 REDUCED_SCHEMA = "column int, measure int, value double, rows double, total double"
 
-_CHUNK_ROWS = 131_072  # Arrow's batches are gathered up to these before the arithmetic
 _MOST_PACKED = 1_000  # levels of a text in one chunk: what has more is not described level by level, but for dates
 
 
@@ -89,7 +87,7 @@ def value_sums(
     RecordBatch
         `VALUE_SCHEMA`; the same value may come several times. Rows of packed tables have nothing but their bucket.
     """
-    for table in _chunks(batches):
+    for table in chunks(batches):
         target = numbers_of(table, "target")
         yield _values(TARGET, significant(target), target, target)
         blocks = table.column("position").to_numpy() >> block_bits
@@ -117,15 +115,7 @@ def _packed(table: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
         places = np.full(table.num_rows, table.column("block")[0].as_py() % buckets)
     else:
         places = customer.to_numpy() % buckets
-    order = np.argsort(places, kind="stable")
-    ends = np.searchsorted(places[order], np.arange(buckets + 1))
-    table = table.take(pa.array(order)).combine_chunks()
-    for bucket in np.flatnonzero(np.diff(ends)):
-        part = table.slice(ends[bucket], ends[bucket + 1] - ends[bucket])
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, part.schema) as stream:
-            stream.write_table(part)
-        values = (int(bucket), sink.getvalue().to_pybytes())
+    for values in pack(table, places, buckets):
         own = [pa.array([value], kind) for value, kind in zip(values, _PACKED_TYPES, strict=True)]
         yield to_batch(VALUE_SCHEMA, *[pa.nulls(1, kind) for kind in _SUM_TYPES], *own)
 
@@ -176,32 +166,3 @@ def reduce_levels(batches: Iterable[pa.RecordBatch], texts: int) -> Iterator[pa.
                 yield to_batch(REDUCED_SCHEMA, *ids, distinct, levels, np.bincount(codes, held))
             whole = (np.zeros(1), np.array([float(len(n))]), np.array([np.sum(s * s / n)]))
             yield to_batch(REDUCED_SCHEMA, np.array([i], np.int32), np.array([BY_LEVEL], np.int32), *whole)
-
-
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(one.num_rows for one in held) >= _CHUNK_ROWS:
-            yield pa.Table.from_batches(held)
-            held = []
-    if sum(one.num_rows for one in held):
-        yield pa.Table.from_batches(held)
-
-
-def codes_of(column: pa.ChunkedArray) -> tuple[Integers, pa.Array]:
-    """Return the place of each row's level among the levels, and the levels."""
-    encoded = column.combine_chunks().dictionary_encode()
-    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
-
-
-def numbers_of(table: pa.Table, name: str) -> Floats:
-    """Return a column as numbers, nulls as NaN."""
-    return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
-
-
-def to_batch(schema: str, *columns: Floats | Integers | pa.Array) -> pa.RecordBatch:
-    """Return columns under the names of a schema of Spark."""
-    names = [field.split()[0] for field in schema.split(", ")]
-    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=names)

@@ -18,7 +18,7 @@ import numpy as np
 from pyspark import cloudpickle
 from pyspark.sql import functions as sf
 
-from purchasecast import _profile_packed, _profile_partials
+from purchasecast import _packed, _profile_packed, _profile_partials
 from purchasecast._columns import quoted
 from purchasecast._profile_packed import LEVEL_SCHEMA, SUM_NAMES, Layout, level_sums
 from purchasecast._profile_partials import (
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 # The executors need numpy and pyarrow, not this package: what they run travels with the job.
-for _module in (_profile_packed, _profile_partials):
+for _module in (_packed, _profile_packed, _profile_partials):
     cloudpickle.register_pickle_by_value(_module)  # type: ignore[no-untyped-call]
 
 #: What stands for a null among the levels, by its meaning in the schema.

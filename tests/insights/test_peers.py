@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from purchasecast.insights._peers_tasks import (
+    Layout,
+    customer_scores,
+    customer_sums,
+    pack_items,
+    sum_moments,
+    within_moments,
+)
 from purchasecast.insights.customers import Shortfalls, measure_shortfalls
 from purchasecast.insights.discovery import judge
-from purchasecast.insights.peers import Level, Peers
+from purchasecast.insights.peers import Level, Peers, _solve_within
 from purchasecast.insights.segments import contrast_segments
 from purchasecast.insights.wording import Words
 from purchasecast.schema import Schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from pyspark.sql import SparkSession
 
@@ -36,6 +48,7 @@ SCHEMA = Schema.from_dict(
         },
     }
 )
+HASHED = {"item": "what", "customer": "who"}
 TOWNS = np.array(["Ayr", "Bath", "Cork"])
 
 
@@ -126,7 +139,7 @@ def slow_peers(table: pd.DataFrame) -> tuple[Peers, pd.DataFrame]:
         items=table["what"].nunique(),
         customers=table["who"].nunique(),
         residuals=cast("Any", None),
-        joined=cast("Any", None),
+        spread=cast("Any", None),
     )
     return fitted, residuals.reset_index()
 
@@ -226,6 +239,76 @@ def test_customers_below_their_like_are_found_and_the_sum_is_not_inflated() -> N
     columns, lines = found.listing(q, 0.1)
     assert [line[0] for line in lines] == sorted(names, key=lambda n: -lines[[x[0] for x in lines].index(n)][3])
     assert columns[3] == "shortfall"
+
+
+def batches_of(table: pd.DataFrame, parts: int) -> list[pa.RecordBatch]:
+    """Return the rows as the executors read them."""
+    hashed = {name: pd.util.hash_array(table[column].to_numpy()).view("int64") for name, column in HASHED.items()}
+    read = pd.DataFrame(
+        {"spend": table["spend"], **hashed, "category": table["aisle"], "a_0": table["town"], "a_1": table["age"]}
+    )
+    whole = pa.Table.from_pandas(read, preserve_index=False).combine_chunks()
+    step = -(-len(table) // parts)
+    return [batch for k in range(parts) for batch in whole.slice(k * step, step).to_batches()]
+
+
+def gathered(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(list(batches))
+
+
+def test_executors_fit_what_the_slow_regression_fits() -> None:
+    """Every stage on parts of the rows, put together as Spark does."""
+    table = shop(seed=7, town=(0.0, 0.0, -40.0), product_sd=150.0, customer_sd=40.0, taste=2.0).rows
+    slow, slow_residuals = slow_peers(table)
+    places: tuple[dict[str, int], ...] = ({}, {})
+    for place, level in enumerate(slow.levels):
+        places[level.attribute][level.name] = place
+    layout = Layout(places, slow.columns, tuple(k.total / k.rows for k in slow.levels), 3)
+    packed = gathered(batch for part in batches_of(table, 3) for batch in pack_items([part], layout))
+    by_item = packed.sort_by("bucket").to_batches()
+    moments = next(sum_moments(within_moments(by_item, layout)))["moments"][0].as_py()
+    rows, items, coefficients, inverse = _solve_within(np.frombuffer(moments), slow.levels, slow.columns)
+    assert (rows, items) == (slow.rows, slow.items)
+    assert np.allclose(coefficients, slow.coefficients)
+    assert np.allclose(inverse, slow.inverse)
+
+    sums = gathered(customer_sums(by_item, layout, coefficients))
+    is_packed = pc.is_valid(sums["packed"])
+    by_customer = sums.filter(is_packed).select(["bucket", "packed"]).sort_by("bucket").to_batches()
+    found = gathered(customer_scores(by_customer, layout)).to_pandas()
+    products = sum(np.frombuffer(one) for one in found["moments"].dropna())
+    assert np.allclose(products, slow.scores.ravel(), rtol=1e-6, atol=1e-6 * np.abs(slow.scores).max())
+    residuals = found[found["moments"].isna()].set_index("customer").sort_index()
+    names = pd.util.hash_array(slow_residuals["level"].to_numpy()).view("int64")
+    expected = slow_residuals.drop(columns="level").set_index(names).sort_index()
+    for name in ("rows", "total", "r", "rr", "usual_rr"):
+        assert np.allclose(residuals[name], expected[name], atol=1e-6), name
+
+    spread = sums.filter(pc.invert(is_packed)).to_pandas().groupby("category").sum(numeric_only=True)
+    usual = table.groupby("what")["spend"].transform("mean")
+    off = table["spend"] - usual
+    for aisle, one in spread.iterrows():
+        own = table["aisle"] == aisle
+        assert one["rows"] == own.sum()
+        assert one["around"] == pytest.approx((off[own] ** 2).sum())
+        assert one["below"] == pytest.approx(-off[own & (off < 0)].sum())
+        cells = sums.filter(pc.invert(is_packed)).to_pandas().query("category == @aisle").sort_values("share")
+        median = cells["share"].to_numpy()[np.searchsorted(cells["rows"].cumsum(), own.sum() / 2)]
+        assert median == pytest.approx((table["spend"] / usual)[own].median(), abs=0.004)
+
+
+def test_a_shop_whose_customers_have_no_attributes_is_compared_too() -> None:
+    table = shop(seed=9).rows
+    layout = Layout((), (), (), 2)
+    by_item = gathered(pack_items(batches_of(table, 1), layout)).sort_by("bucket").to_batches()
+    moments = np.frombuffer(next(sum_moments(within_moments(by_item, layout)))["moments"][0].as_py())
+    assert moments.tolist() == [len(table), table["what"].nunique()]
+    sums = gathered(customer_sums(by_item, layout, np.empty(0)))
+    by_customer = sums.filter(pc.is_valid(sums["packed"])).select(["bucket", "packed"]).sort_by("bucket").to_batches()
+    found = gathered(customer_scores(by_customer, layout)).to_pandas()
+    assert found["r"].sum() == pytest.approx(0, abs=1e-6)
+    off = table["spend"] - table.groupby("what")["spend"].transform("mean")
+    assert found["rr"].sum() == pytest.approx((off**2).sum())
 
 
 @pytest.mark.spark

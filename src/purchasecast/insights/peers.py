@@ -5,13 +5,14 @@ Purchase :math:`i` of item :math:`p` by customer :math:`c` is
 .. math:: y_i = \alpha_p + x_c^T \beta + \varepsilon_i
 
 with one :math:`\alpha` an item and :math:`x` the indicators of the customer's attributes. Taking the item's means off
-both sides leaves :math:`\beta` to what happens within items, so it compares customers who buy the same. The sums of
-squares within are those of all rows less those between items, and both come from small tables:
+both sides leaves :math:`\beta` to what happens within items, so it compares customers who buy the same. With the rows
+of an item together, the sums of squares within items are
 
-.. math:: W = \sum_c n_c (z_c - m)(z_c - m)^T - \sum_p n_p (\bar z_p - m)(\bar z_p - m)^T .
+.. math:: W = \sum_p \left(\sum_{i \in p} x_i x_i^T - n_p \bar x_p \bar x_p^T\right) ,
 
-One more pass gives every customer's sum of scores, :math:`s_c = \sum_{i \in c} (x_c - \bar x_{p(i)}) r_i`, and with it
-the sandwich :math:`W^{-1} (\sum_c s_c s_c^T) W^{-1}`, which holds whatever a customer's purchases have in common.
+and, with the sums of a customer together, the scores are
+:math:`s_c = \sum_{i \in c} (x_c - \bar x_{p(i)}) r_i`, which give the sandwich
+:math:`W^{-1} (\sum_c s_c s_c^T) W^{-1}`. It holds whatever a customer's purchases have in common.
 
 References
 ----------
@@ -22,26 +23,44 @@ A. C. Cameron, D. L. Miller, "A practitioner's guide to cluster-robust inference
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyspark import cloudpickle
 from pyspark.sql import functions as sf
 from scipy import linalg
 
-from purchasecast._gram_spark import collect_grams
-from purchasecast.insights.sales import literal, number_literal
+from purchasecast import _packed
+from purchasecast.insights import _peers_tasks
+from purchasecast.insights._peers_tasks import (
+    CUSTOMER_SCHEMA,
+    MOMENT_SCHEMA,
+    PACKED_SCHEMA,
+    SUM_SCHEMA,
+    Layout,
+    customer_scores,
+    customer_sums,
+    pack_items,
+    sum_moments,
+    within_moments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
 
-    from purchasecast._gram import Gram
     from purchasecast.insights.discovery import Floats
     from purchasecast.insights.sales import Sales
 
 __all__ = ["Level", "Peers", "fit_peers"]
 
+# The executors need numpy, scipy and pyarrow, not this package: what they run travels with the job.
+for _module in (_packed, _peers_tasks):
+    cloudpickle.register_pickle_by_value(_module)  # type: ignore[no-untyped-call]
+
+_LEAST_BUCKETS, _BUCKET_ROWS = 4, 500_000
 _LEAST_WITHIN = 1e-7  # of its variance: what varies less within items cannot be told from the items
 
 
@@ -90,8 +109,9 @@ class Peers:
     residuals : DataFrame
         One row a customer: ``level``, ``rows``, ``total``, ``r`` and ``rr``, sum and sum of squares of the residuals,
         and ``usual_rr``, what the items' own spread lets expect for ``rr``.
-    joined : DataFrame
-        One row a transaction: the columns of `Sales.frame`, and ``r``, the residual, and ``usual``, the item's mean.
+    spread : DataFrame
+        Sums by ``category`` and ``share``, what a purchase is of its item's mean, rounded: ``rows``, ``spend``,
+        ``around`` (squares around that mean), ``below`` (what lies below it) and ``rest`` (squares of the residuals).
     """
 
     levels: tuple[Level, ...]
@@ -103,7 +123,7 @@ class Peers:
     items: int
     customers: int
     residuals: DataFrame
-    joined: DataFrame
+    spread: DataFrame
 
 
 def fit_peers(sales: Sales) -> Peers:
@@ -121,37 +141,62 @@ def fit_peers(sales: Sales) -> Peers:
 
     Notes
     -----
-    Two passes over the transactions: indicators by item, and residuals by customer. On the driver: the levels, and
-    matrices of their number squared.
+    One pass over the transactions, which packs them by item; their sums by customer are packed once more. On the
+    driver: the levels, and matrices of their number squared.
     """
     customers = sales.customers
     if customers is None:
         raise ValueError("fit_peers needs a customer column")
     levels = _levels(sales, customers)
     columns = _indicators(levels)
-    indicators = [_indicator(levels[c]) for c in columns]
-    items = sales.keep(_item_table(sales, indicators))
-    item_count = int(items.count())
-    coefficients, inverse, rows = _solve_within(customers, items, indicators)
-    joined = _with_residuals(sales, items, levels, columns, coefficients)
-    pulls = [f"sum(r * m_{j}) as rm_{j}" for j in range(len(columns))]
-    attributes = [f"max(a_{j}) as a_{j}" for j in range(len(sales.attributes))]
-    sums = ["count(1) as rows", "sum(spend) as total", "sum(r) as r", "sum(r * r) as rr", "sum(spread) as usual_rr"]
-    terms = [*sums, *attributes, *pulls]
-    by_customer = joined.groupBy(sf.col("customer").alias("level")).agg(*[sf.expr(term) for term in terms])
-    residuals = sales.keep(by_customer)
+    layout = _layout(sales, levels, columns)
+    packed = sales.keep(_rows(sales).mapInArrow(partial(pack_items, layout=layout), PACKED_SCHEMA))
+    moments = _together(packed, layout).mapInArrow(partial(within_moments, layout=layout), MOMENT_SCHEMA)
+    rows, items, coefficients, inverse = _solve_within(_total_of(moments), levels, columns)
+    work = partial(customer_sums, layout=layout, coefficients=coefficients)
+    sums = sales.keep(_together(packed, layout).mapInArrow(work, SUM_SCHEMA))
+    by_customer = _together(sums.where("packed IS NOT NULL"), layout)
+    scored = sales.keep(by_customer.mapInArrow(partial(customer_scores, layout=layout), CUSTOMER_SCHEMA))
+    scores = _total_of(scored.where("moments IS NOT NULL").select("moments"))
+    known = customers.selectExpr("level", "xxhash64(level) as customer")
     return Peers(
         levels,
         columns,
         coefficients,
         inverse,
-        _score_products(residuals, levels, indicators),
+        scores.reshape(len(levels) + len(columns), -1) if levels else np.empty((0, 0)),
         rows=rows,
-        items=item_count,
+        items=items,
         customers=int(customers.count()),
-        residuals=residuals,
-        joined=joined,
+        residuals=known.join(scored.where("moments IS NULL").drop("moments"), "customer").drop("customer"),
+        spread=sums.where("packed IS NULL").drop("bucket", "packed"),
     )
+
+
+def _layout(sales: Sales, levels: Sequence[Level], columns: tuple[int, ...]) -> Layout:
+    places: list[dict[str, int]] = [{} for _ in sales.attributes]
+    for place, level in enumerate(levels):
+        places[level.attribute][level.name] = place
+    means = tuple(level.total / level.rows for level in levels)
+    return Layout(tuple(places), columns, means, max(_LEAST_BUCKETS, sales.rows // _BUCKET_ROWS))
+
+
+def _rows(sales: Sales) -> DataFrame:
+    """Return what the executors read: items and customers as hashes, which tell them apart well enough for sums."""
+    attributes = [f"a_{j}" for j in range(len(sales.attributes))]
+    known = sales.frame.where("customer is not null")
+    return known.selectExpr("spend", "xxhash64(item) item", "xxhash64(customer) customer", "category", *attributes)
+
+
+def _together(packed: DataFrame, layout: Layout) -> DataFrame:
+    """Bring the parts of each bucket together."""
+    return packed.select("bucket", "packed").repartition(layout.buckets, "bucket").sortWithinPartitions("bucket")
+
+
+def _total_of(moments: DataFrame) -> Floats:
+    """Add up moments on the executors, and fetch their sum."""
+    found = moments.repartition(1).mapInArrow(sum_moments, MOMENT_SCHEMA).collect()
+    return np.frombuffer(bytes(found[0]["moments"]), dtype=np.float64)
 
 
 def _levels(sales: Sales, customers: DataFrame) -> tuple[Level, ...]:
@@ -184,70 +229,16 @@ def _indicators(levels: Sequence[Level]) -> tuple[int, ...]:
     return tuple(i for i in range(len(levels)) if i not in most_common)
 
 
-def _indicator(level: Level) -> str:
-    return f"(CASE WHEN a_{level.attribute} = {literal(level.name)} THEN 1D ELSE 0D END)"
-
-
-def _item_table(sales: Sales, indicators: Sequence[str]) -> DataFrame:
-    """Return one row an item: rows, mean (``usual``) and variance (``spread``), and means of the indicators ``m_0``."""
-    means = [f"avg({indicator}) as m_{j}" for j, indicator in enumerate(indicators)]
-    terms = ["count(1) as rows", "avg(spend) as usual", "var_pop(spend) as spread", *means]
-    known = sales.frame.where("customer is not null")
-    return known.groupBy("item").agg(*[sf.expr(term) for term in terms])
-
-
-def _gram_of(frame: DataFrame, features: Sequence[str], label: str, weight: str) -> Gram:
-    """Return the Gram of features given as SQL terms."""
-    prepared = frame.selectExpr(
-        f"named_struct('type', 1Y, 'size', {len(features)}, 'indices', cast(null as array<int>), "
-        f"'values', array({', '.join(features)})) as features",
-        f"cast({label} as double) as label",
-        f"cast({weight} as double) as weight",
-        "0 as fold",
-        "cast(spark_partition_id() as bigint) as key",
-    )
-    return collect_grams(prepared, len(features), 1)[0]
-
-
-def _solve_within(customers: DataFrame, items: DataFrame, indicators: Sequence[str]) -> tuple[Floats, Floats, int]:
-    """Return the coefficients, the inverse of W, and the number of transactions."""
-    if not indicators:
-        total = items.selectExpr("sum(rows)").collect()[0][0]
-        return np.empty(0), np.empty((0, 0)), int(total)
-    of_all = _gram_of(customers.where("level is not null"), indicators, "total / rows", "rows")
-    between = _gram_of(items, [f"m_{j}" for j in range(len(indicators))], "usual", "rows")
-    within = of_all.comoments - between.comoments
-    xx, xy = within[:-1, :-1], within[:-1, -1]
-    varies = np.flatnonzero(np.diagonal(xx) > _LEAST_WITHIN * np.diagonal(of_all.comoments)[:-1])
+def _solve_within(moments: Floats, levels: Sequence[Level], columns: Sequence[int]) -> tuple[int, int, Floats, Floats]:
+    """Return the numbers of transactions and of items, the coefficients, and the inverse of W."""
+    rows, items, count = int(moments[0]), int(moments[1]), len(columns)
+    xx, xy = moments[2 : 2 + count**2].reshape(count, count), moments[2 + count**2 :]
+    sizes = np.array([levels[c].rows for c in columns], dtype=np.float64)
+    varies = np.flatnonzero(np.diagonal(xx) > _LEAST_WITHIN * sizes * (1 - sizes / rows))
     inverse = np.zeros_like(xx)
     if len(varies):
         chosen = np.ix_(varies, varies)
         root = np.sqrt(np.diagonal(xx)[varies])
         scale = np.outer(root, root)
         inverse[chosen] = linalg.pinvh(xx[chosen] / scale, rtol=1e-9) / scale
-    return inverse @ xy, inverse, round(of_all.weight)
-
-
-def _with_residuals(
-    sales: Sales, items: DataFrame, levels: Sequence[Level], columns: Sequence[int], coefficients: Floats
-) -> DataFrame:
-    """Return the transactions with the item's means and the residual ``r``."""
-    own = [f"{number_literal(b)} * {_indicator(levels[c])}" for c, b in zip(columns, coefficients, strict=True)]
-    usual = [f"{number_literal(b)} * m_{j}" for j, b in enumerate(coefficients)]
-    means = [f"m_{j}" for j in range(len(columns))]
-    # Counted and kept before: Spark knows its size, and sends a small one to every task.
-    table = items.selectExpr("item", "usual", "spread", f"{' + '.join(usual) or '0D'} as part", *means)
-    residual = f"spend - usual - (({' + '.join(own) or '0D'}) - part) as r"
-    return sales.frame.where("customer is not null").join(table, "item").selectExpr("*", residual)
-
-
-def _score_products(residuals: DataFrame, levels: Sequence[Level], indicators: Sequence[str]) -> Floats:
-    """Return the sum over customers of the outer squares of their scores."""
-    if not levels:
-        return np.empty((0, 0))
-    plain = [f"{_indicator(level)} * (total - rows * {number_literal(level.total / level.rows)})" for level in levels]
-    within = [f"{indicator} * r - rm_{j}" for j, indicator in enumerate(indicators)]
-    gram = _gram_of(residuals, [*plain, *within], "0", "1")
-    mean = gram.mean[:-1]
-    products: Floats = gram.comoments[:-1, :-1] + gram.weight * np.outer(mean, mean)
-    return products
+    return rows, items, inverse @ xy, inverse

@@ -6,6 +6,7 @@ account for is that by which the residuals of `peers` are smaller: what is left,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -218,13 +219,13 @@ class Spread:
         ]
 
 
-def measure_spread(joined: DataFrame, category: str | None, same: str, customers: int) -> Spread:
-    """Measure the spread of residuals by category.
+def measure_spread(sums: DataFrame, category: str | None, same: str, customers: int) -> Spread:
+    """Measure by category how purchases spread around their item's mean.
 
     Parameters
     ----------
-    joined : DataFrame
-        Transactions with ``usual``, the item's mean, and ``r``, the residual (see `peers`).
+    sums : DataFrame
+        Sums by category and share of the item's mean: `Peers.spread`.
     category : str, optional
         The column behind ``category``.
     same : str
@@ -237,22 +238,25 @@ def measure_spread(joined: DataFrame, category: str | None, same: str, customers
     Spread
         One line a category, of the 200 with most rows.
     """
-    share, off = "spend / usual", "spend - usual"
-    by_category = joined.groupBy("category").agg(
-        sf.expr("count(1) as rows"),
-        sf.expr("avg(spend) as mean"),
-        sf.expr(f"sqrt(sum(pow({off}, 2)) / greatest(count(1) - 1, 1)) as deviation"),
-        sf.expr(f"sum(greatest(-({off}), 0D)) as below"),
-        sf.expr(f"sum(pow({off}, 2)) as around"),
-        sf.expr("sum(r * r) as left"),
-        sf.expr(f"percentile_approx(CASE WHEN usual > 0 THEN {share} END, array(0.1, 0.9), 1000) as shares"),
+    by_category = sums.groupBy("category").agg(
+        *[sf.expr(f"sum({name}) as {name}") for name in ("rows", "spend", "around", "below", "rest")],
+        sf.expr("percentile(share, array(0.1, 0.9), cast(rows as bigint)) as shares"),
     )
-    rows = by_category.orderBy(sf.desc("rows"), "category").limit(MOST_CATEGORIES).collect()
-    around = sum(r["around"] for r in rows)
+    found = by_category.orderBy(sf.desc("rows"), "category").limit(MOST_CATEGORIES).collect()
+    around = sum(r["around"] for r in found)
     return Spread(
-        tuple((r["category"], r["rows"], r["mean"], r["deviation"], *(r["shares"] or (0.0, 0.0))) for r in rows),
-        {r["category"]: float(r["below"]) for r in rows},
-        max(1 - sum(r["left"] for r in rows) / around, 0.0) if around else 0.0,
+        tuple(
+            (
+                r["category"],
+                int(r["rows"]),
+                r["spend"] / r["rows"],
+                math.sqrt(r["around"] / max(r["rows"] - 1, 1)),
+                *(r["shares"] or (0.0, 0.0)),
+            )
+            for r in found
+        ),
+        {r["category"]: float(r["below"]) for r in found},
+        max(1 - sum(r["rest"] for r in found) / around, 0.0) if around else 0.0,
         category,
         same,
         customers,

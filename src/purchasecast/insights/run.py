@@ -238,7 +238,7 @@ def _compare_customers(run: _Run, sales: Sales, rate: float) -> None:
             for kind in ("segment", "segment-mix"):
                 run.misses(kind, 'The schema has no attribute of customers (of = "customer") with at most 50 levels.')
         run.evidence.append(measure_shortfalls(peers.residuals, rate, same))
-        run.evidence.append(measure_spread(peers.joined, sales.category, same, peers.customers))
+        run.evidence.append(measure_spread(peers.spread, sales.category, same, peers.customers))
 
 
 def _same_items(sales: Sales) -> str:

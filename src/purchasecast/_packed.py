@@ -1,0 +1,113 @@
+"""Rows packed as Arrow tables, a bucket each: an exchange then moves a few large values in place of every row.
+
+Spark ships this module to its executors by value: it imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+__all__ = ["chunks", "codes_of", "numbers_of", "pack", "to_batch", "unpack"]
+
+_CHUNK_ROWS = 131_072  # Arrow's batches are gathered up to these before the arithmetic
+
+
+def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Gather batches into tables that are worth the arithmetic on them."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= _CHUNK_ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if sum(one.num_rows for one in held):
+        yield pa.Table.from_batches(held)
+
+
+def pack(table: pa.Table, places: Integers, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows of each bucket as bytes.
+
+    Parameters
+    ----------
+    table : Table
+        The rows; texts as dictionaries.
+    places : ndarray of shape (n,)
+        The bucket of each row.
+    buckets : int
+        How many there are.
+
+    Yields
+    ------
+    tuple of (int, bytes)
+        Bucket and its rows, for buckets that have some.
+    """
+    order = np.argsort(places, kind="stable")
+    ends = np.searchsorted(places[order], np.arange(buckets + 1))
+    table = table.take(pa.array(order)).combine_chunks()
+    for bucket in np.flatnonzero(np.diff(ends)):
+        part = table.slice(ends[bucket], ends[bucket + 1] - ends[bucket])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, part.schema) as stream:
+            stream.write_table(part)
+        yield int(bucket), sink.getvalue().to_pybytes()
+
+
+def unpack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield the rows bucket by bucket.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        Columns ``bucket`` and ``packed``, sorted by bucket.
+
+    Yields
+    ------
+    Table
+        All rows of a bucket, with the columns that all its parts have.
+    """
+    held: list[pa.Table] = []
+    last = None
+    for batch in batches:
+        for bucket, packed in zip(batch.column("bucket").to_pylist(), batch.column("packed"), strict=True):
+            if bucket != last and held:
+                yield _together(held)
+                held = []
+            last = bucket
+            held.append(pa.ipc.open_stream(packed.as_buffer()).read_all())
+    if held:
+        yield _together(held)
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    names = set.intersection(*(set(table.column_names) for table in tables))
+    kept = [name for name in tables[0].column_names if name in names]
+    return pa.concat_tables([table.select(kept) for table in tables]).unify_dictionaries().combine_chunks()
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[Integers, pa.Array]:
+    """Return the place of each row's level among the levels, and the levels."""
+    encoded = column.combine_chunks().dictionary_encode()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+
+
+def numbers_of(table: pa.Table, name: str) -> Floats:
+    """Return a column as numbers, nulls as NaN."""
+    return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
+
+
+def to_batch(schema: str, *columns: Floats | Integers | pa.Array) -> pa.RecordBatch:
+    """Return columns under the names of a schema of Spark."""
+    names = [field.split()[0] for field in schema.split(", ")]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=names)
