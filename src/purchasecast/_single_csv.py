@@ -67,7 +67,7 @@ def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error
         joined = work / "joined.csv"
         columns = [name for name in frame.columns if name != _POSITION]
         lines = _join(work / "parts", joined, columns)
-        if lines < rows:
+        if lines < rows or (lines and not rows):
             raise SourceError(
                 f"expected {rows} rows in {work}, found {lines} lines; "
                 "the executors do not share this disk: write a folder on storage that they share"
@@ -136,7 +136,15 @@ def _write_parts(frame: DataFrame, folder: Path) -> int:
     writer = frame.write.options(header="false", quote='"', escape='"', maxRecordsPerFile="0", emptyValue="")
     # "file://" and not a URI: Hadoop does not undo the escapes of a URI
     writer.partitionBy(*partitioning).csv(f"file://{folder}")
-    return int(counted.get["rows"])
+    return _rows_of(counted)
+
+
+def _rows_of(counted: Observation) -> int:
+    """Return the rows observed; 0 where adaptive execution found none and dropped the observation with the plan."""
+    try:
+        return int(counted.get.get("rows", 0))
+    except SPARK_FAILURES:
+        return 0
 
 
 def _join(folder: Path, joined: Path, columns: list[str]) -> int:

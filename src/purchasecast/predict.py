@@ -162,7 +162,7 @@ def predict(
             kept = [*_named_by(checked.accepted, bundle), POSITION]
             scored, unseen = score_rows(checked.accepted, bundle, kept, level=level, explain=explain)
         with steps.step("score and write") as step:
-            observed = _write(scored, unseen, output)
+            observed = _write(scored, unseen, output, is_empty=not checked.report.accepted)
             step.rows = observed.pop("rows")
     return _result(checked.report, step.rows, observed, output, steps)
 
@@ -322,11 +322,12 @@ def _named_by(rows: DataFrame, bundle: Bundle) -> list[str]:
     return list(schema.key) or [name for name in schema.names if name in rows.columns and name != schema.target]
 
 
-def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> dict[str, int]:
+def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output, *, is_empty: bool) -> dict[str, int]:
     """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
     counts = [sf.count_if(flag).alias(name) for name, flag in unseen.items()]
     observation = Observation()
-    watched = scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
+    # Adaptive execution drops an observation together with the plan of rows that turn out to be none.
+    watched = scored if is_empty else scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
     named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
     if output.single_csv:
         write_single_csv(named, output.location, mode=output.mode)
@@ -339,6 +340,8 @@ def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output) -> d
             options=output.options,
             mode=output.mode,
         )
+    if is_empty:
+        return {"rows": 0, **dict.fromkeys(unseen, 0)}
     return {name: int(value) for name, value in observation.get.items()}
 
 

@@ -166,6 +166,22 @@ def test_an_output_that_cannot_be_is_refused(
     assert (shop / "data.scoring.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("out", ["nothing.csv", "nothing"])
+def test_a_table_without_rows_gives_predictions_without_rows(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    header = (shop / "data.scoring.csv").read_text().splitlines()[0]
+    (tmp_path / "empty.csv").write_text(header + "\n")
+    code, printed, err = call(
+        capsys, "predict", shop / "model", tmp_path / "empty.csv", "--json", "--out", tmp_path / out
+    )
+    assert code == 0, err
+    assert json.loads(printed)["rows"] == 0
+    written = pd.read_csv(tmp_path / out) if out.endswith(".csv") else pd.read_parquet(tmp_path / out)
+    assert list(written.columns) == ["User_ID", "Product_ID", "prediction", "lower", "upper"]
+    assert written.empty
+
+
 def test_bad_rows_stop_a_run_with_3_and_are_told(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
