@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ class _Line:
 def at_rate(port: int, requests: Sequence[bytes], rate: float, seconds: float, lines: int = 16) -> Load:
     """Send requests at a steady rate over kept connections, whether or not earlier ones have been answered."""
     load, poll = Load(), select.epoll()
-    idle = [_Line(port) for _ in range(lines)]
+    idle = deque(_Line(port) for _ in range(lines))
     by_number = {line.socket.fileno(): line for line in idle}
     for number in by_number:
         poll.register(number, select.EPOLLIN)
@@ -83,8 +84,7 @@ def at_rate(port: int, requests: Sequence[bytes], rate: float, seconds: float, l
         if len(idle) == lines and due - now > 2 * _AWAKE:
             time.sleep(due - now - _AWAKE)
         if sent < count and now >= due and idle:
-            idle[-1].send(requests[sent % len(requests)], due)
-            idle.pop()
+            idle.popleft().send(requests[sent % len(requests)], due)  # in turn: a server closes lines left idle
             load.late.append(1_000 * (now - due))
             sent += 1
         for number, _ in poll.poll(0):
