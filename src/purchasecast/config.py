@@ -20,6 +20,7 @@ TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 
 
 _BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
+_LARGEST_SEED = 2**31 - 1  # what Spark, NumPy and XGBoost all take
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class TrainSettings:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
         if not 0 <= self.holdout < 1:
             raise SettingsError(f"holdout: expected a share of at least 0 and below 1, found {self.holdout}; take 0.2.")
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise SettingsError(
+                f"seed: expected a whole number from 0 to {_LARGEST_SEED}, found {self.seed}; take another."
+            )
         if not 0 <= self.max_reject_rate <= 1:
             raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
 

@@ -191,11 +191,11 @@ def _run(
 
 
 def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
-    least = 10 * settings.folds
-    if report.accepted < least:
+    least, left = 10 * settings.folds, int(report.accepted * (1 - settings.holdout))
+    if left < least:
         raise DataError(
-            f"train: expected at least {least} good rows for {settings.folds} folds, found {report.accepted}; "
-            "take more data or fewer --folds."
+            f"train: expected at least {least} good rows beside the holdout for {settings.folds} folds, found about "
+            f"{left} of {report.accepted}; take more data, fewer --folds or a smaller --holdout."
         )
 
 
