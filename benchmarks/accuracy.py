@@ -57,17 +57,23 @@ def main() -> None:
     given = parser.parse_args()
     spark = session()
     path = str(given.data / "train.csv")
-    found = {f"purchasecast {name}": run_ours(spark, path, name, given.seed) for name in given.models}
+    found = {}
+    for name in given.models:
+        found[f"purchasecast {name}"] = shown(f"purchasecast {name}", run_ours(spark, path, name, given.seed))
     training, held_out = split(spark, path, given.seed)
     for name in given.peers:
         try:
-            found[name] = run_peer(PEERS[name], training, held_out)
+            found[name] = shown(name, run_peer(PEERS[name], training, held_out))
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
-    for name, figures in found.items():
-        cells = "".join(f"{key:>9} {value:<10,.4g}" for key, value in figures.items())
-        print(f"{name:24}{cells}", file=sys.stderr)
     report(seed=given.seed, training_rows=len(training), holdout_rows=len(held_out), models=found)
+
+
+def shown(name: str, figures: dict[str, float]) -> dict[str, float]:
+    """Print a row of the table as soon as it is known, and return it."""
+    cells = "".join(f"{key:>9} {value:<10,.4g}" for key, value in figures.items())
+    print(f"{name:24}{cells}", file=sys.stderr, flush=True)
+    return figures
 
 
 def run_ours(spark: SparkSession, path: str, model: Any, seed: int) -> dict[str, float]:
