@@ -67,6 +67,21 @@ def test_small_groups_share_the_quantiles_of_all() -> None:
     assert set(found["groups"]) == {"a", "b"}
 
 
+def test_a_rare_group_that_errs_widely_is_covered_by_quantiles_of_its_own() -> None:
+    """With those of all groups three quarters of its rows would be missed or more."""
+    random = np.random.default_rng(9)
+    group = np.array(["usual"] * 20_000 + ["rare"] * 150)
+    terms = np.ones((len(group), 1))
+    shares = []
+    for _ in range(40):
+        residual = random.normal(size=len(group)) * np.where(group == "rare", 5.0, 1.0)
+        found = calibrate(residual, np.zeros(len(group)), terms, group, groups=0, least_rows=100)
+        (lower, upper), scale = bounds_by_group(found, 0.9)["rare"][1][0], np.sqrt(found["weights"][0])
+        new = 5.0 * random.normal(size=2_000)
+        shares.append(np.mean((new >= lower * scale) & (new <= upper * scale)))
+    assert 0.9 < np.mean(shares) < 0.95
+
+
 def test_few_rows_give_wider_bounds() -> None:
     scores = np.random.default_rng(5).normal(size=2_001)
     grid = grid_of(scores)

@@ -40,6 +40,7 @@ _STARTS = 41  # places at which an interval may begin
 _CHOSEN = 4  # scores that the shortest of so many intervals holds too few new ones, for many shapes and samples
 _ROUNDS = 3  # of reweighting: the larger the variance, the less a squared residual says
 _MOST_BINS = 24  # of a group's rows by prediction
+_LEAST_BIN_ROWS = 500
 _FITTED_SHARES = (0.0, 0.15, 0.3, 0.6, 1.0)  # of the fitted variance in mixtures with a constant one
 _TRIED_LEVEL = 0.9  # at which these are compared
 _LEAST_SHARE = 0.05  # of the mean variance: no row is taken to be surer than that
@@ -133,22 +134,22 @@ def _cells(prediction: Floats, group: NDArray[Any], least_rows: int) -> _Cells:
     of_row, borders, count = np.zeros(len(group), dtype=np.intp), {}, 1
     for level, rows in zip(levels, np.split(order, np.cumsum(sizes)[:-1]), strict=True):
         if len(rows) >= least_rows and str(level):
-            cuts = _borders(prediction[rows], least_rows)
+            cuts = _borders(prediction[rows])
             of_row[rows] = count + np.searchsorted(cuts, prediction[rows], side="left")
             borders[str(level)] = cuts
             count += len(cuts) + 1
     return _Cells(np.argsort(of_row, kind="stable"), np.cumsum(np.bincount(of_row, minlength=count)), borders)
 
 
-def _borders(prediction: Floats, least_rows: int) -> Floats:
+def _borders(prediction: Floats) -> Floats:
     """Return borders that cut a group's rows by prediction into bins of many rows.
 
     High predictions err downward, low ones upward: products have a few prices, and a lowest and a highest one.
     """
-    count = min(_MOST_BINS, len(prediction) // least_rows)
+    count = min(_MOST_BINS, max(len(prediction) // _LEAST_BIN_ROWS, 1))
     borders = np.unique(np.quantile(prediction, np.linspace(0.0, 1.0, count + 1)[1:-1]))
     sizes = np.bincount(np.searchsorted(borders, prediction, side="left"), minlength=len(borders) + 1)
-    return borders[:0] if sizes.min() < least_rows // 2 else borders  # many equal predictions
+    return borders[:0] if sizes.min() < _LEAST_BIN_ROWS // 2 else borders  # many equal predictions
 
 
 def calibrate(

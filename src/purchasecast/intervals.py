@@ -105,7 +105,7 @@ class _ConformalParams(HasLabelCol, HasPredictionCol):
             shrinkages=[],
             variance=0.0,
             groupCol="",
-            minGroupRows=500,
+            minGroupRows=100,
             maxRows=2_000_000,
             level=0.9,
             hasMinimum=False,
@@ -151,8 +151,8 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
         Residual variance, in units of the label squared.
     groupCol : str, default ""
         Levels of this column get quantiles of their own where they have ``minGroupRows`` rows.
-    minGroupRows : int, default 500
-        See `groupCol`.
+    minGroupRows : int, default 100
+        See `groupCol`. Groups of 1,000 rows or more have quantiles by prediction, too.
     maxRows : int, default 2,000,000
         Most rows to calibrate on, inside one task.
     level : float, default 0.9
@@ -190,7 +190,7 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
         shrinkages: list[float] | None = None,
         variance: float = 0.0,
         groupCol: str = "",
-        minGroupRows: int = 500,
+        minGroupRows: int = 100,
         maxRows: int = 2_000_000,
         level: float = 0.9,
         hasMinimum: bool = False,
