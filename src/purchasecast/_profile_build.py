@@ -201,7 +201,9 @@ class ProfileBuilder:
         return pearson, float(there["rank_cross"].sum() / np.sqrt(rank_squares))
 
     def _concentration(self, column: Column, levels: LevelDistribution) -> Concentration:
-        gini, curve = gini_and_curve(levels.by_total, _CURVE)
+        # A fifth of whole levels, as the findings count it.
+        whole_fifth = max(levels.levels // 5, 1) / levels.levels
+        gini, (*curve, (_, top_fifth)) = gini_and_curve(levels.by_total, (*_CURVE, whole_fifth))
         rows, whole = self._rows, self._found.target
         values = whole.exact
         spread = float(np.sum(whole.rows * (values - self._mean) ** 2))
@@ -215,8 +217,8 @@ class ProfileBuilder:
             levels=levels.levels,
             once=int(once.sum()),
             rows_per_level=dict(zip(map(str, _ROWS_QUANTILES), map(float, quantiles), strict=True)),
-            curve=curve,
-            top_fifth=curve[20][1],
+            curve=tuple(curve),
+            top_fifth=top_fifth,
             gini=gini,
             explained=adjusted_share(min(max(between / spread, 0.0), 1.0), rows, levels.levels) if spread else 0.0,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _CERTAIN = 0.05  # chance that two equal levels are called different, over all pairs of a feature
+_ENOUGH_ROWS = 30  # of a level whose interval is trusted beside all others
 _REACH = NormalDist().inv_cdf(0.975)  # standard errors from a mean to the end of its 95 % interval
 
 
@@ -63,7 +66,7 @@ class LevelProfile:
 
 
 def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelProfile, bool] | None:
-    """Return the levels of the highest and of the lowest mean, and whether they can be told apart.
+    """Return the levels of the highest and of the lowest mean that can be told apart.
 
     Parameters
     ----------
@@ -73,16 +76,23 @@ def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelP
     Returns
     -------
     tuple of (LevelProfile, LevelProfile, bool) or None
-        None where fewer than two levels have an interval. The highest and the lowest of many lie apart by chance
-        too, so the difference is judged as one of all pairs (Bonferroni).
+        None where fewer than two levels have an interval. Of the pairs of 30 rows or more each whose difference is
+        certain, that of the largest one, and True; without any, the highest and the lowest, and False. Some of many
+        levels lie apart by chance, so each difference is judged as one of all pairs (Bonferroni).
     """
-    known = [one for one in levels if one.low is not None and one.high is not None]
+    known = sorted((one for one in levels if one.low is not None and one.high is not None), key=lambda one: -one.mean)
     if len(known) < 2:
         return None
-    top, bottom = max(known, key=lambda one: one.mean), min(known, key=lambda one: one.mean)
-    errors = [((one.high or 0.0) - (one.low or 0.0)) / (2 * _REACH) for one in (top, bottom)]
     reach = NormalDist().inv_cdf(1 - _CERTAIN / (len(known) * (len(known) - 1)))
-    return top, bottom, top.mean - bottom.mean > reach * (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+    error = {one.level: ((one.high or 0.0) - (one.low or 0.0)) / (2 * _REACH) for one in known}
+    apart = [
+        (top, bottom)
+        for top, bottom in combinations([one for one in known if one.rows >= _ENOUGH_ROWS], 2)
+        if top.mean - bottom.mean > reach * math.hypot(error[top.level], error[bottom.level])
+    ]
+    if not apart:
+        return known[0], known[-1], False
+    return *max(apart, key=lambda pair: pair[0].mean - pair[1].mean), True
 
 
 @dataclass(frozen=True, slots=True)

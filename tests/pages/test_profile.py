@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from purchasecast._profile_result import furthest_apart
+from purchasecast._profile_result import LevelProfile, furthest_apart
 from purchasecast._profile_values import ValueCounts, find_modes, gini_and_curve
 from purchasecast.profile import Profile
 
@@ -177,6 +177,19 @@ def test_levels_are_called_different_as_rarely_as_stated(
             overlooked += bool(planted) and not (found[2] and found[0].level == "c")
     assert false <= 5  # 40 shops at 0.05: 2 expected, and two standard errors
     assert overlooked <= 4
+
+
+def test_a_level_of_few_rows_does_not_hide_that_others_differ() -> None:
+    """The highest mean is of a handful of rows, so that nothing is certain of it."""
+
+    def level(name: str, rows: int, mean: float, half: float) -> LevelProfile:
+        return LevelProfile(name, rows, 0.1, rows * mean, 0.1, mean, 1.0, mean - half, mean + half, None)
+
+    low, high, rare = level("1", 500, 59.0, 5.0), level("6", 400, 362.0, 40.0), level("13", 40, 1_198.0, 1_200.0)
+    tiny = level("14", 4, 2_000.0, 1.0)
+    assert furthest_apart([low, high, rare]) == (high, low, True)
+    assert furthest_apart([low, high, rare, tiny]) == (high, low, True)
+    assert furthest_apart([low, rare]) == (rare, low, False)
 
 
 def test_dates_of_many_months_go_by_year_and_ids_are_not_packed(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Concentration", "Lorenz", "measure_concentration"]
 
 _BINS = 20
+_LEAST_COUNT = 5  # of so many one is a fifth
 _PLURALS = {"customer": "customers", "product": "products", "category": "categories"}
 _ACTIONS = {
     "customer": "Keep the customers of the top fifth by name: service, early access, a warning when one buys less.",
@@ -85,8 +86,8 @@ class Concentration:
         return ()
 
     def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
-        """Return one finding a curve, and one of where customers and products differ."""
-        return [self._finding(curve, words) for curve in self.curves if curve.count >= 2 and curve.total > 0]
+        """Return one finding a curve."""
+        return [self._finding(curve, words) for curve in self.curves if curve.count >= _LEAST_COUNT and curve.total > 0]
 
     def _finding(self, curve: Lorenz, words: Words) -> Finding:
         many = _PLURALS[curve.entity]

@@ -5,6 +5,7 @@ Each function takes plain values and returns an SVG; how it looks is settled in 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -162,7 +163,7 @@ def levels(
     most = max(v["share"] for v in values)
     scale = alt.Scale(domain=[0, most * 1.9], nice=False)
     blank = alt.Axis(labelOpacity=0, ticks=False, grid=False)  # titles of both parts stand at one height
-    across = alt.X("share:Q", title="share of rows", scale=scale, axis=blank)
+    across = alt.X("share:Q", title="rows (%)", scale=scale, axis=blank)
     named = base.encode(names_of([v["name"] for v in values]), across)
     shares = named.mark_bar(color=INK, opacity=0.35) + named.mark_text(align="left", dx=3).encode(text="percent:N")
     bare = alt.Y("name:N", title=None, sort=[v["name"] for v in values], axis=None)
@@ -260,7 +261,7 @@ def curve(
     series = list(dict.fromkeys(row[4] for row in rows))
     if any(isinstance(row[0], str) for row in rows):
         order = list(dict.fromkeys(str(row[0]) for row in rows))
-        crowded = alt.Axis(labelOverlap=True, labelAngle=0, grid=False)
+        crowded = alt.Axis(labelOverlap=True, labelSeparation=20, labelAngle=0, grid=False)
         across: Any = alt.X("x:O", title=x, sort=order, axis=crowded)
     else:
         bounds = alt.Scale(nice=False, zero=share)
@@ -326,7 +327,8 @@ def grid(
     narrow = a_column < _CELL_LETTER * max(len(v["text"]) for v in values) + 2
     slanted = max(len(name) for name in columns) * CHARACTER > a_column
     across = alt.X("x:N", title=x, sort=columns, axis=alt.Axis(labelAngle=-40 if slanted else 0, orient="bottom"))
-    down = alt.Y("y:N", title=y, sort=names)
+    # A browser's letters are wider than those measured here: the title must not lie on them.
+    down = alt.Y("y:N", title=y, sort=names, axis=alt.Axis(titlePadding=4 + math.ceil(letters * SPARE)))
     base = alt.Chart(data_of(values)).encode(across, down)
     bar = alt.Legend(labelExpr=TICK, gradientLength=200, gradientThickness=10, values=[low, high])
     scale = alt.Scale(scheme="blues", reverse=reverse, domain=[low, high])

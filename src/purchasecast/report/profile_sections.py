@@ -252,6 +252,10 @@ def _feature_title(feature: FeatureProfile, shown: Sequence[LevelProfile], profi
     if not is_real:
         return f"{feature.label}: no level's mean can be told from another's"
     unit = f" {profile.money}" if profile.money else ""
+    means = [one.mean for one in shown]
+    if (top.mean, bottom.mean) != (max(means), min(means)):  # these lie further apart, of too few rows to be sure
+        pair = (f"“{one.level}” brings {compact(one.mean)}{unit}" for one in (top, bottom))
+        return f"{feature.label}: {', '.join(pair)}"
     return (
         f"{feature.label}: “{top.level}” has the highest mean, {compact(top.mean)}{unit}; "
         f"“{bottom.level}” the lowest, {compact(bottom.mean)}{unit}"
