@@ -40,6 +40,8 @@ _FIRST = 30  # of the list that every customer looks at
 _CANDIDATES = 50  # of a customer, beside the best of each category
 _OF_CATEGORY = 3
 _PAIR = ("customer", "product", "category", "uptake")
+# Sorted and compared faster than two texts; should two of a billion pairs share one, a candidate is not offered.
+_PAIR_HASH = "xxhash64(customer, product)"
 _PRIOR_ROWS = 10.0  # that a product's price is shrunk by toward the mean purchase
 
 
@@ -95,7 +97,8 @@ def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: S
         looked_at.where(~is_little)
         .selectExpr(*_PAIR, "place", "of_category", "false as little_known")
         .unionByName(few.selectExpr(*_PAIR, "0 as place", "0 as of_category", "true as little_known"))
-        .join(bought, ["customer", "product"], "left_anti")
+        .withColumn("pair", sf.expr(_PAIR_HASH))
+        .join(bought.selectExpr(f"{_PAIR_HASH} as pair"), "pair", "left_anti")
     )
     ranked = fresh.selectExpr("*", "row_number() over (partition by customer order by place, product) as turn")
     first = ranked.where(f"little_known or turn <= {_CANDIDATES} or of_category <= {_OF_CATEGORY}")
@@ -128,11 +131,7 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     for role, name, columns in (("customer", schema.customer, of_customer), ("product", schema.product, of_product)):
         if name is None:
             raise ValueError(f"complete_rows needs a {role} column")
-        pair = f"_pc_o_{role}"
-        known = accepted.groupBy(col(name).alias(pair)).agg(
-            sf.count(sf.lit(1)).alias("_pc_known"), *[_usual(c) for c in columns]
-        )
-        frame = frame.join(known.drop("_pc_known"), pair).withColumn(name, sf.col(pair))
+        frame = _with_usual(frame, accepted, name, f"_pc_o_{role}", columns)
     if free:
         usual = [
             f"percentile_approx({quoted(c.name)}, 0.5)" if c.kind == "numeric" else f"max({quoted(c.name)})"
@@ -146,11 +145,20 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     return frame
 
 
-def _usual(column: Column) -> Any:
-    """Return the level or value that stands for all rows of a customer or a product."""
-    if column.of is None and column.kind in {"nominal", "ordinal"}:
-        return sf.mode(col(column.name), True).alias(column.name)
-    return sf.max(col(column.name)).alias(column.name)
+def _with_usual(frame: DataFrame, accepted: DataFrame, name: str, pair: str, columns: Sequence[Column]) -> DataFrame:
+    """Add to every pair the level or value that stands for all rows of its customer or product."""
+    changing = [c for c in columns if c.of is None and c.kind in {"nominal", "ordinal"}]
+    steady = [c.name for c in columns if c not in changing]
+    # Distinct first: a text as an aggregate makes Spark sort its rows, and steady ones are few.
+    distinct = accepted.select(col(name).alias(pair), *map(col, steady)).distinct()
+    known = distinct.groupBy(pair).agg(
+        sf.count(sf.lit(1)).alias("_pc_known"), *[sf.max(col(n)).alias(n) for n in steady]
+    )
+    frame = frame.join(known.drop("_pc_known"), pair)
+    if changing:
+        modes = [sf.mode(col(c.name), True).alias(c.name) for c in changing]
+        frame = frame.join(accepted.groupBy(col(name).alias(pair)).agg(*modes), pair)
+    return frame.withColumn(name, sf.col(pair))
 
 
 def _taste(model: Any, bits: int) -> _Taste | None:

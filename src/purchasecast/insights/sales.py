@@ -1,4 +1,7 @@
-"""Labelled transactions as every measure reads them: under fixed names, and added up by customer and by product."""
+"""Labelled transactions as every measure reads them: under fixed names, and added up by customer and by product.
+
+Texts go into the keys of a first sum, and only its rows through ``max``: Spark sorts all rows for a text as aggregate.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from purchasecast.errors import DataError
 from purchasecast.evaluate import first_category
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from purchasecast.schema import Schema
 
@@ -169,30 +172,33 @@ def _select_list(schema: Schema, attributes: tuple[str, ...], category: str | No
 
 def _customer_table(sales: Sales) -> DataFrame:
     # A customer's attributes do not change; should they in some table, the largest level stands for all its rows.
-    attributes = [f"max(a_{j}) as a_{j}" for j in range(len(sales.attributes))]
+    attributes = [f"a_{j}" for j in range(len(sales.attributes))]
     known = sales.frame.where("customer is not null")
-    return _grouped(known, "customer", ["count(1) as rows", "sum(spend) as total", *attributes])
+    by_level = known.groupBy("customer", *attributes).agg(*_exprs("count(1) as rows", "sum(spend) as total"))
+    terms = ["sum(rows) as rows", "sum(total) as total", *[f"max({name}) as {name}" for name in attributes]]
+    return by_level.groupBy(sf.col("customer").alias("level")).agg(*_exprs(*terms))
 
 
 def _product_table(sales: Sales) -> DataFrame:
     once_each = set(sales.schema.key) == {sales.schema.customer, sales.schema.product}
     if sales.schema.customer is None:
-        buyers = "cast(null as bigint)"
+        buyers, keys = "cast(null as bigint)", ["product", "category"]
+    elif once_each:
+        buyers, keys = "sum(rows)", ["product", "category"]
     else:
-        buyers = "count(1)" if once_each else "count(distinct customer)"
+        buyers, keys = "count(distinct customer)", ["product", "category", "customer"]
     off_centre = f"(spend - {number_literal(sales.mean)})"
-    return _grouped(
-        sales.frame.where("product is not null"),
-        "product",
-        [
-            "max(category) as category",
-            "count(1) as rows",
-            f"{buyers} as buyers",
-            "sum(spend) as total",
-            f"sum({off_centre} * {off_centre}) as squares",
-        ],
+    sums = ("count(1) as rows", "sum(spend) as total", f"sum({off_centre} * {off_centre}) as squares")
+    by_level = sales.frame.where("product is not null").groupBy(*keys).agg(*_exprs(*sums))
+    terms = (
+        "max(category) as category",
+        "sum(rows) as rows",
+        f"{buyers} as buyers",
+        "sum(total) as total",
+        "sum(squares) as squares",
     )
+    return by_level.groupBy(sf.col("product").alias("level")).agg(*_exprs(*terms))
 
 
-def _grouped(frame: DataFrame, by: str, terms: list[str]) -> DataFrame:
-    return frame.groupBy(sf.col(by).alias("level")).agg(*[sf.expr(term) for term in terms])
+def _exprs(*terms: str) -> list[Column]:
+    return [sf.expr(term) for term in terms]
