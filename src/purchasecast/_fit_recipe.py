@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyspark import cloudpickle
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
+from purchasecast import _soft_minimum
 from purchasecast._columns import col, quoted
 from purchasecast._nonnegative import nonnegative_weights
 from purchasecast._out_of_fold import out_of_fold
+from purchasecast._soft_minimum import SoftMinimum, solve_soft_minimum
 from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
 from purchasecast._tune_trees import Tuned, tune_trees
 from purchasecast.errors import DataError
@@ -37,6 +41,7 @@ from purchasecast.recipes import (
     first_category,
     prediction_stage,
     step_name,
+    weighed_sum,
 )
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
 from purchasecast.split import FOLD, with_folds
@@ -57,9 +62,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Boosting", "Fitted", "fit_recipe"]
 
+cloudpickle.register_pickle_by_value(_soft_minimum)  # type: ignore[no-untyped-call]  # executors lack this package
 logger = logging.getLogger(__name__)
 
 _LABEL = "label"
+_MOST_BENT = 200_000  # rows that the bend is found on
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class Fitted:
         The calibration; None where no row has an out-of-fold prediction.
     transform : TransformChoice
         What the target was put through before the regressions.
+    bend : SoftMinimum or None
+        How predictions come near to the least purchase; None where they are cut off at it.
     """
 
     model: PipelineModel
@@ -88,6 +97,7 @@ class Fitted:
     members: dict[str, float]
     intervals: ConformalIntervalsModel | None
     transform: TransformChoice
+    bend: SoftMinimum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +186,12 @@ def fit_recipe(
     with _cached(current.select(label, *chosen_columns)) as table:
         members = _fit_members(table, schema, trees, settings, steps, chosen, journal)
         if chosen is not None:
-            weights, intervals = chosen.members, chosen.intervals
+            weights, bend, intervals = chosen.members, chosen.bend, chosen.intervals
         else:
-            weights, intervals = _weigh_and_calibrate(members, schema, stages, steps)
-    tail = [*members.stages, prediction_stage(schema, weights), *([intervals] if intervals else [])]
+            weights, bend, intervals = _weigh_and_calibrate(members, schema, stages, steps)
+    tail = [*members.stages, prediction_stage(schema, weights, bend), *([intervals] if intervals else [])]
     model = PipelineModel([*stages, *tail])
-    return Fitted(model, members.search, members.boosting, weights, intervals, members.transform)
+    return Fitted(model, members.search, members.boosting, weights, intervals, members.transform, bend)
 
 
 def _encode(
@@ -257,13 +267,13 @@ def _fit_members(
 
 def _weigh_and_calibrate(
     members: _Members, schema: Schema, stages: list[Any], steps: Steps
-) -> tuple[dict[str, float], ConformalIntervalsModel | None]:
-    """Return the weights of the members and the intervals, from predictions out of fold, where there are any."""
+) -> tuple[dict[str, float], SoftMinimum | None, ConformalIntervalsModel | None]:
+    """Return members' weights, bend and intervals, from predictions out of fold, where there are any."""
     outputs, held_out = members.outputs, members.held_out
     if held_out is None:
         if len(outputs) > 1:
             logger.warning("blend: no member has predictions out of fold, so that all weigh the same")
-        return dict.fromkeys(outputs, 1.0 / len(outputs)), None
+        return dict.fromkeys(outputs, 1.0 / len(outputs)), None, None
     needed = [name for name in (_LABEL, *outputs, *_interval_columns(schema)) if name in held_out.columns]
     with _cached(held_out.select(*map(quoted, needed))) as rows:  # the members predict once
         weights = dict.fromkeys(outputs, 1.0)
@@ -271,7 +281,9 @@ def _weigh_and_calibrate(
             with steps.step("blend"):
                 weights = _blend_weights(rows, outputs)
         with steps.step("intervals"):
-            return weights, _calibrate(prediction_stage(schema, weights).transform(rows), schema, stages)
+            bend = _bend(rows, weights, schema)
+            predicted = prediction_stage(schema, weights, bend).transform(rows)
+            return weights, bend, _calibrate(predicted, schema, stages)
 
 
 def _choose_transform(
@@ -316,6 +328,22 @@ def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
     gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
     found = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
     return dict(zip(members, map(float, found), strict=True))
+
+
+def _bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
+    """Return how predictions come near to the least purchase, from those out of fold; one pass, and one task."""
+    minimum = schema.column(schema.target).minimum
+    if not isinstance(minimum, int | float):
+        return None
+    rows = held_out.selectExpr(f"{weighed_sum(weights)} as value", f"{quoted(_LABEL)} as label").where(
+        "value is not null"
+    )
+    drawn = -(-rows.count() // _MOST_BENT)
+    if drawn > 1:
+        rows = rows.where(f"pmod(xxhash64(value, label), {drawn}) = 0")
+    work = partial(solve_soft_minimum, minimum=float(minimum))
+    found = rows.repartition(1).mapInArrow(work, "origin double, width double").collect()
+    return SoftMinimum(float(minimum), found[0]["origin"], found[0]["width"]) if found else None
 
 
 def _interval_columns(schema: Schema) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.feature import (
@@ -23,6 +24,7 @@ from pyspark.ml.regression import LinearRegressionModel
 from purchasecast._export_catalogue import add_catalogue
 from purchasecast._export_levels import add_crossed_effects, add_latent_factors, add_level_statistics
 from purchasecast._names import made_name, source_name
+from purchasecast._soft_minimum import SoftMinimum
 from purchasecast.errors import BundleError
 from purchasecast.intervals import ConformalIntervalsModel
 from purchasecast.recipes import NO_LEVEL, PREDICTION, UNKNOWN, FeaturePlan, feature_stages, prediction_stage
@@ -166,7 +168,7 @@ class _Export:
             numeric=tuple(source_name(_NUMBER, name) for name in self._numeric_columns()),
             imputed=tuple(source_name(_NUMBER, name) for name in imputed),
         )
-        last = prediction_stage(self._schema, self._members())
+        last = prediction_stage(self._schema, self._members(), self._bend())
         expected = [feature_stages(self._schema, plan, folds=2, seed=0)[0], last]
         found = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
         if found != [stage.getStatement() for stage in expected]:
@@ -238,9 +240,21 @@ class _Export:
         single = next(iter(members)) if set(members.values()) == {1.0} and len(members) == 1 else None
         if single is None:
             self._writer.add_step({"kind": "blend", "members": members, "output": _BLEND})
-        self._clip(single or _BLEND)
+        self._bound(single or _BLEND)
 
-    def _clip(self, value: str) -> None:
+    def _bend(self) -> SoftMinimum | None:
+        """Return how values come near to the minimum, read out of the last statement, which is then checked whole."""
+        statements = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
+        number = r"([0-9.e+-]+)D"
+        found = re.search(rf"{number} \+ .* - {number}\) / {number}", statements[-1]) if statements else None
+        return SoftMinimum(*map(float, found.groups())) if found else None
+
+    def _bound(self, value: str) -> None:
+        """Write the step that holds the value to the range of a purchase."""
+        bend = self._bend()
+        if bend is not None:
+            self._writer.add_step({"kind": "soft_minimum", "input": value, "output": PREDICTION, **asdict(bend)})
+            return
         minimum = self._schema.column(self._schema.target).minimum
         self._writer.add_step(
             {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from purchasecast._soft_minimum import SoftMinimum
     from purchasecast.config import ModelName
     from purchasecast.schema import Column, Schema
 
@@ -50,6 +51,7 @@ __all__ = [
     "first_category",
     "plan_features",
     "prediction_stage",
+    "weighed_sum",
 ]
 
 PREDICTION = "prediction"
@@ -282,7 +284,9 @@ def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEnc
     return [encoder]
 
 
-def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None) -> SQLTransformer:
+def prediction_stage(
+    schema: Schema, members: Mapping[str, float] | None = None, bend: SoftMinimum | None = None
+) -> SQLTransformer:
     """Return the last stage but the intervals: the members' values, held to the range that the schema allows.
 
     Parameters
@@ -291,15 +295,25 @@ def prediction_stage(schema: Schema, members: Mapping[str, float] | None = None)
         Description of the rows.
     members : mapping of str to float, optional
         Weight of each member's column; by default the linear regression alone.
+    bend : SoftMinimum, optional
+        How values come near to the least purchase; by default they are cut off at it.
     """
-    weighed = members or {RAW_PREDICTION: 1.0}
-    terms = [
-        quoted(name) if weight == 1.0 else f"{float(weight)!r}D * {quoted(name)}" for name, weight in weighed.items()
-    ]
-    value = " + ".join(terms)
+    value = weighed_sum(members)
     minimum = schema.column(schema.target).minimum
-    bounded = f"greatest({value}, {float(minimum)!r}D)" if isinstance(minimum, int | float) else value
+    if bend is not None:
+        bounded = bend.sql(f"({value})")
+    else:
+        bounded = f"greatest({value}, {float(minimum)!r}D)" if isinstance(minimum, int | float) else value
     return SQLTransformer(statement=_select_all_and([f"{bounded} AS {quoted(PREDICTION)}"]))
+
+
+def weighed_sum(members: Mapping[str, float] | None = None) -> str:
+    """Return the members' columns, weighed and added up, as SQL; by default the linear regression alone."""
+    terms = [
+        quoted(name) if weight == 1.0 else f"{float(weight)!r}D * {quoted(name)}"
+        for name, weight in (members or {RAW_PREDICTION: 1.0}).items()
+    ]
+    return " + ".join(terms)
 
 
 def _count_name(schema: Schema, name: str) -> str:

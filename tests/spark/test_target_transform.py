@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as sf
 
 from purchasecast import _target_transform
 from purchasecast._out_of_fold import out_of_fold
+from purchasecast._soft_minimum import SoftMinimum
 from purchasecast._target_transform import TARGET, choose_transform, retransform_stage
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
+from purchasecast.recipes import PREDICTION, RAW_PREDICTION, prediction_stage
+from purchasecast.schema import load_schema
 from purchasecast.search import fold_lines
 from purchasecast.stages import Retransform
 from purchasecast.stages.retransform import transformed
@@ -91,3 +95,12 @@ def test_what_the_range_does_not_allow_is_refused(spark: SparkSession) -> None:
     assert choose(frame, asked="sqrt").chosen == "sqrt"
     with pytest.raises(SettingsError, match="at least 0"):
         choose(frame, asked="log1p", least=-5.0)
+
+
+def test_bent_predictions_are_the_same_in_sql_and_in_numpy(spark: SparkSession) -> None:
+    schema = load_schema("black_friday")
+    values = np.concatenate([np.linspace(-3_000.0, 3_000.0, 61), [-1e7, 1e7]])
+    frame = spark.createDataFrame(pd.DataFrame({RAW_PREDICTION: values}))
+    for bend in (SoftMinimum(0.0, 20.5, 1e-3), SoftMinimum(0.0, -310.25, 120.0)):
+        found = prediction_stage(schema, None, bend).transform(frame).toPandas()
+        np.testing.assert_allclose(found[PREDICTION], bend.values(found[RAW_PREDICTION].to_numpy()), rtol=1e-12)

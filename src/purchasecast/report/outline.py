@@ -31,6 +31,7 @@ _NAMES = {
     "interval": "Interval",
     "retransform": "Back to money",
     "clip": "Bounds",
+    "soft_minimum": "Bounds",
 }
 _DETAILS = {
     "crossed_effects": "shrunken, and fitted together",
@@ -41,6 +42,7 @@ _DETAILS = {
     "interval": "how far the truth may lie from the prediction",
     "retransform": "from the scale that the target was fitted on, without bias",
     "clip": "no purchase below what the schema allows",
+    "soft_minimum": "low values bent toward the least that the schema allows, their mean kept",
 }
 
 

@@ -19,6 +19,7 @@ from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
 from purchasecast.scorer.steps.numeric import Numeric
 from purchasecast.scorer.steps.retransform import Retransform
+from purchasecast.scorer.steps.soft_minimum import SoftMinimum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
     "linear": Linear.from_manifest,
     "numeric": Numeric.from_manifest,
     "retransform": Retransform.from_manifest,
+    "soft_minimum": SoftMinimum.from_manifest,
 }
 
 
