@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyspark import cloudpickle
 from pyspark.sql import functions as sf
 from scipy import linalg
 
 from purchasecast._columns import col, quoted
+from purchasecast.insights import _offer_tasks
+from purchasecast.insights._offer_tasks import second_moments
 from purchasecast.insights.sales import number_literal
 from purchasecast.stages import LatentFactorModel
 
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
     from purchasecast.insights.sales import Sales
     from purchasecast.schema import Column, Schema
 
-__all__ = ["candidate_pairs", "complete_rows"]
+__all__ = ["candidate_pairs", "complete_rows", "to_every_task"]
 
+cloudpickle.register_pickle_by_value(_offer_tasks)  # type: ignore[no-untyped-call]  # executors lack this package
 _MOST_BITS = 5
 _CUSTOMERS_A_CELL = 20
 _LEAST_BUYERS = 5  # of a product that is offered
@@ -89,7 +93,9 @@ def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: S
     )
     known = customers.where("level is not null").selectExpr("level as customer", "rows as purchases")
     celled, lists = _lists(known, priced, taste)
-    looked_at = celled.join(lists, "cell").where(f"place <= {_FIRST} + purchases / 2 or of_category <= {_OF_CATEGORY}")
+    looked_at = celled.join(sf.broadcast(lists), "cell").where(
+        f"place <= {_FIRST} + purchases / 2 or of_category <= {_OF_CATEGORY}"
+    )
     named = sf.lit(list(little_known)).cast("array<string>")
     is_little = sf.array_contains(named, sf.col("product").cast("string"))
     few = known.crossJoin(sf.broadcast(priced.where(is_little)))
@@ -105,7 +111,7 @@ def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: S
     return first.select(*_PAIR, "little_known")
 
 
-def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> DataFrame:
+def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame, *, few: bool = False) -> DataFrame:
     """Add to pairs of customer and product what else the model reads.
 
     Parameters
@@ -116,6 +122,8 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
         Their description.
     pairs : DataFrame
         ``_pc_o_customer``, ``_pc_o_product`` and other columns of names that no table may use; they stay.
+    few : bool, default False
+        Whether customers and products are so few that every task can have them all.
 
     Returns
     -------
@@ -131,7 +139,7 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     for role, name, columns in (("customer", schema.customer, of_customer), ("product", schema.product, of_product)):
         if name is None:
             raise ValueError(f"complete_rows needs a {role} column")
-        frame = _with_usual(frame, accepted, name, f"_pc_o_{role}", columns)
+        frame = _with_usual(frame, accepted, name, f"_pc_o_{role}", columns, few=few)
     if free:
         usual = [
             f"percentile_approx({quoted(c.name)}, 0.5)" if c.kind == "numeric" else f"max({quoted(c.name)})"
@@ -145,7 +153,9 @@ def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame) -> Data
     return frame
 
 
-def _with_usual(frame: DataFrame, accepted: DataFrame, name: str, pair: str, columns: Sequence[Column]) -> DataFrame:
+def _with_usual(
+    frame: DataFrame, accepted: DataFrame, name: str, pair: str, columns: Sequence[Column], *, few: bool
+) -> DataFrame:
     """Add to every pair the level or value that stands for all rows of its customer or product."""
     changing = [c for c in columns if c.of is None and c.kind in {"nominal", "ordinal"}]
     steady = [c.name for c in columns if c not in changing]
@@ -154,11 +164,16 @@ def _with_usual(frame: DataFrame, accepted: DataFrame, name: str, pair: str, col
     known = distinct.groupBy(pair).agg(
         sf.count(sf.lit(1)).alias("_pc_known"), *[sf.max(col(n)).alias(n) for n in steady]
     )
-    frame = frame.join(known.drop("_pc_known"), pair)
+    frame = frame.join(to_every_task(known.drop("_pc_known"), few=few), pair)
     if changing:
         modes = [sf.mode(col(c.name), True).alias(c.name) for c in changing]
-        frame = frame.join(accepted.groupBy(col(name).alias(pair)).agg(*modes), pair)
+        frame = frame.join(to_every_task(accepted.groupBy(col(name).alias(pair)).agg(*modes), few=few), pair)
     return frame.withColumn(name, sf.col(pair))
+
+
+def to_every_task(frame: DataFrame, *, few: bool) -> DataFrame:
+    """Mark a table as small, so that joins with it move nothing else; of many rows the join stays Spark's to plan."""
+    return sf.broadcast(frame) if few else frame
 
 
 def _taste(model: Any, bits: int) -> _Taste | None:
@@ -176,12 +191,10 @@ def _taste(model: Any, bits: int) -> _Taste | None:
 
 def _second_moments(table: DataFrame, rank: int, weight: str) -> Floats:
     """Return the weighted sums of products of factors, a rank x rank matrix."""
-    places = [(i, j) for i in range(rank) for j in range(i, rank)]
-    sums = table.selectExpr(*[f"sum({weight} * `{i}` * `{j}`)" for i, j in places]).collect()[0]
-    moments = np.zeros((rank, rank))
-    for (i, j), value in zip(places, sums, strict=True):
-        moments[i, j] = moments[j, i] = float(value or 0.0)
-    return moments
+    selected = table.selectExpr(f"cast({weight} as double) as weight", *[f"cast(`{i}` as double)" for i in range(rank)])
+    found = selected.mapInArrow(second_moments, "moments array<double>").collect()  # one a partition
+    sums = [np.asarray(row["moments"]).reshape(rank, rank) for row in found]
+    return np.sum(sums, axis=0) if sums else np.zeros((rank, rank))
 
 
 def _lists(known: DataFrame, priced: DataFrame, taste: _Taste | None) -> tuple[DataFrame, DataFrame]:

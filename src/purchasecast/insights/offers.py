@@ -18,7 +18,7 @@ from scipy import stats
 from purchasecast._columns import col
 from purchasecast._words import counted, percent
 from purchasecast.finding import Chart, Finding, Support
-from purchasecast.insights.candidates import candidate_pairs, complete_rows
+from purchasecast.insights.candidates import candidate_pairs, complete_rows, to_every_task
 from purchasecast.insights.scoring import predictions
 from purchasecast.insights.wording import slug
 
@@ -38,6 +38,7 @@ __all__ = ["Offer", "Offers", "campaign_lists", "offers_by_customer", "score_off
 
 MOST_CATEGORY_CAMPAIGNS = 6
 _SHOWN = 10
+_FEW_CUSTOMERS = 20_000  # whose attributes every task may hold
 _COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
 
 
@@ -199,17 +200,20 @@ def score_offers(
         taken = demand.select(*[col(name).alias(role) for name, role in roles])
         bought = bought.unionByName(taken)
     pairs = candidate_pairs(sales, model, bought, little_known)
-    # Under names that no table may use: a shop's own category may be called category.
-    own = [f"_pc_o_{name}" for name in pairs.columns]
-    scored = predictions(complete_rows(accepted, schema, pairs.toDF(*own)), bundle, model, own)
-    known = sales.frame.select("customer", "category").distinct().withColumn("bought_from", sf.lit(True))
-    found: DataFrame = (
-        scored.toDF(*pairs.columns, "predicted")
-        .join(known, ["customer", "category"], "left")
-        .selectExpr("*", "predicted * uptake as expected", "bought_from is null as new_category")
+    few = sales.customers is not None and sales.customers.count() <= _FEW_CUSTOMERS
+    known = sales.frame.select("customer", "category").distinct()
+    known = known.groupBy("customer").agg(sf.collect_set("category").alias("bought_from"))
+    pairs = (
+        pairs.join(to_every_task(known, few=few), "customer", "left")
+        .withColumn("new_category", sf.expr("not coalesce(array_contains(bought_from, category), false)"))
         .drop("bought_from")
     )
-    return found
+    # Under names that no table may use: a shop's own category may be called category.
+    own = [f"_pc_o_{name}" for name in pairs.columns]
+    scored = predictions(complete_rows(accepted, schema, pairs.toDF(*own), few=few), bundle, model, own)
+    found = scored.toDF(*pairs.columns, "predicted").selectExpr("*", "predicted * uptake as expected")
+    # Every list ranks within customers: with their rows together, none moves them again.
+    return found.repartition("customer")
 
 
 def offers_by_customer(scored: DataFrame, offers: int) -> DataFrame:

@@ -59,7 +59,7 @@ def finding_section(insights: Insights | None) -> Section:
         blocks.append(Note("Nothing was found that stands out beyond chance."))
     if insights.campaigns:
         blocks.append(_lists(insights))
-    blocks += [Note(absent.reason) for absent in insights.absent]
+    blocks += [Note(reason) for reason in dict.fromkeys(absent.reason for absent in insights.absent)]
     return Section(_ID, _TITLE, f"{_LEAD} {insights.computed_on}".strip(), tuple(blocks))
 
 
