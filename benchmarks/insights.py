@@ -15,7 +15,6 @@ from pyspark.sql import functions as sf
 
 from purchasecast.bundle import load_bundle
 from purchasecast.insights import find_insights
-from purchasecast.insights.candidates import complete_rows
 from purchasecast.pipeline import load_pipeline
 from purchasecast.progress import Steps
 from purchasecast.recipes import PREDICTION
@@ -65,11 +64,13 @@ def compare_with_all_products(raw: dict[str, Any], bundle: Any, offers: Path, co
         known = written.join(bought, [customer, product], "left_semi").count()
         few = rows.select(sf.col(customer).alias("customer")).distinct().orderBy(sf.xxhash64("customer")).limit(count)
         pairs = few.crossJoin(rows.select(sf.col(product).alias("product")).distinct())
-        free = pairs.join(bought.toDF("customer", "product"), ["customer", "product"], "left_anti")
-        asked = free.toDF("_pc_o_customer", "_pc_o_product")
-        scored = load_pipeline(bundle).transform(complete_rows(rows, schema, asked))
-        place = f"row_number() over (partition by _pc_o_customer order by {PREDICTION} desc) as place"
-        best = scored.selectExpr("_pc_o_customer", PREDICTION, place)
+        free = pairs.toDF(customer, product).join(bought, [customer, product], "left_anti")
+        for entity, of in ((customer, "customer"), (product, "product")):
+            attributes = [column.name for column in schema.columns if column.of == of]
+            free = free.join(rows.select(entity, *attributes).dropDuplicates([entity]), entity)
+        scored = load_pipeline(bundle).transform(free)
+        place = f"row_number() over (partition by {customer} order by {PREDICTION} desc) as place"
+        best = scored.selectExpr(PREDICTION, place)
         value = best.where("place <= 5").agg(sf.sum(PREDICTION)).collect()[0][0]
         own = written.where(sf.col(customer).isin([row[0] for row in few.collect()]))
         return {

@@ -2,9 +2,10 @@
 
 The server runs in a process of its own, held to one core; the client spins on another. Rows are those of test.csv. A
 wait over HTTP counts from when the request was due to the last byte of its answer; a call in process is what the server
-does with the row, its check included. Beside the server a bare one is measured, which answers with fixed bytes: what
-uvicorn, the sockets and the client take. Where `mlflow-skinny` is installed, the same pipeline is asked through its
-`pyfunc`, too.
+does with the row, its check included. Waits over HTTP are compared with calls in process one after another, and with
+calls at the same rate: what sleeps between two rows finds its memory cold, in process as in a server. Beside the server
+a bare one is measured, which answers with fixed bytes: what uvicorn, the sockets and the client take. Where
+`mlflow-skinny` is installed, the same pipeline is asked through its `pyfunc`, too.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def main() -> None:
     figures["batches"] = {size: batch_figures(scorer, rows, size) for size in BATCHES}
     figures["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     in_process = {1: figures["one_row_ms"]} | {n: batch_figures(scorer, rows, n) for n in HTTP_ROWS if n > 1}
+    at_this_rate = at_rate_in_process(scorer, rows, given)
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
-    figures["http"] = over_http(given, rows, in_process)
+    figures["http"] = over_http(given, rows, in_process, at_this_rate)
     os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
     if given.spark_rows:
         figures |= spark_one_by_one(given.model, table, given.spark_rows)
@@ -110,8 +112,29 @@ def percentiles(milliseconds: list[float]) -> dict[str, float]:
     return {"p50": round(p50, 4), "p90": round(p90, 4), "p99": round(p99, 4)}
 
 
-def over_http(given: Any, rows: list[dict[str, Any]], in_process: dict[int, dict[str, float]]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"rate": given.rate}
+def at_rate_in_process(scorer: Scorer, rows: list[dict[str, Any]], given: Any) -> dict[int, dict[str, float]]:
+    """Return the milliseconds of calls as many a second as over HTTP, the process asleep in between."""
+    found = {}
+    for count, share in HTTP_ROWS.items():
+        parts = [rows[k : k + count] for k in range(0, len(rows) - count, count)]
+        rate, waits = given.rate * share, []
+        begun = time.perf_counter()
+        for sent in range(int(rate * given.seconds)):
+            time.sleep(max(begun + sent / rate - time.perf_counter(), 0.0))
+            started, part = time.perf_counter(), parts[sent % len(parts)]
+            scorer.predict_one(part[0]) if count == 1 else scorer.predict(part)
+            waits.append(1_000 * (time.perf_counter() - started))
+        found[count] = percentiles(waits)
+    return found
+
+
+def over_http(
+    given: Any,
+    rows: list[dict[str, Any]],
+    in_process: dict[int, dict[str, float]],
+    at_this_rate: dict[int, dict[str, float]],
+) -> dict[str, Any]:
+    figures: dict[str, Any] = {"rate": given.rate, "in_process_at_rate": at_this_rate}
     with server(["-c", BARE]) as (port, _):
         figures["bare"] = waits(port, [request_of(rows[:1])], given.rate, given.seconds)
     with server(["-m", "purchasecast", "serve", str(given.model), "--port", "0"]) as (port, process):
@@ -119,6 +142,7 @@ def over_http(given: Any, rows: list[dict[str, Any]], in_process: dict[int, dict
             requests = [request_of(rows[k : k + count]) for k in range(0, len(rows) - count, count)]
             found = waits(port, requests, given.rate * share, given.seconds)
             found["p99_times_in_process"] = round(found["p99"] / in_process[count]["p99"], 1)
+            found["p99_times_in_process_at_rate"] = round(found["p99"] / at_this_rate[count]["p99"], 1)
             figures[f"rows_{count}"] = found
         if given.clients:
             requests = [request_of([row]) for row in rows]

@@ -51,6 +51,7 @@ def test_far_above_the_minimum_only_a_constant_is_taken_off() -> None:
         (np.linspace(10, 20, 1_000), np.linspace(10, 20, 1_000)),  # none below
         (np.linspace(-1, 1, 1_000), np.zeros(1_000)),  # nothing sold
         (np.array([]), np.array([])),
+        (np.linspace(-90, 110, 1_000), np.linspace(0, 20, 1_000)[::-1]),  # says nothing of the labels
     ],
 )
 def test_nothing_is_bent_where_nothing_needs_it(values: np.ndarray, labels: np.ndarray) -> None:

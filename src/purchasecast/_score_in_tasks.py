@@ -6,6 +6,7 @@ Arrow columns with NumPy in a twentieth of the time. Tests hold the two to the s
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from purchasecast.scorer import Prediction, Scorer
 
-__all__ = ["UNSEEN", "score_in_tasks"]
+__all__ = ["UNSEEN", "score_in_tasks", "shipped_package"]
 
 UNSEEN = "_pc_unseen_"
 _BLOCK_ROWS = 65_536
@@ -68,10 +69,16 @@ def score_in_tasks(
     flags = [StructField(UNSEEN + name, BooleanType()) for name in example.unseen]
     fields = [selected.schema[name] for name in kept]
     work = partial(_score, folder=str(folder), kept=list(kept), level=level, explain=explain)
+    with shipped_package():
+        return selected.mapInArrow(work, StructType([*fields, *made, *flags]))
+
+
+@contextmanager
+def shipped_package() -> Iterator[None]:
+    """Let functions that are handed to Spark take this package with them: the executors need only its libraries."""
     cloudpickle.register_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
     try:
-        # The executors need numpy and pyarrow, not this package: what they run travels with the job.
-        return selected.mapInArrow(work, StructType([*fields, *made, *flags]))
+        yield
     finally:
         cloudpickle.unregister_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
 

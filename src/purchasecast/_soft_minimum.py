@@ -79,10 +79,13 @@ def find_soft_minimum(values: Floats, labels: Floats, minimum: float) -> SoftMin
     Returns
     -------
     SoftMinimum or None
-        None if fewer than 1 in 200 values lie below the minimum, or all labels at it.
+        None if fewer than 1 in 200 values lie below the minimum, all labels at it, or the values err more than the
+        labels' mean: they then say nothing of where low purchases are.
     """
     mean = float(labels.mean()) - minimum if len(labels) else 0.0
     if not mean > 0.0 or float(np.mean(values < minimum)) < _LEAST_SHARE:
+        return None
+    if float(np.mean((np.maximum(values, minimum) - labels) ** 2)) >= float(labels.var()):
         return None
     found: list[tuple[float, SoftMinimum]] = []
     for width in mean * _WIDTHS:

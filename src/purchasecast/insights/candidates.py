@@ -11,21 +11,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark import cloudpickle
 from pyspark.sql import functions as sf
+from pyspark.sql.types import ArrayType, BooleanType, DoubleType, StringType, StructField, StructType
 from scipy import linalg
 
 from purchasecast._columns import col, quoted
-from purchasecast.insights import _offer_tasks
-from purchasecast.insights._offer_tasks import second_moments
+from purchasecast._score_in_tasks import shipped_package
+from purchasecast.insights._offer_tasks import (
+    OWN,
+    SPENDS,
+    Listing,
+    make_listing,
+    offer_rows,
+    second_moments,
+    shortlist,
+)
 from purchasecast.insights.sales import number_literal
 from purchasecast.stages import LatentFactorModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pyspark.sql import DataFrame
 
@@ -33,19 +43,12 @@ if TYPE_CHECKING:
     from purchasecast.insights.sales import Sales
     from purchasecast.schema import Column, Schema
 
-__all__ = ["candidate_pairs", "complete_rows", "to_every_task"]
+__all__ = ["candidate_pairs"]
 
-cloudpickle.register_pickle_by_value(_offer_tasks)  # type: ignore[no-untyped-call]  # executors lack this package
 _MOST_BITS = 5
 _CUSTOMERS_A_CELL = 20
 _LEAST_BUYERS = 5  # of a product that is offered
-_LISTED = 200  # products of a cell's list, by spend and by revenue each
-_FIRST = 30  # of the list that every customer looks at
-_CANDIDATES = 50  # of a customer, beside the best of each category
-_OF_CATEGORY = 3
-_PAIR = ("customer", "product", "category", "uptake")
-# Sorted and compared faster than two texts; should two of a billion pairs share one, a candidate is not offered.
-_PAIR_HASH = "xxhash64(customer, product)"
+_LEAST_BUCKETS, _CUSTOMERS_A_BUCKET = 16, 1_000  # one bucket is in the memory of a task at a time
 _PRIOR_ROWS = 10.0  # that a product's price is shrunk by toward the mean purchase
 
 
@@ -59,31 +62,115 @@ class _Taste:
     directions: Floats
 
 
-def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: Sequence[str]) -> DataFrame:
-    """Return the pairs that are worth scoring.
+def candidate_pairs(
+    sales: Sales,
+    accepted: DataFrame,
+    model: Any,
+    bought: DataFrame,
+    little_known: Sequence[str],
+    *,
+    folder: Path | None,
+) -> DataFrame:
+    """Return the pairs that are worth offering.
 
     Parameters
     ----------
     sales : Sales
         Transactions with customers and products.
+    accepted : DataFrame
+        The same rows as they were accepted: the attributes that the model reads are theirs.
     model : PipelineModel
         The model; where it has latent factors they say who has which taste.
     bought : DataFrame
-        ``customer`` and ``product`` of every pair that must not come up again.
+        ``customer`` and ``product`` of pairs to come, which must not come up either.
     little_known : sequence of str
         A few products to think of for every customer.
+    folder : Path, optional
+        The portable model, which then scores the pairs; without it they carry the columns that the model reads.
 
     Returns
     -------
     DataFrame
-        One row a pair, none of them bought: ``customer``, ``product``, ``category``, ``uptake`` (the share of all
-        customers who bought the product) and ``little_known``.
+        One row a pair, none of them bought. Under names that begin with ``_pc_o_``: ``customer``, ``product``,
+        ``category``, ``uptake`` (the share of all customers who bought the product), ``little_known``,
+        ``new_category`` (whether the customer has bought nothing from the category) and ``predicted``, or else the
+        columns of the schema.
+
+    Notes
+    -----
+    One exchange of four numbers a purchase brings each customer's together; the pairs come out of the tasks that have
+    them. The driver receives the products that at most 32 cells look at, chosen in every task: 400 a cell and the best
+    of each category, with their attributes.
     """
+    schema = sales.schema
+    if sales.customers is None or sales.products is None or not schema.customer or not schema.product:
+        raise ValueError("candidate_pairs needs customers and products")
+    count = max(sales.customers.count(), 1)
+    taste = _taste(model, bits=int(min(_MOST_BITS, max(math.log2(count / _CUSTOMERS_A_CELL), 0.0))))
+    features = [c for c in schema.columns if c.role in {None, "time"}]
+    of_product = [c for c in features if c.of == "product"]
+    free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
+    of_customer = [c for c in features if c not in of_product and c not in free]
+    celled, listing = _listing(sales, accepted, taste, little_known, of_product, count)
+    buckets = max(_LEAST_BUCKETS, -(-count // _CUSTOMERS_A_BUCKET))
+    bucket = f"cast(pmod(xxhash64(customer), {buckets}) as int) as bucket"
+    usual = _usual(accepted, schema.customer, of_customer)
+    people = celled.join(usual, "customer").selectExpr("*", bucket, "xxhash64(customer) as c")
+    past = sales.frame.where("customer is not null").selectExpr(
+        bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "xxhash64(category) as g"
+    )
+    ahead = bought.selectExpr(bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "cast(null as bigint) as g")
+    fixed = _fixed_values(accepted, free)
+    columns = {c.name: _own(c.name) for c in (*of_customer, *of_product)}
+    columns |= {schema.customer: "customer", schema.product: "product"}
+    fields = [*_pair_fields(accepted, schema)]
+    if folder is None:
+        types = {field.name: field for field in accepted.schema}
+        fields += [types[name] for name in (*columns, *fixed)]
+    else:
+        fields.append(StructField(_own("predicted"), DoubleType()))
+    work = partial(
+        offer_rows,
+        listing=listing,
+        columns=columns,
+        fixed=fixed,
+        folder=str(folder) if folder is not None else None,
+        names=tuple(field.name for field in fields),
+    )
+    grouped = people.groupBy("bucket").cogroup(past.unionByName(ahead).groupBy("bucket"))
+    with shipped_package():
+        return grouped.applyInArrow(work, StructType(fields))
+
+
+def _own(name: str) -> str:
+    """Return an attribute under a name that no table may use: a shop's own category may be called category."""
+    return f"{OWN}{name}"
+
+
+def _pair_fields(accepted: DataFrame, schema: Schema) -> list[StructField]:
+    types = {field.name: field.dataType for field in accepted.schema}
+    return [
+        StructField(_own("customer"), types[str(schema.customer)]),
+        StructField(_own("product"), types[str(schema.product)]),
+        StructField(_own("category"), StringType()),
+        StructField(_own("uptake"), DoubleType()),
+        StructField(_own("little_known"), BooleanType()),
+        StructField(_own("new_category"), BooleanType()),
+    ]
+
+
+def _listing(
+    sales: Sales,
+    accepted: DataFrame,
+    taste: _Taste | None,
+    little_known: Sequence[str],
+    of_product: Sequence[Column],
+    count: int,
+) -> tuple[DataFrame, Listing]:
+    """Return customers with their cell, and what each cell looks at, on the driver."""
     customers, products = sales.customers, sales.products
     if customers is None or products is None:
-        raise ValueError("candidate_pairs needs customers and products")
-    count = max(customers.count(), 1)
-    taste = _taste(model, bits=int(min(_MOST_BITS, max(math.log2(count / _CUSTOMERS_A_CELL), 0.0))))
+        raise ValueError("offers need customers and products")
     priced = products.where(f"level is not null and buyers >= {_LEAST_BUYERS}").selectExpr(
         "level as product",
         "category",
@@ -92,88 +179,49 @@ def candidate_pairs(sales: Sales, model: Any, bought: DataFrame, little_known: S
         f"(total + {number_literal(_PRIOR_ROWS * sales.mean)}) / (rows + {number_literal(_PRIOR_ROWS)}) as price",
     )
     known = customers.where("level is not null").selectExpr("level as customer", "rows as purchases")
-    celled, lists = _lists(known, priced, taste)
-    looked_at = celled.join(sf.broadcast(lists), "cell").where(
-        f"place <= {_FIRST} + purchases / 2 or of_category <= {_OF_CATEGORY}"
+    described = priced.join(_usual(accepted, str(sales.schema.product), of_product, key="product"), "product")
+    celled, centres = _cells(known, taste)
+    if taste is None:
+        described = described.withColumn("scale", sf.lit(0.0))
+    else:
+        described = described.join(taste.items.withColumnRenamed("level", "product"), "product", "left")
+    asked = described.selectExpr("*", "xxhash64(product) as p", "xxhash64(category) as g")
+    ranked_by = {"price", "scale", *map(str, range(taste.rank if taste else 0))}
+    kept = [name for name in asked.columns if name not in ranked_by]
+    fields = [*(asked.schema[name] for name in kept), StructField(SPENDS, ArrayType(DoubleType()))]
+    work = partial(
+        shortlist, centres=np.array([*centres.values()]), kept=tuple(kept), always=frozenset(map(str, little_known))
     )
-    named = sf.lit(list(little_known)).cast("array<string>")
-    is_little = sf.array_contains(named, sf.col("product").cast("string"))
-    few = known.crossJoin(sf.broadcast(priced.where(is_little)))
-    fresh = (
-        looked_at.where(~is_little)
-        .selectExpr(*_PAIR, "place", "of_category", "false as little_known")
-        .unionByName(few.selectExpr(*_PAIR, "0 as place", "0 as of_category", "true as little_known"))
-        .withColumn("pair", sf.expr(_PAIR_HASH))
-        .join(bought.selectExpr(f"{_PAIR_HASH} as pair"), "pair", "left_anti")
-    )
-    ranked = fresh.selectExpr("*", "row_number() over (partition by customer order by place, product) as turn")
-    first = ranked.where(f"little_known or turn <= {_CANDIDATES} or of_category <= {_OF_CATEGORY}")
-    return first.select(*_PAIR, "little_known")
+    with shipped_package():
+        found = asked.mapInArrow(work, StructType(fields))
+    return celled, make_listing(found.toArrow(), tuple(centres), frozenset(map(str, little_known)))
 
 
-def complete_rows(accepted: DataFrame, schema: Schema, pairs: DataFrame, *, few: bool = False) -> DataFrame:
-    """Add to pairs of customer and product what else the model reads.
-
-    Parameters
-    ----------
-    accepted : DataFrame
-        Past transactions.
-    schema : Schema
-        Their description.
-    pairs : DataFrame
-        ``_pc_o_customer``, ``_pc_o_product`` and other columns of names that no table may use; they stay.
-    few : bool, default False
-        Whether customers and products are so few that every task can have them all.
-
-    Returns
-    -------
-    DataFrame
-        The pairs with the columns of the schema: the attributes of the customer and of the product; of what belongs to
-        neither the customer's most common level, the median quantity and the latest date.
-    """
-    features = [c for c in schema.columns if c.role in {None, "time"}]
-    of_product = [c for c in features if c.of == "product"]
-    free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
-    of_customer = [c for c in features if c not in of_product and c not in free]
-    frame = pairs
-    for role, name, columns in (("customer", schema.customer, of_customer), ("product", schema.product, of_product)):
-        if name is None:
-            raise ValueError(f"complete_rows needs a {role} column")
-        frame = _with_usual(frame, accepted, name, f"_pc_o_{role}", columns, few=few)
-    if free:
-        usual = [
-            f"percentile_approx({quoted(c.name)}, 0.5)" if c.kind == "numeric" else f"max({quoted(c.name)})"
-            for c in free
-        ]
-        values = accepted.selectExpr(*usual).collect()[0]
-        types = dict(accepted.dtypes)
-        frame = frame.withColumns(
-            {c.name: sf.lit(value).cast(types[c.name]) for c, value in zip(free, values, strict=True)}
-        )
-    return frame
-
-
-def _with_usual(
-    frame: DataFrame, accepted: DataFrame, name: str, pair: str, columns: Sequence[Column], *, few: bool
-) -> DataFrame:
-    """Add to every pair the level or value that stands for all rows of its customer or product."""
+def _usual(accepted: DataFrame, name: str, columns: Sequence[Column], *, key: str = "customer") -> DataFrame:
+    """Return for every customer or product the level or value that stands for all its rows."""
     changing = [c for c in columns if c.of is None and c.kind in {"nominal", "ordinal"}]
-    steady = [c.name for c in columns if c not in changing]
+    steady = [c for c in columns if c not in changing]
+    entity = col(name).alias(key)
     # Distinct first: a text as an aggregate makes Spark sort its rows, and steady ones are few.
-    distinct = accepted.select(col(name).alias(pair), *map(col, steady)).distinct()
-    known = distinct.groupBy(pair).agg(
-        sf.count(sf.lit(1)).alias("_pc_known"), *[sf.max(col(n)).alias(n) for n in steady]
-    )
-    frame = frame.join(to_every_task(known.drop("_pc_known"), few=few), pair)
+    distinct = accepted.select(entity, *[col(c.name).alias(_own(c.name)) for c in steady]).distinct()
+    largest = [sf.max(col(_own(c.name))).alias(_own(c.name)) for c in steady]
+    known = distinct.groupBy(key).agg(sf.count(sf.lit(1)).alias("_pc_known"), *largest).drop("_pc_known")
     if changing:
-        modes = [sf.mode(col(c.name), True).alias(c.name) for c in changing]
-        frame = frame.join(to_every_task(accepted.groupBy(col(name).alias(pair)).agg(*modes), few=few), pair)
-    return frame.withColumn(name, sf.col(pair))
+        modes = [sf.mode(col(c.name), True).alias(_own(c.name)) for c in changing]
+        known = known.join(accepted.groupBy(entity).agg(*modes), key)
+    return known
 
 
-def to_every_task(frame: DataFrame, *, few: bool) -> DataFrame:
-    """Mark a table as small, so that joins with it move nothing else; of many rows the join stays Spark's to plan."""
-    return sf.broadcast(frame) if few else frame
+def _fixed_values(accepted: DataFrame, free: Sequence[Column]) -> dict[str, Any]:
+    """Return the median quantity and the latest date: of what belongs to neither customer nor product."""
+    if not free:
+        return {}
+    terms = [
+        f"percentile_approx({quoted(c.name)}, 0.5)" if c.kind == "numeric" else f"max({quoted(c.name)})" for c in free
+    ]
+    types = dict(accepted.dtypes)
+    row = accepted.selectExpr(*[f"cast({term} as {types[c.name]})" for term, c in zip(terms, free, strict=True)])
+    return {c.name: value for c, value in zip(free, row.collect()[0], strict=True)}
 
 
 def _taste(model: Any, bits: int) -> _Taste | None:
@@ -192,42 +240,26 @@ def _taste(model: Any, bits: int) -> _Taste | None:
 def _second_moments(table: DataFrame, rank: int, weight: str) -> Floats:
     """Return the weighted sums of products of factors, a rank x rank matrix."""
     selected = table.selectExpr(f"cast({weight} as double) as weight", *[f"cast(`{i}` as double)" for i in range(rank)])
-    found = selected.mapInArrow(second_moments, "moments array<double>").collect()  # one a partition
+    with shipped_package():
+        moments = selected.mapInArrow(second_moments, "moments array<double>")
+    found = moments.collect()  # one a task
     sums = [np.asarray(row["moments"]).reshape(rank, rank) for row in found]
     return np.sum(sums, axis=0) if sums else np.zeros((rank, rank))
 
 
-def _lists(known: DataFrame, priced: DataFrame, taste: _Taste | None) -> tuple[DataFrame, DataFrame]:
-    """Return customers with their cell, and every cell's list of products in order."""
+def _cells(known: DataFrame, taste: _Taste | None) -> tuple[DataFrame, dict[int, list[float]]]:
+    """Return customers with their cell, and the mean factors of every cell."""
     if taste is None:
-        celled = known.selectExpr("*", "0 as cell")
-        scored = priced.selectExpr("*", "0 as cell", "price as spend")
-    else:
-        axes = range(taste.rank)
-        bits = [
-            "(CASE WHEN "
-            + " + ".join(f"coalesce(`{i}`, 0D) * {number_literal(direction[i])}" for i in axes)
-            + f" > 0 THEN {1 << k} ELSE 0 END)"
-            for k, direction in enumerate(taste.directions.T)
-        ]
-        users = taste.users.withColumnRenamed("level", "customer")
-        placed = known.join(users, "customer", "left").selectExpr("*", f"{' + '.join(bits)} as cell")
-        celled = placed.select("customer", "purchases", "cell")
-        means = [sf.expr(f"coalesce(avg(`{i}`), 0D) as u_{i}") for i in axes]
-        centres = sf.broadcast(placed.groupBy("cell").agg(*means))
-        items = taste.items.withColumnRenamed("level", "product")
-        interaction = " + ".join(f"u_{i} * `{i}`" for i in axes)
-        crossed = priced.join(items, "product", "left").crossJoin(centres)
-        scored = crossed.selectExpr(
-            "product", "category", "rows", "uptake", "cell", f"price + coalesce(scale * ({interaction}), 0D) as spend"
-        )
-    ranked = scored.selectExpr(
-        "*",
-        "row_number() over (partition by cell order by spend desc, product) as by_spend",
-        "row_number() over (partition by cell order by spend * rows desc, product) as by_revenue",
-        "row_number() over (partition by cell, category order by spend desc, product) as of_category",
-    )
-    listed = ranked.selectExpr(
-        "cell", "product", "category", "uptake", "least(by_spend, by_revenue) as place", "of_category"
-    )
-    return celled, listed.where(f"place <= {_LISTED} or of_category <= {_OF_CATEGORY}")
+        return known.selectExpr("*", "0 as cell"), {0: []}
+    axes = range(taste.rank)
+    bits = [
+        "(CASE WHEN "
+        + " + ".join(f"coalesce(`{i}`, 0D) * {number_literal(direction[i])}" for i in axes)
+        + f" > 0 THEN {1 << k} ELSE 0 END)"
+        for k, direction in enumerate(taste.directions.T)
+    ]
+    users = taste.users.withColumnRenamed("level", "customer")
+    placed = known.join(users, "customer", "left").selectExpr("*", f"{' + '.join(bits)} as cell")
+    means = [sf.expr(f"coalesce(avg(`{i}`), 0D)") for i in axes]
+    centres = placed.groupBy("cell").agg(*means).orderBy("cell").collect()  # at most 32 rows
+    return placed.select("customer", "purchases", "cell"), {row[0]: [float(v) for v in row[1:]] for row in centres}

@@ -18,9 +18,11 @@ from scipy import stats
 from purchasecast._columns import col
 from purchasecast._words import counted, percent
 from purchasecast.finding import Chart, Finding, Support
-from purchasecast.insights.candidates import candidate_pairs, complete_rows, to_every_task
+from purchasecast.insights._offer_tasks import OWN
+from purchasecast.insights.candidates import candidate_pairs
 from purchasecast.insights.scoring import predictions
 from purchasecast.insights.wording import slug
+from purchasecast.recipes import PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +40,6 @@ __all__ = ["Offer", "Offers", "campaign_lists", "offers_by_customer", "score_off
 
 MOST_CATEGORY_CAMPAIGNS = 6
 _SHOWN = 10
-_FEW_CUSTOMERS = 20_000  # whose attributes every task may hold
 _COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
 
 
@@ -194,26 +195,16 @@ def score_offers(
         ``expected`` and ``new_category`` (whether the customer has bought from the category).
     """
     schema = sales.schema
-    bought = sales.frame.where("customer is not null and product is not null").select("customer", "product")
-    if demand is not None:
-        roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
-        taken = demand.select(*[col(name).alias(role) for name, role in roles])
-        bought = bought.unionByName(taken)
-    pairs = candidate_pairs(sales, model, bought, little_known)
-    few = sales.customers is not None and sales.customers.count() <= _FEW_CUSTOMERS
-    known = sales.frame.select("customer", "category").distinct()
-    known = known.groupBy("customer").agg(sf.collect_set("category").alias("bought_from"))
-    pairs = (
-        pairs.join(to_every_task(known, few=few), "customer", "left")
-        .withColumn("new_category", sf.expr("not coalesce(array_contains(bought_from, category), false)"))
-        .drop("bought_from")
-    )
-    # Under names that no table may use: a shop's own category may be called category.
-    own = [f"_pc_o_{name}" for name in pairs.columns]
-    scored = predictions(complete_rows(accepted, schema, pairs.toDF(*own), few=few), bundle, model, own)
-    found = scored.toDF(*pairs.columns, "predicted").selectExpr("*", "predicted * uptake as expected")
+    roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
+    taken = (accepted.limit(0) if demand is None else demand).select(*[col(name).alias(role) for name, role in roles])
+    folder = bundle.scorer_folder.resolve() if bundle.scorer_folder.is_dir() else None
+    pairs = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder)
+    own = [name for name in pairs.columns if name.startswith(OWN)]
+    if folder is None:
+        pairs = predictions(pairs, bundle, model, own).withColumnRenamed(PREDICTION, f"{OWN}predicted")
+    pairs = pairs.toDF(*[name.removeprefix(OWN) for name in pairs.columns])
     # Every list ranks within customers: with their rows together, none moves them again.
-    return found.repartition("customer")
+    return pairs.selectExpr("*", "predicted * uptake as expected").repartition("customer")
 
 
 def offers_by_customer(scored: DataFrame, offers: int) -> DataFrame:
