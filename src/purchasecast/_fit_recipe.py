@@ -20,7 +20,7 @@ from purchasecast import _soft_minimum
 from purchasecast._columns import col, quoted
 from purchasecast._nonnegative import nonnegative_weights
 from purchasecast._out_of_fold import out_of_fold
-from purchasecast._soft_minimum import SoftMinimum, solve_soft_minimum
+from purchasecast._soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
 from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
 from purchasecast._tune_trees import Tuned, tune_trees
 from purchasecast.errors import DataError
@@ -331,14 +331,17 @@ def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
 
 
 def _bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
-    """Return how predictions come near to the least purchase, from those out of fold; one pass, and one task."""
+    """Return how predictions come near to the least purchase, from those out of fold; mostly one pass and no bend."""
     minimum = schema.column(schema.target).minimum
     if not isinstance(minimum, int | float):
         return None
     rows = held_out.selectExpr(f"{weighed_sum(weights)} as value", f"{quoted(_LABEL)} as label").where(
         "value is not null"
     )
-    drawn = -(-rows.count() // _MOST_BENT)
+    count, below = rows.selectExpr("count(1)", f"count_if(value < {float(minimum)!r}D)").collect()[0]
+    if below < LEAST_SHARE * count:
+        return None
+    drawn = -(-count // _MOST_BENT)
     if drawn > 1:
         rows = rows.where(f"pmod(xxhash64(value, label), {drawn}) = 0")
     work = partial(solve_soft_minimum, minimum=float(minimum))

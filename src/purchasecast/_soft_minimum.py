@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["SoftMinimum", "find_soft_minimum", "solve_soft_minimum"]
+__all__ = ["LEAST_SHARE", "SoftMinimum", "find_soft_minimum", "solve_soft_minimum"]
 
-_LEAST_SHARE = 0.005  # of the rows below the minimum; with fewer it is simply held to
+LEAST_SHARE = 0.005  # of the rows below the minimum; with fewer it is simply held to
 _WIDTHS = np.geomspace(0.01, 2.0, 24)  # in mean purchases above the minimum
 
 
@@ -83,7 +83,7 @@ def find_soft_minimum(values: Floats, labels: Floats, minimum: float) -> SoftMin
         labels' mean: they then say nothing of where low purchases are.
     """
     mean = float(labels.mean()) - minimum if len(labels) else 0.0
-    if not mean > 0.0 or float(np.mean(values < minimum)) < _LEAST_SHARE:
+    if not mean > 0.0 or float(np.mean(values < minimum)) < LEAST_SHARE:
         return None
     if float(np.mean((np.maximum(values, minimum) - labels) ** 2)) >= float(labels.var()):
         return None
