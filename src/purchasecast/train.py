@@ -127,7 +127,7 @@ def train(
     RejectRateError
         If more rows are bad than `settings` allows.
     DataError
-        If there are too few rows for the folds.
+        If there are too few rows for the folds, or the target of all training rows is the same.
     BundleError
         If no model can be written to `out`.
 
@@ -162,6 +162,7 @@ def _run(
     extra = int(settings.model == "blend")  # one more member, and the weighing of the two
     steps.expect(4 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
+    _check_target(training, schema)
     journal = Path(out).with_name(f"{Path(out).name}.tuning")
     fitted = fit_recipe(training, schema, plan, settings, steps, journal=journal)
     evaluation, reference = None, reference_of(training, schema)
@@ -196,6 +197,16 @@ def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
         raise DataError(
             f"train: expected at least {least} good rows beside the holdout for {settings.folds} folds, found about "
             f"{left} of {report.accepted}; take more data, fewer --folds or a smaller --holdout."
+        )
+
+
+def _check_target(training: DataFrame, schema: Schema) -> None:
+    """Refuse a target that never varies; one pass over what validation has cached."""
+    target = col(schema.target)
+    least, most = training.agg(sf.min(target), sf.max(target)).collect()[0]
+    if least == most:
+        raise DataError(
+            f"train: expected a {schema.target} that varies, found {least:,g} in every training row; check the column."
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import functions as sf
 
 from purchasecast.config import TrainSettings
+from purchasecast.errors import DataError
 from purchasecast.generate import generate
 from purchasecast.schema import Column, load_schema
 from purchasecast.train import train
@@ -46,6 +47,11 @@ def test_a_target_without_any_cause_is_not_predicted(rows: DataFrame, tmp_path: 
     noise = (sf.pmod(sf.xxhash64("User_ID", "Product_ID", sf.lit("noise")), sf.lit(20_000))).cast("int")
     r2 = holdout_r2(rows.withColumn("Purchase", noise), load_schema("black_friday"), tmp_path / "model")
     assert abs(r2) <= 0.005
+
+
+def test_a_target_that_never_varies_is_refused_in_one_sentence(rows: DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a Purchase that varies, found 0 in every training row; check"):
+        holdout_r2(rows.withColumn("Purchase", sf.lit(0)), load_schema("black_friday"), tmp_path / "model")
 
 
 @pytest.mark.slow  # two training runs, one with as many levels as rows
