@@ -162,6 +162,22 @@ def test_nobody_and_nothing_bought_give_nothing(products: pa.Table) -> None:
         assert found.num_rows == 0
 
 
+def test_a_shop_where_nothing_is_bought_often_has_no_offers(products: pa.Table) -> None:
+    listing = make_listing(
+        products.slice(0, 0).append_column("spends", pa.array([], pa.list_(pa.float64()))), (0,), LITTLE
+    )
+    customers = pa.table({"customer": ["u"], "c": [7], "purchases": [3], "cell": [0]})
+    bought = pa.table({"c": [7], "p": [0], "g": [77]})
+    names = (f"{OWN}customer", f"{OWN}product", f"{OWN}new_category")
+    found = offer_rows(customers, bought, listing=listing, columns={}, fixed={}, folder=None, names=names)
+    assert found.num_rows == 0
+
+
+def test_a_task_without_products_yields_nothing(products: pa.Table) -> None:
+    for batches in ([], products.slice(0, 0).to_batches(), [products.slice(0, 1).to_batches()[0].slice(0, 0)]):
+        assert list(shortlist(iter(batches), centres=CENTRES, kept=("product",), always=LITTLE)) == []
+
+
 def test_moments_add_up_over_batches(random: np.random.Generator) -> None:
     factors = random.normal(size=(50, 3))
     weight = random.random(50)

@@ -3,70 +3,54 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pyspark import cloudpickle
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
-from pyspark.storagelevel import StorageLevel
 
-from purchasecast import _soft_minimum
 from purchasecast._columns import col, quoted
-from purchasecast._nonnegative import nonnegative_weights
 from purchasecast._out_of_fold import out_of_fold
-from purchasecast._soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
 from purchasecast._target_transform import TARGET, TransformChoice, choose_transform, curved, retransform_stage
 from purchasecast._tune_trees import Tuned, tune_trees
+from purchasecast._weigh_members import LABEL, cached, interval_columns, weigh_and_calibrate
 from purchasecast.errors import DataError
-from purchasecast.intervals import ConformalIntervals, ConformalIntervalsModel
 from purchasecast.recipes import (
     BOOSTED_PREDICTION,
-    CUSTOMER_ROWS,
     FEATURES,
     ORDER,
-    PREDICTION,
-    PRODUCT_ROWS,
     RAW_PREDICTION,
-    SCALE,
     FeaturePlan,
     boosted_stage,
     columns_read,
     feature_stages,
-    first_category,
     prediction_stage,
     step_name,
-    weighed_sum,
 )
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, SearchResult
 from purchasecast.split import FOLD, with_folds
-from purchasecast.stages import CrossedEffectsEncoder, CrossedEffectsModel, Retransform
+from purchasecast.stages import CrossedEffectsEncoder, Retransform
 from purchasecast.stages.retransform import transformed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
+    from purchasecast._soft_minimum import SoftMinimum
     from purchasecast.config import TrainSettings
+    from purchasecast.intervals import ConformalIntervalsModel
     from purchasecast.progress import Steps
     from purchasecast.schema import Schema
     from purchasecast.stages import BoostedTreesRegressor
 
 __all__ = ["Boosting", "Fitted", "fit_recipe"]
 
-cloudpickle.register_pickle_by_value(_soft_minimum)  # type: ignore[no-untyped-call]  # executors lack this package
 logger = logging.getLogger(__name__)
-
-_LABEL = "label"
-_MOST_BENT = 200_000  # rows that the bend is found on
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +164,15 @@ def fit_recipe(
     stages, current = _encode(current, schema, plan, settings, steps)
     trees = boosted_stage(schema, plan, seed=settings.seed) if settings.model != "linear" else None
     vector = [FEATURES] if settings.model != "boosted" else []
-    columns = [*vector, FOLD, ORDER, *(trees.getInputCols() if trees else []), *_interval_columns(schema)]
-    label = sf.col(quoted(schema.target)).cast("double").alias(_LABEL)
+    columns = [*vector, FOLD, ORDER, *(trees.getInputCols() if trees else []), *interval_columns(schema)]
+    label = sf.col(quoted(schema.target)).cast("double").alias(LABEL)
     chosen_columns = [quoted(name) for name in dict.fromkeys(columns) if name in current.columns]
-    with _cached(current.select(label, *chosen_columns)) as table:
+    with cached(current.select(label, *chosen_columns)) as table:
         members = _fit_members(table, schema, trees, settings, steps, chosen, journal)
         if chosen is not None:
             weights, bend, intervals = chosen.members, chosen.bend, chosen.intervals
         else:
-            weights, bend, intervals = _weigh_and_calibrate(members, schema, stages, steps)
+            weights, bend, intervals = weigh_and_calibrate(members.outputs, members.held_out, schema, stages, steps)
     tail = [*members.stages, prediction_stage(schema, weights, bend), *([intervals] if intervals else [])]
     model = PipelineModel([*stages, *tail])
     return Fitted(model, members.search, members.boosting, weights, intervals, members.transform, bend)
@@ -201,7 +185,7 @@ def _encode(
     stages: list[Any] = []
     ahead = feature_stages(schema, plan, folds=settings.folds, seed=settings.seed, model=settings.model)
     trees = boosted_stage(schema, plan, seed=0).getInputCols() if settings.model != "linear" else []
-    at_the_end = {schema.target, FOLD, ORDER, *trees, *_interval_columns(schema)}
+    at_the_end = {schema.target, FOLD, ORDER, *trees, *interval_columns(schema)}
     while ahead:
         stage = ahead.pop(0)
         with steps.step(step_name(stage)):
@@ -230,7 +214,7 @@ def _fit_members(
     with steps.step("target") as step:
         choice = chosen.transform if chosen else _choose_transform(table, schema, trees, settings)
         step.rows = table.count()
-    labelled = table.withColumn(TARGET, transformed(col(_LABEL), choice.chosen))
+    labelled = table.withColumn(TARGET, transformed(col(LABEL), choice.chosen))
     stages: list[Any] = []
     held_out: DataFrame | None = labelled
     search, boosting, outputs = None, None, []
@@ -265,34 +249,13 @@ def _fit_members(
     return _Members(stages, search, chosen.boosting if chosen else boosting, outputs, held_out, choice)
 
 
-def _weigh_and_calibrate(
-    members: _Members, schema: Schema, stages: list[Any], steps: Steps
-) -> tuple[dict[str, float], SoftMinimum | None, ConformalIntervalsModel | None]:
-    """Return members' weights, bend and intervals, from predictions out of fold, where there are any."""
-    outputs, held_out = members.outputs, members.held_out
-    if held_out is None:
-        if len(outputs) > 1:
-            logger.warning("blend: no member has predictions out of fold, so that all weigh the same")
-        return dict.fromkeys(outputs, 1.0 / len(outputs)), None, None
-    needed = [name for name in (_LABEL, *outputs, *_interval_columns(schema)) if name in held_out.columns]
-    with _cached(held_out.select(*map(quoted, needed))) as rows:  # the members predict once
-        weights = dict.fromkeys(outputs, 1.0)
-        if len(outputs) > 1:
-            with steps.step("blend"):
-                weights = _blend_weights(rows, outputs)
-        with steps.step("intervals"):
-            bend = _bend(rows, weights, schema)
-            predicted = prediction_stage(schema, weights, bend).transform(rows)
-            return weights, bend, _calibrate(predicted, schema, stages)
-
-
 def _choose_transform(
     table: DataFrame, schema: Schema, trees: BoostedTreesRegressor | None, settings: TrainSettings
 ) -> TransformChoice:
     minimum = schema.column(schema.target).minimum
     least = float(minimum) if isinstance(minimum, int | float) else None
     columns = {"features": FEATURES, "fold": FOLD, "order": ORDER}
-    return choose_transform(table, _LABEL, settings, least=least, **columns, trees=trees)
+    return choose_transform(table, LABEL, settings, least=least, **columns, trees=trees)
 
 
 def _add_member(
@@ -307,7 +270,7 @@ def _add_member(
         return held_out
     column = curved(output, choice.chosen)
     if held_out is not None and output not in choice.smearing:
-        stage = retransform_stage(held_out, _LABEL, column, output, choice.chosen)
+        stage = retransform_stage(held_out, LABEL, column, output, choice.chosen)
         choice.smearing[output] = list(stage.getOrDefault("smearing"))
     means = choice.smearing.get(output)
     if means is None:
@@ -318,40 +281,6 @@ def _add_member(
     back = Retransform(inputCol=column, outputCol=output, transformName=choice.chosen, smearing=means)
     stages.append(back)
     return back.transform(held_out) if held_out is not None else None
-
-
-def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
-    """Return the non-negative least-squares weights of the members, from their out-of-fold predictions."""
-    columns = [*members, _LABEL]
-    products = [col(a) * col(b) for a in columns for b in columns]
-    row = held_out.agg(*[sf.avg(product) for product in products]).collect()[0]
-    gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
-    found = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
-    return dict(zip(members, map(float, found), strict=True))
-
-
-def _bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
-    """Return how predictions come near to the least purchase, from those out of fold; mostly one pass and no bend."""
-    minimum = schema.column(schema.target).minimum
-    if not isinstance(minimum, int | float):
-        return None
-    rows = held_out.selectExpr(f"{weighed_sum(weights)} as value", f"{quoted(_LABEL)} as label").where(
-        "value is not null"
-    )
-    count, below = rows.selectExpr("count(1)", f"count_if(value < {float(minimum)!r}D)").collect()[0]
-    if below < LEAST_SHARE * count:
-        return None
-    drawn = -(-count // _MOST_BENT)
-    if drawn > 1:
-        rows = rows.where(f"pmod(xxhash64(value, label), {drawn}) = 0")
-    work = partial(solve_soft_minimum, minimum=float(minimum))
-    found = rows.repartition(1).mapInArrow(work, "origin double, width double").collect()
-    return SoftMinimum(float(minimum), found[0]["origin"], found[0]["width"]) if found else None
-
-
-def _interval_columns(schema: Schema) -> list[str]:
-    category = first_category(schema)
-    return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([category] if category else [])]
 
 
 def _regress(table: DataFrame, settings: TrainSettings, chosen: Fitted | None, output: str) -> _Regressed:
@@ -378,41 +307,3 @@ def _regress(table: DataFrame, settings: TrainSettings, chosen: Fitted | None, o
     if search.foldLines is None:
         logger.warning("a search by Spark's CrossValidator keeps no fold's fit: this model has no intervals")
     return _Regressed(search.bestModel, search.searchResult, search.foldLines)
-
-
-def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> ConformalIntervalsModel:
-    """Calibrate intervals on rows whose prediction has not seen them."""
-    encoders = [stage for stage in stages if isinstance(stage, CrossedEffectsModel)]
-    counts: list[str] = []
-    shrinkages: list[float] = []
-    variance = 0.0
-    if encoders:
-        components = encoders[0].components[-1]
-        variance = components.residual
-        by_count = dict(zip(encoders[0].getCountCols(), components.groups, strict=True))
-        counts = [name for name in (CUSTOMER_ROWS, PRODUCT_ROWS) if by_count.get(name)]
-        shrinkages = [variance / by_count[name] for name in counts]
-    minimum = schema.column(schema.target).minimum
-    bounded = isinstance(minimum, int | float)
-    estimator = ConformalIntervals(
-        labelCol=_LABEL,
-        predictionCol=PREDICTION,
-        spreadCol=SCALE if SCALE in held_out.columns else "",
-        countCols=counts,
-        shrinkages=shrinkages,
-        variance=variance,
-        groupCol=first_category(schema) or "",
-        hasMinimum=bounded,
-        minimum=float(minimum) if isinstance(minimum, int | float) else 0.0,
-    )
-    model: ConformalIntervalsModel = estimator.fit(held_out.where(col(PREDICTION).isNotNull()))
-    return model
-
-
-@contextmanager
-def _cached(frame: DataFrame) -> Iterator[DataFrame]:
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()

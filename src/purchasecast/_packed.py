@@ -23,12 +23,12 @@ __all__ = ["chunks", "codes_of", "numbers_of", "pack", "to_batch", "unpack"]
 _CHUNK_ROWS = 131_072  # Arrow's batches are gathered up to these before the arithmetic
 
 
-def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Gather batches into tables that are worth the arithmetic on them."""
+def chunks(batches: Iterable[pa.RecordBatch], rows: int = _CHUNK_ROWS) -> Iterator[pa.Table]:
+    """Gather batches into tables of at least so many rows, which are worth the arithmetic on them."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(one.num_rows for one in held) >= _CHUNK_ROWS:
+        if sum(one.num_rows for one in held) >= rows:
             yield pa.Table.from_batches(held)
             held = []
     if sum(one.num_rows for one in held):

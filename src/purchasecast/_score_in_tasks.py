@@ -17,6 +17,7 @@ from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
 import purchasecast
 from purchasecast._columns import col
+from purchasecast._packed import chunks
 from purchasecast.scorer import read_scorer
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["UNSEEN", "score_in_tasks", "shipped_package"]
 
 UNSEEN = "_pc_unseen_"
-_BLOCK_ROWS = 65_536
+_BLOCK_ROWS = 65_536  # levels are looked up once a block
 
 
 def score_in_tasks(
@@ -105,21 +106,9 @@ def _score(
     batches: Iterator[pa.RecordBatch], *, folder: str, kept: list[str], level: float | None, explain: bool
 ) -> Iterator[pa.RecordBatch]:
     scorer = _read(Path(folder), level)
-    for table in _blocks(batches):
+    for table in chunks(batches, _BLOCK_ROWS):
         found = scorer.predict(table.select(list(scorer.columns)), explain=explain)
         columns = {name: table.column(name) for name in kept}
         columns |= found.to_columns() | _contributions(found)
         columns |= {UNSEEN + name: pa.array(flag) for name, flag in found.unseen.items()}
         yield from pa.table(columns).combine_chunks().to_batches()
-
-
-def _blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Gather Arrow's batches: levels are looked up once a block."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(one.num_rows for one in held) >= _BLOCK_ROWS:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)

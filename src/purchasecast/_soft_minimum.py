@@ -14,6 +14,7 @@ No Spark in here: executors and the scorer run it, too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,11 @@ class SoftMinimum:
         steps = (values - self.origin) / self.width
         bent: Floats = self.minimum + self.width * (np.maximum(steps, 0.0) + np.log1p(np.exp(-np.abs(steps))))
         return bent
+
+    def value(self, value: float) -> float:
+        """Return one bent value, without an array for it."""
+        step = (value - self.origin) / self.width
+        return self.minimum + self.width * (max(step, 0.0) + math.log1p(math.exp(-abs(step))))
 
     def sql(self, value: str) -> str:
         """Return the same as Spark SQL.
@@ -99,6 +105,7 @@ def _origin(values: Floats, mean: float, minimum: float, width: float) -> float:
     """Return the origin at which the bent values have the mean."""
 
     def beyond(origin: float) -> float:
+        """Return how much the mean is too high."""
         return float(SoftMinimum(minimum, origin, width).values(values).mean()) - mean
 
     low, high = float(values.min()), float(values.max())

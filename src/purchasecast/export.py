@@ -49,6 +49,7 @@ __all__ = ["export_scorer", "write_scorer"]
 logger = logging.getLogger(__name__)
 
 _BOOSTER, _BLEND = "booster.json", "_pc_blend"
+_NUMBER_SQL = r"([0-9.e+-]+)D"
 _TEXT, _NUMBER = "_pc_l_", "_pc_x_"  # how recipes call what their SQL makes of a category and of a quantity
 
 
@@ -226,10 +227,13 @@ class _Export:
         entry = {name: portable[name] for name in ("kind", "inputs", "output")}
         self._writer.add_step({**entry, "file": _BOOSTER})
 
+    def _last_statement(self) -> str:
+        statements = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
+        return str(statements[-1]) if statements else ""
+
     def _members(self) -> dict[str, float]:
         """Return the weight of each member's column, read out of the last statement, which is then checked whole."""
-        statements = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
-        found = re.findall(r"(?:([0-9.e+-]+)D \* )?`(_pc_[a-z]+)`", statements[-1]) if statements else []
+        found = re.findall(rf"(?:{_NUMBER_SQL} \* )?`(_pc_[a-z]+)`", self._last_statement())
         return {name: float(weight or 1.0) for weight, name in found}
 
     def _statement(self, stage: SQLTransformer) -> None:
@@ -244,9 +248,7 @@ class _Export:
 
     def _bend(self) -> SoftMinimum | None:
         """Return how values come near to the minimum, read out of the last statement, which is then checked whole."""
-        statements = [stage.getStatement() for stage in self._of_type(SQLTransformer)]
-        number = r"([0-9.e+-]+)D"
-        found = re.search(rf"{number} \+ .* - {number}\) / {number}", statements[-1]) if statements else None
+        found = re.search(rf"{_NUMBER_SQL} \+ .* - {_NUMBER_SQL}\) / {_NUMBER_SQL}", self._last_statement())
         return SoftMinimum(*map(float, found.groups())) if found else None
 
     def _bound(self, value: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as sf
 
@@ -16,8 +17,10 @@ from purchasecast._soft_minimum import SoftMinimum
 from purchasecast._target_transform import TARGET, choose_transform, retransform_stage
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
-from purchasecast.recipes import PREDICTION, RAW_PREDICTION, prediction_stage
+from purchasecast.export import _Export
+from purchasecast.recipes import BOOSTED_PREDICTION, PREDICTION, RAW_PREDICTION, prediction_stage
 from purchasecast.schema import load_schema
+from purchasecast.scorer.format import ScorerWriter
 from purchasecast.search import fold_lines
 from purchasecast.stages import Retransform
 from purchasecast.stages.retransform import transformed
@@ -104,3 +107,8 @@ def test_bent_predictions_are_the_same_in_sql_and_in_numpy(spark: SparkSession) 
     for bend in (SoftMinimum(0.0, 20.5, 1e-3), SoftMinimum(0.0, -310.25, 120.0)):
         found = prediction_stage(schema, None, bend).transform(frame).toPandas()
         np.testing.assert_allclose(found[PREDICTION], bend.values(found[RAW_PREDICTION].to_numpy()), rtol=1e-12)
+        np.testing.assert_allclose([bend.value(v) for v in values], bend.values(values), rtol=1e-12)
+        for members in ({RAW_PREDICTION: 1.0}, {RAW_PREDICTION: 0.37, BOOSTED_PREDICTION: 6.5e-1}):
+            stages = PipelineModel([prediction_stage(schema, members, bend)])
+            export = _Export(stages, schema, ScorerWriter(schema))
+            assert (export._members(), export._bend()) == (members, bend)

@@ -87,16 +87,17 @@ def shortlist(
     always : frozenset of str
         Products that everybody looks at.
     """
-    table = pa.Table.from_batches(batches)
-    if not table.num_rows:
+    held = [batch for batch in batches if batch.num_rows]
+    if not held:
         return
-    table = table.sort_by("product")
+    table = pa.Table.from_batches(held).sort_by("product")
     factors = [_numbers(table, str(i)) for i in range(centres.shape[1])]
     taste = np.stack(factors, axis=1) @ centres.T if factors else np.zeros((table.num_rows, len(centres)))
     spends = _numbers(table, "price")[:, None] + _numbers(table, "scale")[:, None] * taste
     chosen = np.isin(table["product"].to_numpy(), [*always])
+    category = _codes(table["category"])
     for spend in spends.T:
-        chosen |= _ranks(spend, table)[0]
+        chosen |= _ranks(spend, table["rows"].to_numpy(), category)[0]
     made = table.select(list(kept)).append_column(SPENDS, pa.array([*spends], pa.list_(pa.float64())))
     yield from made.filter(pa.array(chosen)).combine_chunks().to_batches()
 
@@ -106,18 +107,17 @@ def make_listing(table: pa.Table, cells: tuple[int, ...], always: frozenset[str]
     table = table.sort_by("product")
     is_little = np.isin(table["product"].to_numpy(), [*always])
     spends = np.array(table[SPENDS].to_pylist()).reshape(table.num_rows, len(cells))
-    lists = {}
+    lists, category = {}, _codes(table["category"])
     for cell, spend in zip(cells, spends.T, strict=True):
-        listed, place, of_category = _ranks(spend, table)
+        listed, place, of_category = _ranks(spend, table["rows"].to_numpy(), category)
         shown = np.flatnonzero(listed & ~is_little)
         lists[cell] = CellList(shown, place[shown], of_category[shown])
     return Listing(table.drop_columns([SPENDS]), lists, np.flatnonzero(is_little))
 
 
-def _ranks(spend: Floats, table: pa.Table) -> tuple[NDArray[np.bool_], Integers, Integers]:
+def _ranks(spend: Floats, rows: Integers, category: Integers) -> tuple[NDArray[np.bool_], Integers, Integers]:
     """Return which products a cell looks at, and their ranks: by spend or revenue, and by spend in their category."""
-    category = np.unique(table["category"].to_numpy(), return_inverse=True)[1]
-    by_spend, by_revenue = _rank(-spend), _rank(-spend * table["rows"].to_numpy())
+    by_spend, by_revenue = _rank(-spend), _rank(-spend * rows)
     order = np.lexsort((by_spend, category))
     sorted_category = category[order]
     of_category = np.empty(len(order), dtype=np.int64)
@@ -132,6 +132,12 @@ def _rank(values: Floats) -> Integers:
     places = np.empty(len(values), dtype=np.int64)
     places[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
     return places
+
+
+def _codes(column: pa.ChunkedArray) -> Integers:
+    """Return a number for every text."""
+    codes: Integers = np.unique(column.to_numpy(), return_inverse=True)[1]
+    return codes
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:
@@ -176,6 +182,7 @@ def offer_rows(
     who, what, little = _fresh_pairs(customers, bought, listing)
 
     def taken(name: str) -> pa.ChunkedArray:
+        """Return a column of the pairs."""
         table, rows = (customers, who) if name in customers.column_names else (listing.products, what)
         return table.column(name).take(pa.array(rows))
 
@@ -204,7 +211,9 @@ def _fresh_pairs(
 ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
     """Return the places of customer and product of every candidate, none bought, and whether few know the product."""
     purchases, cell = customers["purchases"].to_numpy(), customers["cell"].to_numpy()
-    who, what, place, of_category = ([np.zeros(0, dtype=np.int64)] for _ in range(4))
+    everybody, few = np.arange(customers.num_rows), listing.little_known
+    first_of_all = np.zeros(len(everybody) * len(few), dtype=np.int64)
+    found = [(np.repeat(everybody, len(few)), np.tile(few, len(everybody)), first_of_all, first_of_all)]
     for number in np.unique(cell):
         shown = listing.cells.get(int(number))
         if shown is None:
@@ -212,17 +221,8 @@ def _fresh_pairs(
         mine = np.flatnonzero(cell == number)
         in_reach = shown.place[None, :] <= _FIRST + purchases[mine][:, None] / 2
         a, b = np.nonzero(in_reach | (shown.of_category <= _OF_CATEGORY)[None, :])
-        for found, values in ((who, mine[a]), (what, shown.product[b])):
-            found.append(values)
-        place.append(shown.place[b])
-        of_category.append(shown.of_category[b])
-    everybody, few = np.arange(customers.num_rows), listing.little_known
-    who.append(np.repeat(everybody, len(few)))
-    what.append(np.tile(few, len(everybody)))
-    place.append(np.zeros(len(who[-1]), dtype=np.int64))
-    of_category.append(place[-1])
-    a, b = np.concatenate(who), np.concatenate(what)
-    ranks, ranks_of_category = np.concatenate(place), np.concatenate(of_category)
+        found.append((mine[a], shown.product[b], shown.place[b], shown.of_category[b]))
+    a, b, ranks, ranks_of_category = (np.concatenate(values).astype(np.int64) for values in zip(*found, strict=True))
     little = ranks == 0
     products = listing.products.num_rows
     fresh = ~np.isin(a * products + b, _bought_pairs(customers, bought, listing))

@@ -123,7 +123,7 @@ def candidate_pairs(
     fixed = _fixed_values(accepted, free)
     columns = {c.name: _own(c.name) for c in (*of_customer, *of_product)}
     columns |= {schema.customer: "customer", schema.product: "product"}
-    fields = [*_pair_fields(accepted, schema)]
+    fields = _pair_fields(accepted, schema)
     if folder is None:
         types = {field.name: field for field in accepted.schema}
         fields += [types[name] for name in (*columns, *fixed)]
@@ -189,12 +189,11 @@ def _listing(
     ranked_by = {"price", "scale", *map(str, range(taste.rank if taste else 0))}
     kept = [name for name in asked.columns if name not in ranked_by]
     fields = [*(asked.schema[name] for name in kept), StructField(SPENDS, ArrayType(DoubleType()))]
-    work = partial(
-        shortlist, centres=np.array([*centres.values()]), kept=tuple(kept), always=frozenset(map(str, little_known))
-    )
+    always = frozenset(map(str, little_known))
+    work = partial(shortlist, centres=np.array([*centres.values()]), kept=tuple(kept), always=always)
     with shipped_package():
         found = asked.mapInArrow(work, StructType(fields))
-    return celled, make_listing(found.toArrow(), tuple(centres), frozenset(map(str, little_known)))
+    return celled, make_listing(found.toArrow(), tuple(centres), always)
 
 
 def _usual(accepted: DataFrame, name: str, columns: Sequence[Column], *, key: str = "customer") -> DataFrame:

@@ -100,6 +100,14 @@ class Batch:
         """Return the parts of a derived column; a single term is its own part."""
         return self.parts.get(name) or {self.sources.get(name, INTERCEPT): self.columns[name]}
 
+    def hold(self, name: str, output: str, values: NDArray[np.float64]) -> None:
+        """Add a derived column that another one was held to a range for; the difference is a part of its own."""
+        self.columns[output] = values
+        if self.explains:
+            for source, part in self.parts_of(name).items():
+                self.add_part(output, source, part)
+            self.add_part(output, RANGE, values - self.columns[name])
+
 
 class Row:
     """One row.

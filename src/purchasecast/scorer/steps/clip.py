@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from purchasecast.scorer.batch import RANGE
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,13 +37,7 @@ class Clip:
 
     def batch(self, batch: Batch) -> None:
         """Hold every value."""
-        value = batch.columns[self._column]
-        held = np.maximum(value, self._minimum)
-        batch.columns[self._output] = held
-        if batch.explains:
-            for source, part in batch.parts_of(self._column).items():
-                batch.add_part(self._output, source, part)
-            batch.add_part(self._output, RANGE, held - value)
+        batch.hold(self._column, self._output, np.maximum(batch.columns[self._column], self._minimum))
 
     def row(self, row: Row) -> None:
         """Hold one value."""

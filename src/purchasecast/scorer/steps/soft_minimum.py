@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Self
 
 from purchasecast._soft_minimum import SoftMinimum as Bend
-from purchasecast.scorer.batch import RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,17 +36,9 @@ class SoftMinimum:
         return cls(entry["input"], entry["output"], Bend(*numbers))
 
     def batch(self, batch: Batch) -> None:
-        """Bend every value; what that adds is a part of its own."""
-        value = batch.columns[self._column]
-        bent = self._bend.values(value)
-        batch.columns[self._output] = bent
-        if batch.explains:
-            for source, part in batch.parts_of(self._column).items():
-                batch.add_part(self._output, source, part)
-            batch.add_part(self._output, RANGE, bent - value)
+        """Bend every value."""
+        batch.hold(self._column, self._output, self._bend.values(batch.columns[self._column]))
 
     def row(self, row: Row) -> None:
         """Bend one value."""
-        bend = self._bend
-        step = (row.values[self._column] - bend.origin) / bend.width
-        row.values[self._output] = bend.minimum + bend.width * (max(step, 0.0) + math.log1p(math.exp(-abs(step))))
+        row.values[self._output] = self._bend.value(row.values[self._column])

@@ -6,8 +6,7 @@ import logging
 
 import pytest
 
-from purchasecast._fit_recipe import _Members, _weigh_and_calibrate
-from purchasecast._target_transform import TransformChoice
+from purchasecast._weigh_members import weigh_and_calibrate
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
 
@@ -16,9 +15,8 @@ from purchasecast.schema import load_schema
 def test_members_without_predictions_out_of_fold_weigh_alike(
     outputs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    members = _Members([], None, None, outputs, None, TransformChoice())
     with caplog.at_level(logging.WARNING):
-        weights, bend, intervals = _weigh_and_calibrate(members, load_schema("black_friday"), [], Steps())
+        weights, bend, intervals = weigh_and_calibrate(outputs, None, load_schema("black_friday"), [], Steps())
     assert weights == dict.fromkeys(outputs, 1 / len(outputs))
     assert bend is None
     assert intervals is None
