@@ -2,9 +2,10 @@
 
 The server runs in a process of its own, held to one core; the client spins on another. Rows are those of test.csv. A
 wait over HTTP counts from when the request was due to the last byte of its answer; a call in process is what the server
-does with the row, its check included. Waits over HTTP are compared with calls in process one after another, and with
-calls at the same rate: what sleeps between two rows finds its memory cold, in process as in a server. Beside the server
-a bare one is measured, which answers with fixed bytes: what uvicorn, the sockets and the client take. Where
+does with the row, its check included. Waits over HTTP are compared with calls in process at the same rate, in turn, a
+few seconds each, so that both meet the same minutes of the machine: what sleeps between two rows finds its memory cold,
+in process as in a server. They are compared, too, with calls one right after another. Beside the server two bare ones
+are measured, which answer with fixed bytes: uvicorn, and a plain socket, below which no server can get. Where
 `mlflow-skinny` is installed, the same pipeline is asked through its `pyfunc`, too.
 """
 
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.csv as pa_csv
-from _http_load import as_fast_as_answered, at_rate
+from _http_load import Load, as_fast_as_answered, at_rate
 from _session import options, report
 
 from purchasecast.scorer import load
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 BATCHES = tuple(4**k for k in range(7))
 HTTP_ROWS = {1: 1.0, 16: 1.0, 256: 0.25}  # rows a request, and their share of the rate
+ROUNDS = 6  # of turns between calls in process and over HTTP
 HEAD = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 BARE = """
 import socket, uvicorn
@@ -52,6 +54,25 @@ async def app(scope, receive, send):
 listener = socket.create_server(("127.0.0.1", 0))
 print(f"http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
 uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).run(sockets=[listener])
+"""
+SOCKET = """
+import select, socket
+answer = b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
+listener, poll, lines = socket.create_server(("127.0.0.1", 0)), select.epoll(), {}
+poll.register(listener.fileno(), select.EPOLLIN)
+print(f"http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
+while True:
+    for number, _ in poll.poll():
+        if number == listener.fileno():
+            line, _ = listener.accept()
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            lines[line.fileno()] = line
+            poll.register(line.fileno(), select.EPOLLIN)
+        elif lines[number].recv(65_536):
+            lines[number].sendall(answer)
+        else:
+            poll.unregister(number)
+            lines.pop(number).close()
 """
 
 
@@ -73,9 +94,7 @@ def main() -> None:
     figures["batches"] = {size: batch_figures(scorer, rows, size) for size in BATCHES}
     figures["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     in_process = {1: figures["one_row_ms"]} | {n: batch_figures(scorer, rows, n) for n in HTTP_ROWS if n > 1}
-    at_this_rate = at_rate_in_process(scorer, rows, given)
-    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
-    figures["http"] = over_http(given, rows, in_process, at_this_rate)
+    figures["http"] = over_http(given, scorer, rows, in_process)
     os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
     if given.spark_rows:
         figures |= spark_one_by_one(given.model, table, given.spark_rows)
@@ -112,42 +131,47 @@ def percentiles(milliseconds: list[float]) -> dict[str, float]:
     return {"p50": round(p50, 4), "p90": round(p90, 4), "p99": round(p99, 4)}
 
 
-def at_rate_in_process(scorer: Scorer, rows: list[dict[str, Any]], given: Any) -> dict[int, dict[str, float]]:
-    """Return the milliseconds of calls as many a second as over HTTP, the process asleep in between."""
-    found = {}
-    for count, share in HTTP_ROWS.items():
-        parts = [rows[k : k + count] for k in range(0, len(rows) - count, count)]
-        rate, waits = given.rate * share, []
-        begun = time.perf_counter()
-        for sent in range(int(rate * given.seconds)):
-            time.sleep(max(begun + sent / rate - time.perf_counter(), 0.0))
-            started, part = time.perf_counter(), parts[sent % len(parts)]
-            scorer.predict_one(part[0]) if count == 1 else scorer.predict(part)
-            waits.append(1_000 * (time.perf_counter() - started))
-        found[count] = percentiles(waits)
-    return found
+def at_rate_in_process(scorer: Scorer, parts: list[list[dict[str, Any]]], rate: float, seconds: float) -> list[float]:
+    """Return the milliseconds of calls at a rate, on the server's core, the process asleep in between."""
+    os.sched_setaffinity(0, {0})
+    waits, begun = [], time.perf_counter()
+    for sent in range(int(rate * seconds)):
+        time.sleep(max(begun + sent / rate - time.perf_counter(), 0.0))
+        started, part = time.perf_counter(), parts[sent % len(parts)]
+        scorer.predict_one(part[0]) if len(part) == 1 else scorer.predict(part)
+        waits.append(1_000 * (time.perf_counter() - started))
+    return waits
 
 
 def over_http(
-    given: Any,
-    rows: list[dict[str, Any]],
-    in_process: dict[int, dict[str, float]],
-    at_this_rate: dict[int, dict[str, float]],
+    given: Any, scorer: Scorer, rows: list[dict[str, Any]], in_process: dict[int, dict[str, float]]
 ) -> dict[str, Any]:
-    figures: dict[str, Any] = {"rate": given.rate, "in_process_at_rate": at_this_rate}
-    with server(["-c", BARE]) as (port, _):
-        figures["bare"] = waits(port, [request_of(rows[:1])], given.rate, given.seconds)
-    with server(["-m", "purchasecast", "serve", str(given.model), "--port", "0"]) as (port, process):
-        for count, share in HTTP_ROWS.items():
-            requests = [request_of(rows[k : k + count]) for k in range(0, len(rows) - count, count)]
-            found = waits(port, requests, given.rate * share, given.seconds)
-            found["p99_times_in_process"] = round(found["p99"] / in_process[count]["p99"], 1)
-            found["p99_times_in_process_at_rate"] = round(found["p99"] / at_this_rate[count]["p99"], 1)
-            figures[f"rows_{count}"] = found
+    figures: dict[str, Any] = {"rate": given.rate, "rounds": ROUNDS}
+    serve = ["-m", "purchasecast", "serve", str(given.model), "--port", "0"]
+    parts = {n: [rows[k : k + n] for k in range(0, len(rows) - n, n)] for n in HTTP_ROWS}
+    requests = {n: [request_of(part) for part in parts[n]] for n in HTTP_ROWS}
+    of_run: dict[str, list[float]] = {}
+    late: list[float] = []
+    with server(["-c", SOCKET]) as (plain, _), server(["-c", BARE]) as (bare, _), server(serve) as (port, process):
+        targets = {"socket": (plain, 1), "uvicorn": (bare, 1)} | {f"rows_{n}": (port, n) for n in HTTP_ROWS}
+        for _ in range(ROUNDS):
+            for name, (place, n) in targets.items():
+                rate, seconds = given.rate * HTTP_ROWS[n], given.seconds / ROUNDS
+                if place == port:
+                    calls = at_rate_in_process(scorer, parts[n], rate, seconds)
+                    of_run.setdefault(f"in_process_{n}", []).extend(calls)
+                load = one_turn(place, requests[n], rate, seconds)
+                of_run.setdefault(name, []).extend(load.waits)
+                late += load.late
+        figures |= {name: {"requests": len(found), **percentiles(found)} for name, found in of_run.items()}
+        for n in HTTP_ROWS:
+            found = figures[f"rows_{n}"]
+            found["p99_times_in_process"] = round(found["p99"] / figures[f"in_process_{n}"]["p99"], 1)
+            found["p99_times_in_process_without_pause"] = round(found["p99"] / in_process[n]["p99"], 1)
+        figures["client_late_ms"] = percentiles(late)
         if given.clients:
-            requests = [request_of([row]) for row in rows]
             before = resident_mb(process)
-            load = as_fast_as_answered(port, requests, given.clients, given.seconds)
+            load = as_fast_as_answered(port, requests[1], given.clients, given.seconds)
             figures["crowd"] = {
                 "clients": given.clients,
                 "requests": len(load.waits),
@@ -157,6 +181,15 @@ def over_http(
                 "memory_mb": [before, resident_mb(process)],
             }
     return figures
+
+
+def one_turn(port: int, requests: list[bytes], rate: float, seconds: float) -> Load:
+    """Send requests at a rate, after a second to warm up, from another core than the server's."""
+    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
+    at_rate(port, requests, rate, 1.0)
+    load = at_rate(port, requests, rate, seconds)
+    assert not load.errors
+    return load
 
 
 @contextmanager
@@ -170,15 +203,6 @@ def server(arguments: list[str]) -> Iterator[tuple[int, int]]:
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def waits(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
-    """Return the waits of requests at a rate, after three seconds to warm up, and how late the client itself was."""
-    at_rate(port, requests, rate, 3.0)
-    load = at_rate(port, requests, rate, seconds)
-    assert not load.errors
-    late = round(float(np.percentile(load.late, 99)), 4)
-    return {"requests": len(load.waits), "rate": rate, **percentiles(load.waits), "client_late_p99": late}
 
 
 def request_of(rows: list[dict[str, Any]]) -> bytes:

@@ -61,13 +61,13 @@ __all__ = ["demo", "evaluate", "predict", "train"]
 @common
 def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refit: bool, **options: Any) -> int:
     """Train a model on DATA, measure it on rows it has not seen, and save it."""
-    from purchasecast.search import parse_grid
-    from purchasecast.sources import read_table
-    from purchasecast.train import train as run_training
-
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     rejects = options.pop("rejects")
-    candidates = parse_grid(grid) if grid else None
+    candidates = None
+    if grid:
+        from purchasecast.search import parse_grid
+
+        candidates = parse_grid(grid)
     settings = TrainSettings(
         **options,
         refit=not no_refit,
@@ -75,7 +75,11 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
     described = load_schema(schema)
-    raw = read_table(run.spark(), data, described, **reader)
+    spark = run.spark("purchasecast.train")
+    from purchasecast.sources import read_table
+    from purchasecast.train import train as run_training
+
+    raw = read_table(spark, data, described, **reader)
     result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
     text = training_text(result, described.money)
     run.result(result.to_dict(), text)
@@ -92,11 +96,12 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
 def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
     """Measure MODEL on the labelled rows of DATA."""
     from purchasecast.bundle import load_bundle
+
+    bundle, spark = load_bundle(model), run.spark("purchasecast.predict")
     from purchasecast.predict import evaluate_bundle
     from purchasecast.sources import read_table
 
-    bundle = load_bundle(model)
-    raw = read_table(run.spark(), data, bundle.schema, **reader_options(source))
+    raw = read_table(spark, data, bundle.schema, **reader_options(source))
     found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
     run.result(found.to_dict(), evaluation_text(found, bundle.schema.money))
     return 0
@@ -118,12 +123,13 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
 def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     """Score the rows of DATA with MODEL."""
     from purchasecast.bundle import load_bundle
+
+    bundle, spark = load_bundle(model), run.spark("purchasecast.predict")
     from purchasecast.predict import Output
     from purchasecast.predict import predict as score
     from purchasecast.sources import read_table
 
-    bundle = load_bundle(model)
-    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader_options(options))
+    raw = read_table(spark, data, bundle.schema, target="optional", **reader_options(options))
     output = Output(
         location=out,
         single_csv=out.endswith(".csv") and options["out_format"] is None,
@@ -169,9 +175,10 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
 @common
 def demo(run: Run, out: Path, rows: int) -> int:
     """Run the whole flow on a generated shop, and say where the report is."""
+    spark = run.spark("purchasecast.demo", few_rows=rows <= 100_000)
     from purchasecast.demo import run_demo
 
-    result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
+    result = run_demo(spark, out, rows=rows, steps=run.steps)
     text = "\n".join(
         [
             evaluation_text(result.training.evaluation, "USD"),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, source
+from purchasecast.config import InsightSettings, column_pair
 from purchasecast.errors import SettingsError
 
 __all__ = ["insights", "monitor", "report", "serve"]
@@ -35,14 +36,15 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
     counts as --demand.
     """
     from purchasecast.bundle import add_document, load_bundle
-    from purchasecast.insights import InsightSettings, column_pair, find_insights, summary
-    from purchasecast.sources import read_table
 
     settings = InsightSettings(
         by=tuple(column_pair(text) for text in options.pop("by")),
         **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
     )
-    bundle, reader, spark = load_bundle(model), reader_options(options), run.spark()
+    bundle, reader, spark = load_bundle(model), reader_options(options), run.spark("purchasecast.insights")
+    from purchasecast.insights import find_insights, summary
+    from purchasecast.sources import read_table
+
     tables = {
         name: read_table(spark, place, bundle.schema, target="optional", **reader)
         for name, place in (("data", data), ("demand", demand))
@@ -136,14 +138,16 @@ def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) 
     """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
     from purchasecast.bundle import load_bundle
     from purchasecast.drift import MonitorSettings
-    from purchasecast.monitor import monitor as compare
-    from purchasecast.report import render_drift, write_page
-    from purchasecast.sources import read_table
 
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     settings, bundle = MonitorSettings(**options), load_bundle(model)
-    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
+    spark = run.spark("purchasecast.monitor")
+    from purchasecast.monitor import monitor as compare
+    from purchasecast.report import render_drift, write_page
+    from purchasecast.sources import read_table
+
+    raw = read_table(spark, data, bundle.schema, target="optional", **reader)
     found = compare(raw, bundle, settings, **gate, steps=run.steps)
     lines = [f"{found.rows:,} rows compared, {found.rejected:,} more rejected"]
     lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in found.checks]

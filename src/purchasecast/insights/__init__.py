@@ -4,8 +4,8 @@ Spark counts (`sales`, `peers`, `pricing`, `inventory`, `offers`, ...); what it 
 say how certain they are (`discovery`) and put themselves into words (`wording`) without Spark.
 """
 
+from purchasecast.config import InsightSettings, column_pair
 from purchasecast.insights.files import summary
 from purchasecast.insights.run import find_insights
-from purchasecast.insights.settings import InsightSettings, column_pair
 
 __all__ = ["InsightSettings", "column_pair", "find_insights", "summary"]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from purchasecast._packed import chunks, pack, to_batch, unpack
+from purchasecast.insights._offer_lines import best_lines, codes_in_order
 from purchasecast.scorer import Scorer, read_scorer
 
 if TYPE_CHECKING:
@@ -19,11 +21,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from purchasecast.insights._offer_lines import Lists
+
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-__all__ = ["OWN", "SPENDS", "CellList", "Listing", "make_listing", "offer_rows", "second_moments", "shortlist"]
+__all__ = [
+    "OWN",
+    "PURCHASES",
+    "SPENDS",
+    "CellList",
+    "Listing",
+    "make_listing",
+    "offer_lines",
+    "offer_rows",
+    "pack_purchases",
+    "second_moments",
+    "shortlist",
+]
 
+PURCHASES = "bucket int, packed binary"
 OWN = "_pc_o_"  # begins names of columns that no table may use: a shop's own category may be called category
 _FIRST = 30  # of the list that every customer looks at
 _OF_CATEGORY = 3
@@ -31,6 +48,7 @@ _LISTED = 200  # products of a cell's list, by spend and by revenue each
 _MOST_LISTED = 5_000  # products of a cell, where very many categories have their best ones
 SPENDS = "spends"  # what the mean customer of each cell spends on a product
 _CANDIDATES = 50  # of a customer, beside the best of each category
+_NO_PURCHASES = pa.table({name: pa.array([], pa.int64()) for name in "cpg"})
 _scorers: dict[str, Scorer] = {}  # of this task: a model is read once
 
 
@@ -95,7 +113,7 @@ def shortlist(
     taste = np.stack(factors, axis=1) @ centres.T if factors else np.zeros((table.num_rows, len(centres)))
     spends = _numbers(table, "price")[:, None] + _numbers(table, "scale")[:, None] * taste
     chosen = np.isin(table["product"].to_numpy(), [*always])
-    category = _codes(table["category"])
+    category = codes_in_order(table["category"])
     for spend in spends.T:
         chosen |= _ranks(spend, table["rows"].to_numpy(), category)[0]
     made = table.select(list(kept)).append_column(SPENDS, pa.array([*spends], pa.list_(pa.float64())))
@@ -107,7 +125,7 @@ def make_listing(table: pa.Table, cells: tuple[int, ...], always: frozenset[str]
     table = table.sort_by("product")
     is_little = np.isin(table["product"].to_numpy(), [*always])
     spends = np.array(table[SPENDS].to_pylist()).reshape(table.num_rows, len(cells))
-    lists, category = {}, _codes(table["category"])
+    lists, category = {}, codes_in_order(table["category"])
     for cell, spend in zip(cells, spends.T, strict=True):
         listed, place, of_category = _ranks(spend, table["rows"].to_numpy(), category)
         shown = np.flatnonzero(listed & ~is_little)
@@ -134,15 +152,37 @@ def _rank(values: Floats) -> Integers:
     return places
 
 
-def _codes(column: pa.ChunkedArray) -> Integers:
-    """Return a number for every text."""
-    codes: Integers = np.unique(column.to_numpy(), return_inverse=True)[1]
-    return codes
-
-
 def _numbers(table: pa.Table, name: str) -> Floats:
     numbers: Floats = np.nan_to_num(table[name].cast(pa.float64()).to_numpy())
     return numbers
+
+
+def pack_purchases(batches: Iterator[pa.RecordBatch], *, buckets: int) -> Iterator[pa.RecordBatch]:
+    """Yield purchases packed by the bucket that their customer is in: `PURCHASES`."""
+    for table in chunks(batches):
+        for bucket, packed in pack(table.drop_columns(["bucket"]), table["bucket"].to_numpy(), buckets):
+            yield to_batch(PURCHASES, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
+
+
+def offer_lines(customers: pa.Table, purchases: pa.Table, *, lists: Lists | None, **known: Any) -> pa.Table:
+    """Return what the lists may need of a bucket's candidates; without lists, all candidates.
+
+    Parameters
+    ----------
+    customers : Table
+        See `offer_rows`.
+    purchases : Table
+        `PURCHASES` of the same bucket.
+    lists : Lists or None
+        The lists; they need a portable model.
+    **known
+        What else `offer_rows` takes.
+    """
+    (bought,) = [*unpack(purchases.to_batches())] or [_NO_PURCHASES]
+    found = offer_rows(customers, bought, **known)
+    if lists is None:
+        return found
+    return best_lines(found.rename_columns([name.removeprefix(OWN) for name in found.column_names]), lists)
 
 
 def offer_rows(

@@ -16,34 +16,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.sql import functions as sf
-from pyspark.sql.types import ArrayType, BooleanType, DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, BooleanType, DoubleType, IntegerType, StringType, StructField, StructType
 from scipy import linalg
 
 from purchasecast._columns import col, quoted
 from purchasecast._score_in_tasks import shipped_package
 from purchasecast.insights._offer_tasks import (
     OWN,
+    PURCHASES,
     SPENDS,
     Listing,
     make_listing,
-    offer_rows,
+    offer_lines,
+    pack_purchases,
     second_moments,
     shortlist,
 )
-from purchasecast.insights.sales import number_literal
+from purchasecast.insights.sales import number_literal, own_name
 from purchasecast.stages import LatentFactorModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pyspark.sql import DataFrame
 
+    from purchasecast.insights._offer_lines import Lists
     from purchasecast.insights.discovery import Floats
     from purchasecast.insights.sales import Sales
     from purchasecast.schema import Column, Schema
 
-__all__ = ["candidate_pairs"]
+__all__ = ["candidate_pairs", "line_fields"]
 
 _MOST_BITS = 5
 _CUSTOMERS_A_CELL = 20
@@ -70,15 +73,16 @@ def candidate_pairs(
     little_known: Sequence[str],
     *,
     folder: Path | None,
+    lists: Lists,
 ) -> DataFrame:
-    """Return the pairs that are worth offering.
+    """Return the pairs that are worth offering; where the tasks can score them, what the lists may need of them.
 
     Parameters
     ----------
     sales : Sales
         Transactions with customers and products.
     accepted : DataFrame
-        The same rows as they were accepted: the attributes that the model reads are theirs.
+        The same rows as they were accepted, for what belongs to neither customer nor product.
     model : PipelineModel
         The model; where it has latent factors they say who has which taste.
     bought : DataFrame
@@ -87,86 +91,88 @@ def candidate_pairs(
         A few products to think of for every customer.
     folder : Path, optional
         The portable model, which then scores the pairs; without it they carry the columns that the model reads.
+    lists : Lists
+        The lists to be made.
 
     Returns
     -------
     DataFrame
-        One row a pair, none of them bought. Under names that begin with ``_pc_o_``: ``customer``, ``product``,
-        ``category``, ``uptake`` (the share of all customers who bought the product), ``little_known``,
-        ``new_category`` (whether the customer has bought nothing from the category) and ``predicted``, or else the
-        columns of the schema.
+        With a portable model, lines as `best_lines` returns them. Without, one row a pair, none of them bought: the
+        columns of the schema, and, under names that begin with ``_pc_o_``, ``customer``, ``product``, ``category``,
+        ``uptake`` (the share of all customers who bought the product), ``little_known`` and ``new_category`` (whether
+        the customer has bought nothing from the category).
 
     Notes
     -----
-    One exchange of four numbers a purchase brings each customer's together; the pairs come out of the tasks that have
-    them. The driver receives the products that at most 32 cells look at, chosen in every task: 400 a cell and the best
-    of each category, with their attributes.
+    One exchange of three numbers a purchase, packed, brings each customer's together; the pairs come out of the tasks
+    that have them. The driver receives the products that at most 32 cells look at, chosen in every task: 400 a cell and
+    the best of each category, with their attributes.
     """
     schema = sales.schema
     if sales.customers is None or sales.products is None or not schema.customer or not schema.product:
         raise ValueError("candidate_pairs needs customers and products")
-    count = max(sales.customers.count(), 1)
+    count = max(sales.customer_count or 0, 1)
     taste = _taste(model, bits=int(min(_MOST_BITS, max(math.log2(count / _CUSTOMERS_A_CELL), 0.0))))
     features = [c for c in schema.columns if c.role in {None, "time"}]
-    of_product = [c for c in features if c.of == "product"]
     free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
-    of_customer = [c for c in features if c not in of_product and c not in free]
-    celled, listing = _listing(sales, accepted, taste, little_known, of_product, count)
+    changing = [c for c in features if c.of is None and c not in free]
+    celled, listing = _listing(sales, taste, little_known, count)
     buckets = max(_LEAST_BUCKETS, -(-count // _CUSTOMERS_A_BUCKET))
     bucket = f"cast(pmod(xxhash64(customer), {buckets}) as int) as bucket"
-    usual = _usual(accepted, schema.customer, of_customer)
-    people = celled.join(usual, "customer").selectExpr("*", bucket, "xxhash64(customer) as c")
+    people = celled.join(_usual(sales.customer_attributes, "customer"), "customer")
+    if changing:
+        modes = [sf.mode(col(c.name), True).alias(own_name(c.name)) for c in changing]
+        people = people.join(accepted.groupBy(col(schema.customer).alias("customer")).agg(*modes), "customer")
+    people = people.selectExpr("*", bucket, "xxhash64(customer) as c")
     past = sales.frame.where("customer is not null").selectExpr(
         bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "xxhash64(category) as g"
     )
     ahead = bought.selectExpr(bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "cast(null as bigint) as g")
     fixed = _fixed_values(accepted, free)
-    columns = {c.name: _own(c.name) for c in (*of_customer, *of_product)}
+    columns = {c.name: own_name(c.name) for c in features if c not in free}
     columns |= {schema.customer: "customer", schema.product: "product"}
-    fields = _pair_fields(accepted, schema)
-    if folder is None:
-        types = {field.name: field for field in accepted.schema}
-        fields += [types[name] for name in (*columns, *fixed)]
-    else:
-        fields.append(StructField(_own("predicted"), DoubleType()))
+    types = {field.name: field for field in accepted.schema}
+    fields = _pair_fields(types, schema)
+    fields += [types[name] for name in (*columns, *fixed)] if folder is None else [_double(own_name("predicted"))]
     work = partial(
-        offer_rows,
+        offer_lines,
+        lists=lists if folder is not None else None,
         listing=listing,
         columns=columns,
         fixed=fixed,
         folder=str(folder) if folder is not None else None,
         names=tuple(field.name for field in fields),
     )
-    grouped = people.groupBy("bucket").cogroup(past.unionByName(ahead).groupBy("bucket"))
     with shipped_package():
-        return grouped.applyInArrow(work, StructType(fields))
+        packed = past.unionByName(ahead).mapInArrow(partial(pack_purchases, buckets=buckets), PURCHASES)
+        grouped = people.groupBy("bucket").cogroup(packed.groupBy("bucket"))
+        return grouped.applyInArrow(work, StructType(fields if folder is None else line_fields(accepted, schema)))
 
 
-def _own(name: str) -> str:
-    """Return an attribute under a name that no table may use: a shop's own category may be called category."""
-    return f"{OWN}{name}"
+def _double(name: str) -> StructField:
+    return StructField(name, DoubleType())
 
 
-def _pair_fields(accepted: DataFrame, schema: Schema) -> list[StructField]:
-    types = {field.name: field.dataType for field in accepted.schema}
+def _pair_fields(types: Mapping[str, StructField], schema: Schema) -> list[StructField]:
     return [
-        StructField(_own("customer"), types[str(schema.customer)]),
-        StructField(_own("product"), types[str(schema.product)]),
-        StructField(_own("category"), StringType()),
-        StructField(_own("uptake"), DoubleType()),
-        StructField(_own("little_known"), BooleanType()),
-        StructField(_own("new_category"), BooleanType()),
+        StructField(own_name("customer"), types[str(schema.customer)].dataType),
+        StructField(own_name("product"), types[str(schema.product)].dataType),
+        StructField(own_name("category"), StringType()),
+        _double(own_name("uptake")),
+        StructField(own_name("little_known"), BooleanType()),
+        StructField(own_name("new_category"), BooleanType()),
     ]
 
 
-def _listing(
-    sales: Sales,
-    accepted: DataFrame,
-    taste: _Taste | None,
-    little_known: Sequence[str],
-    of_product: Sequence[Column],
-    count: int,
-) -> tuple[DataFrame, Listing]:
+def line_fields(accepted: DataFrame, schema: Schema) -> list[StructField]:
+    """Return the fields of what `best_lines` returns."""
+    customer, product, category, *_ = _pair_fields({field.name: field for field in accepted.schema}, schema)
+    texts = [StructField(field.name.removeprefix(OWN), field.dataType) for field in (customer, product, category)]
+    numbers = [_double(name) for name in ("predicted", "uptake", "expected")]
+    return [StructField("campaign", StringType()), StructField("place", IntegerType()), *texts, *numbers]
+
+
+def _listing(sales: Sales, taste: _Taste | None, little_known: Sequence[str], count: int) -> tuple[DataFrame, Listing]:
     """Return customers with their cell, and what each cell looks at, on the driver."""
     customers, products = sales.customers, sales.products
     if customers is None or products is None:
@@ -179,7 +185,7 @@ def _listing(
         f"(total + {number_literal(_PRIOR_ROWS * sales.mean)}) / (rows + {number_literal(_PRIOR_ROWS)}) as price",
     )
     known = customers.where("level is not null").selectExpr("level as customer", "rows as purchases")
-    described = priced.join(_usual(accepted, str(sales.schema.product), of_product, key="product"), "product")
+    described = priced.join(_usual(sales.product_attributes, "product"), "product")
     celled, centres = _cells(known, taste)
     if taste is None:
         described = described.withColumn("scale", sf.lit(0.0))
@@ -196,19 +202,15 @@ def _listing(
     return celled, make_listing(found.toArrow(), tuple(centres), always)
 
 
-def _usual(accepted: DataFrame, name: str, columns: Sequence[Column], *, key: str = "customer") -> DataFrame:
-    """Return for every customer or product the level or value that stands for all its rows."""
-    changing = [c for c in columns if c.of is None and c.kind in {"nominal", "ordinal"}]
-    steady = [c for c in columns if c not in changing]
-    entity = col(name).alias(key)
-    # Distinct first: a text as an aggregate makes Spark sort its rows, and steady ones are few.
-    distinct = accepted.select(entity, *[col(c.name).alias(_own(c.name)) for c in steady]).distinct()
-    largest = [sf.max(col(_own(c.name))).alias(_own(c.name)) for c in steady]
-    known = distinct.groupBy(key).agg(sf.count(sf.lit(1)).alias("_pc_known"), *largest).drop("_pc_known")
-    if changing:
-        modes = [sf.mode(col(c.name), True).alias(_own(c.name)) for c in changing]
-        known = known.join(accepted.groupBy(entity).agg(*modes), key)
-    return known
+def _usual(attributes: DataFrame | None, key: str) -> DataFrame:
+    """Return for every customer or product the attributes that stand for all its rows."""
+    if attributes is None:
+        raise ValueError("offers need customers and products")
+    own = [name for name in attributes.columns if name.startswith(OWN)]
+    known = attributes.groupBy(sf.col("level").alias(key))
+    return known.agg(sf.count(sf.lit(1)).alias("_pc_known"), *[sf.max(col(name)).alias(name) for name in own]).drop(
+        "_pc_known"
+    )
 
 
 def _fixed_values(accepted: DataFrame, free: Sequence[Column]) -> dict[str, Any]:

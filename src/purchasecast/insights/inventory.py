@@ -39,6 +39,7 @@ __all__ = [
     "Noise",
     "UncertainProduct",
     "default_pair",
+    "demand_columns",
     "demand_frame",
     "expected_by",
     "noise_of",
@@ -183,6 +184,18 @@ def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise
     return Noise(shrunken, overall, max(beyond, 0.0), residual, customer, product, "the model's errors on its holdout")
 
 
+def demand_columns(schema: Schema, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the columns of the table that `demand_frame` reads beside the prediction."""
+    read = {name for pair in pairs for name in pair} | {schema.customer, schema.product, first_category(schema)}
+    read.add(_counted(schema))
+    return tuple(name for name in schema.names if name in read)
+
+
+def _counted(schema: Schema) -> str | None:
+    """Return the column that counts what was bought."""
+    return next((c.name for c in schema.numeric if c.unit in _PIECES), None)
+
+
 def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequence[tuple[str, str]]) -> DataFrame:
     """Return scored rows as the sums read them.
 
@@ -216,7 +229,7 @@ def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequenc
                 raise SettingsError(f"by: expected two of {', '.join(usable)}, found {name}.")
             terms.append(f"coalesce({quoted(name)}, '{NO_LEVEL}') as p_{k}_{side}")
     category = first_category(schema)
-    counted = next((c.name for c in schema.numeric if c.unit in _PIECES), None)
+    counted = _counted(schema)
     rows_of = {role: name for role, name in (("c", CUSTOMER_ROWS), ("p", PRODUCT_ROWS)) if name in scored.columns}
     customer, product = schema.customer or "", schema.product or ""
     prepared = scored.selectExpr(

@@ -7,19 +7,23 @@ revenue is its predicted spend times the product's uptake, the share of all cust
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as sf
+from pyspark.sql.types import StructType
 from scipy import stats
 
 from purchasecast._columns import col
+from purchasecast._score_in_tasks import shipped_package
 from purchasecast._words import counted, percent
 from purchasecast.finding import Chart, Finding, Support
+from purchasecast.insights._offer_lines import LINE_COLUMNS, PERSONAL, Lists, best_lines_of
 from purchasecast.insights._offer_tasks import OWN
-from purchasecast.insights.candidates import candidate_pairs
+from purchasecast.insights.candidates import candidate_pairs, line_fields
 from purchasecast.insights.scoring import predictions
 from purchasecast.insights.wording import slug
 from purchasecast.recipes import PREDICTION
@@ -30,17 +34,16 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
+    from purchasecast.config import InsightSettings
     from purchasecast.insights.discovery import Floats, Trials
     from purchasecast.insights.inventory import Noise
     from purchasecast.insights.sales import Sales
-    from purchasecast.insights.settings import InsightSettings
     from purchasecast.insights.wording import Words
 
-__all__ = ["Offer", "Offers", "campaign_lists", "offers_by_customer", "score_offers"]
+__all__ = ["Offer", "Offers", "campaign_lists", "find_lines", "offers_by_customer"]
 
 MOST_CATEGORY_CAMPAIGNS = 6
 _SHOWN = 10
-_COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +166,16 @@ class Offers:
         )
 
 
-def score_offers(
+def find_lines(
     sales: Sales,
     accepted: DataFrame,
     bundle: Bundle,
     model: Any,
     demand: DataFrame | None,
     little_known: Sequence[str],
+    settings: InsightSettings,
 ) -> DataFrame:
-    """Score the candidates of all customers.
+    """Score the candidates of all customers, and keep the lines that a list may need.
 
     Parameters
     ----------
@@ -187,93 +191,78 @@ def score_offers(
         Rows to score: their pairs are on their way already, so they are not offered.
     little_known : sequence of str
         Products to think of for every customer.
+    settings : InsightSettings
+        How many offers a customer, how many lines a list.
 
     Returns
     -------
     DataFrame
-        One row a candidate: ``customer``, ``product``, ``category``, ``uptake``, ``little_known``, ``predicted``,
-        ``expected`` and ``new_category`` (whether the customer has bought from the category).
+        One row a line: ``campaign``, ``place`` and the columns of a list. Besides every customer's own offers, in the
+        campaign `PERSONAL`, there are lists of the six categories with most revenue, of categories new to a customer,
+        and of little-known products.
     """
     schema = sales.schema
     roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
     taken = (accepted.limit(0) if demand is None else demand).select(*[col(name).alias(role) for name, role in roles])
     folder = bundle.scorer_folder.resolve() if bundle.scorer_folder.is_dir() else None
-    pairs = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder)
-    own = [name for name in pairs.columns if name.startswith(OWN)]
-    if folder is None:
-        pairs = predictions(pairs, bundle, model, own).withColumnRenamed(PREDICTION, f"{OWN}predicted")
-    pairs = pairs.toDF(*[name.removeprefix(OWN) for name in pairs.columns])
-    # Every list ranks within customers: with their rows together, none moves them again.
-    return pairs.selectExpr("*", "predicted * uptake as expected").repartition("customer")
+    lists = Lists(settings.offers, settings.cap, _top_categories(sales))
+    found = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder, lists=lists)
+    if folder is not None:
+        return found
+    own = [name for name in found.columns if name.startswith(OWN)]
+    scored = predictions(found, bundle, model, own).withColumnRenamed(PREDICTION, f"{OWN}predicted")
+    scored = scored.toDF(*[name.removeprefix(OWN) for name in scored.columns]).repartition("customer")
+    with shipped_package():
+        return scored.mapInArrow(partial(best_lines_of, lists=lists), StructType(line_fields(accepted, schema)))
 
 
-def offers_by_customer(scored: DataFrame, offers: int) -> DataFrame:
+def _top_categories(sales: Sales) -> tuple[str, ...] | None:
+    """Return the categories with most revenue; None where the shop has no categories."""
+    if not sales.category or sales.products is None:
+        return None
+    by_category = sales.products.groupBy("category").agg(sf.expr("sum(total) as total"))
+    top = by_category.orderBy(sf.desc("total"), "category").limit(MOST_CATEGORY_CAMPAIGNS).collect()
+    return tuple(row["category"] for row in top)
+
+
+def offers_by_customer(lines: DataFrame) -> DataFrame:
     """Return the best offers of every customer, highest predicted spend first.
 
     Parameters
     ----------
-    scored : DataFrame
-        What `score_offers` returned.
-    offers : int
-        How many a customer.
+    lines : DataFrame
+        What `find_lines` returned.
 
     Returns
     -------
     DataFrame
         ``customer``, ``place`` (1 is best) and the columns of a list.
     """
-    ranked = scored.selectExpr(
-        "*", "row_number() over (partition by customer order by predicted desc, product) as place"
-    )
-    return ranked.where(f"place <= {offers}").select("customer", "place", *_COLUMNS[1:])
+    return lines.where(sf.col("campaign") == PERSONAL).select("customer", "place", *LINE_COLUMNS[1:])
 
 
-def campaign_lists(scored: DataFrame, sales: Sales, settings: InsightSettings) -> tuple[Offer, ...]:
+def campaign_lists(lines: DataFrame, cap: int) -> tuple[Offer, ...]:
     """Return the lists of all campaigns.
 
     Parameters
     ----------
-    scored : DataFrame
-        What `score_offers` returned, cached.
-    sales : Sales
-        Transactions, for the categories with most revenue.
-    settings : InsightSettings
-        How many categories a customer, how many lines a list.
+    lines : DataFrame
+        What `find_lines` returned, cached.
+    cap : int
+        How many lines a list.
 
     Returns
     -------
     tuple of Offer
-        ``new-category``, ``little-known`` and one of each of the six categories with most revenue; the empty left out.
+        Lists that have lines, by name.
 
     Notes
     -----
     The driver receives at most `cap` lines a campaign.
     """
-    best = scored.selectExpr(
-        "*", "row_number() over (partition by customer, category order by predicted desc, product) as of_category"
-    ).where("of_category = 1")
-    turn = "row_number() over (partition by customer order by predicted desc, category) as turn"
-    new = best.where("new_category").selectExpr("*", turn).where(f"turn <= {settings.offers}")
-    parts = [
-        new.selectExpr("'new-category' as campaign", *_COLUMNS),
-        scored.where("little_known").selectExpr("'little-known' as campaign", *_COLUMNS),
-    ]
-    if sales.category and sales.products is not None:
-        by_category = sales.products.groupBy("category").agg(sf.expr("sum(total) as total"))
-        top = by_category.orderBy(sf.desc("total"), "category").limit(MOST_CATEGORY_CAMPAIGNS).select("category")
-        chosen = best.join(sf.broadcast(top), "category", "left_semi")
-        parts.append(chosen.selectExpr("concat('category:', category) as campaign", *_COLUMNS))
-    else:
-        parts.pop(0)
-    together = parts[0]
-    for part in parts[1:]:
-        together = together.unionByName(part)
-    ranked = together.selectExpr(
+    ranked = lines.where(sf.col("campaign") != PERSONAL).selectExpr(
         "*", "row_number() over (partition by campaign order by expected desc, customer, product) as line"
-    ).where(f"line <= {settings.cap}")
-    table = ranked.toArrow().sort_by([("campaign", "ascending"), ("line", "ascending")])
-    names = pc.unique(table["campaign"]).to_pylist()
-    return tuple(
-        Offer(name, table.filter(pc.equal(table["campaign"], name)).drop_columns(["campaign", "line"]))
-        for name in names
     )
+    table = ranked.where(f"line <= {cap}").toArrow().sort_by([("campaign", "ascending"), ("line", "ascending")])
+    names = pc.unique(table["campaign"]).to_pylist()
+    return tuple(Offer(name, table.filter(pc.equal(table["campaign"], name)).select([*LINE_COLUMNS])) for name in names)

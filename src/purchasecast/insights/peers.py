@@ -167,7 +167,7 @@ def fit_peers(sales: Sales) -> Peers:
         scores.reshape(len(levels) + len(columns), -1) if levels else np.empty((0, 0)),
         rows=rows,
         items=items,
-        customers=int(customers.count()),
+        customers=sales.customer_count or 0,
         residuals=known.join(scored.where("moments IS NULL").drop("moments"), "customer").drop("customer"),
         spread=sums.where("packed IS NULL").drop("bucket", "packed"),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.storagelevel import StorageLevel
 
+from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
 from purchasecast.evaluate import Evaluation
 from purchasecast.finding import Absent, Campaign, Finding, Insights
@@ -16,17 +17,23 @@ from purchasecast.insights.concentration import measure_concentration, revenue_t
 from purchasecast.insights.customers import Shortfalls, measure_shortfalls
 from purchasecast.insights.discovery import Evidence, judge, rank_findings
 from purchasecast.insights.files import make_folder, table_of, write_findings, write_list
-from purchasecast.insights.inventory import default_pair, demand_frame, expected_by, noise_of, uncertain_products
-from purchasecast.insights.offers import Offers, campaign_lists, offers_by_customer, score_offers
+from purchasecast.insights.inventory import (
+    default_pair,
+    demand_columns,
+    demand_frame,
+    expected_by,
+    noise_of,
+    uncertain_products,
+)
+from purchasecast.insights.offers import Offers, campaign_lists, find_lines, offers_by_customer
 from purchasecast.insights.peers import fit_peers
 from purchasecast.insights.pricing import measure_pricing, measure_spread
 from purchasecast.insights.sales import Sales, read_sales
 from purchasecast.insights.scoring import predictions, with_training_rows
 from purchasecast.insights.segments import contrast_segments
-from purchasecast.insights.settings import InsightSettings
 from purchasecast.insights.stock import Stock
 from purchasecast.insights.wording import Words, slug
-from purchasecast.pipeline import load_pipeline
+from purchasecast.pipeline import load_level_stages, load_pipeline
 from purchasecast.progress import Steps
 from purchasecast.sources import write_table
 from purchasecast.stages import CrossedEffectsModel
@@ -66,10 +73,11 @@ class _Run:
 
     @property
     def model(self) -> Any:
-        """The pipeline, loaded once."""
+        """The pipeline, loaded once; only what knows levels, where the portable model scores."""
         if self.loaded is None:
+            load = load_level_stages if self.bundle.scorer_folder.is_dir() else load_pipeline
             with self.steps.step("load model"):
-                self.loaded = load_pipeline(self.bundle)
+                self.loaded = load(self.bundle)
         return self.loaded
 
     def noise(self) -> Noise:
@@ -200,7 +208,7 @@ def _without_data(run: _Run) -> None:
 def _facts(run: _Run, sales: Sales) -> Reach | None:
     """Measure what past transactions say; return what decides which products are little known."""
     rate = run.settings.false_discovery_rate
-    customers = sales.customers.count() if sales.customers is not None else None
+    customers = sales.customer_count
     with run.steps.step("concentration") as step:
         step.rows = sales.rows
         tables = revenue_tables(sales)
@@ -251,7 +259,8 @@ def _same_items(sales: Sales) -> str:
 def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, cleanup: ExitStack) -> None:
     """Add up what rows to come are expected to bring."""
     rows = coming if coming is not None else accepted
-    pair = default_pair(run.bundle.schema)
+    schema = run.bundle.schema
+    pair = default_pair(schema)
     pairs = run.settings.by or ((pair,) if pair else ())
     if rows is None:
         run.misses("inventory", "Expected revenue needs a table to score: give one with --demand.")
@@ -263,27 +272,23 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
         return
     noise, model = run.noise(), run.model
     with run.steps.step("inventory") as step:
-        demand = demand_frame(_scored(run, rows, model), run.bundle.schema, noise, pairs)
+        read = [name for name in demand_columns(schema, pairs) if name in rows.columns]
+        scored = with_training_rows(predictions(rows, run.bundle, model, read), model, schema)
+        demand = demand_frame(scored, schema, noise, pairs)
         demand.persist(StorageLevel.MEMORY_AND_DISK)
         cleanup.callback(demand.unpersist)
         whole = expected_by(demand, None, noise)[0]
         cells = tuple(expected_by(demand, k, noise) for k in range(len(pairs)))
-        products = uncertain_products(demand, noise, run.settings.cap) if run.bundle.schema.product else ()
+        products = uncertain_products(demand, noise, run.settings.cap) if schema.product else ()
         step.rows = whole.rows
-    scored = "the purchases to come" if coming is not None else "the same purchases, if they came again,"
-    stock = Stock(pairs, cells, whole, products, noise.source, scored)
+    told = "the purchases to come" if coming is not None else "the same purchases, if they came again,"
+    stock = Stock(pairs, cells, whole, products, noise.source, told)
     run.evidence.append(stock)
     for k, names in enumerate(pairs):
         title = f"Expected revenue and units by {' and '.join(map(run.words.label, names))}"
         table = table_of(*stock.listing(k, run.words))
         files = write_list(table, run.out, f"inventory-{slug(' '.join(names))}")
         run.campaigns.append(Campaign(files[0].removesuffix(".csv"), title, files, table.num_rows, whole.expected))
-
-
-def _scored(run: _Run, rows: DataFrame, model: Any) -> DataFrame:
-    schema = run.bundle.schema
-    kept = [name for name in schema.names if name in rows.columns and name != schema.target]
-    return with_training_rows(predictions(rows, run.bundle, model, kept), model, schema)
 
 
 def _conclude(run: _Run, reach: Reach | None) -> tuple[list[Finding], list[str]]:
@@ -315,18 +320,18 @@ def _offers(
         return []
     noise, model = run.noise(), run.model
     with run.steps.step("offers") as step:
-        scored = score_offers(sales, accepted, run.bundle, model, coming, little_known)
-        scored.persist(StorageLevel.MEMORY_AND_DISK)
-        cleanup.callback(scored.unpersist)
+        found = find_lines(sales, accepted, run.bundle, model, coming, little_known, run.settings)
+        found.persist(StorageLevel.MEMORY_AND_DISK)
+        cleanup.callback(found.unpersist)
         everyone = run.out / "offers-by-customer.parquet"
-        personal = _in_words_of(offers_by_customer(scored, run.settings.offers), schema, sales.category)
-        write_table(personal, everyone.resolve().as_uri(), format="parquet", mode="overwrite")
-        lists = campaign_lists(scored, sales, run.settings)
-        step.rows = scored.count()
+        personal = offers_by_customer(found)
+        renamed = _in_words_of(personal, schema, sales.category)
+        write_table(renamed, everyone.resolve().as_uri(), format="parquet", mode="overwrite")
+        lists = campaign_lists(found, run.settings.cap)
+        step.rows = personal.count()
     title = f"Every customer's {run.settings.offers} best offers"
-    lines = min(step.rows, (sales.customers.count()) * run.settings.offers)
-    run.campaigns.append(Campaign("offers-by-customer", title, (everyone.name,), lines, None))
-    offers = Offers(lists, noise, sales.category, sales.customers.count())
+    run.campaigns.append(Campaign("offers-by-customer", title, (everyone.name,), step.rows, None))
+    offers = Offers(lists, noise, sales.category, sales.customer_count or 0)
     for offer in lists:
         table = offer.lines.rename_columns(_names(offer.lines.column_names, schema, sales.category))
         files = write_list(table, run.out, offer.file_name)

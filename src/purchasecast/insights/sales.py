@@ -1,30 +1,44 @@
 """Labelled transactions as every measure reads them: under fixed names, and added up by customer and by product.
 
 Texts go into the keys of a first sum, and only its rows through ``max``: Spark sorts all rows for a text as aggregate.
+This first sum of an entity and its attributes is kept, and is all that later reads ask of an entity's attributes.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
-from purchasecast._columns import quoted
+from purchasecast._columns import col, quoted
 from purchasecast.errors import DataError
 from purchasecast.evaluate import first_category
+from purchasecast.insights._offer_tasks import OWN
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from purchasecast.schema import Column as SchemaColumn
     from purchasecast.schema import Schema
 
-__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "read_sales"]
+__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "own_name", "own_of", "read_sales"]
 
 MOST_LEVELS = 50  # of an attribute whose levels are compared one by one
 NO_LEVEL = "(none)"
+
+
+def own_name(name: str) -> str:
+    """Return an attribute under a name that no table may use: a shop's own category may be called category."""
+    return f"{OWN}{name}"
+
+
+def own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
+    """Return the columns that a model may read and that belong to a customer, or to a product."""
+    return [c for c in schema.columns if c.role in {None, "time"} and c.of == entity]
 
 
 def literal(text: str) -> str:
@@ -50,7 +64,7 @@ def number_literal(value: float) -> str:
     return f"({float(value)!r}D)"
 
 
-@dataclass(slots=True)
+@dataclass
 class Sales:
     """Transactions, and their sums by customer and by product.
 
@@ -73,6 +87,10 @@ class Sales:
     customers, products : DataFrame or None
         One row each: ``level``, ``rows``, ``total``; customers have ``a_0`` .., products ``category``, ``buyers`` and
         ``squares`` (sum of squares around the mean of all transactions).
+    customer_attributes, product_attributes : DataFrame or None
+        One row a customer or product and combination of its attributes, which is one where they do not change:
+        ``level``, ``rows``, ``total``, the attributes under `own_name`; of products also ``squares``, and, where a
+        customer can buy one several times, one row each ``buyer``.
     cleanup : ExitStack
         Frees what is kept.
     """
@@ -85,12 +103,19 @@ class Sales:
     total: float
     customers: DataFrame | None = None
     products: DataFrame | None = None
+    customer_attributes: DataFrame | None = None
+    product_attributes: DataFrame | None = None
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     @property
     def mean(self) -> float:
         """Mean of a transaction."""
         return self.total / self.rows
+
+    @cached_property
+    def customer_count(self) -> int | None:
+        """Number of customers; None without the role. A pass over `customers`, once."""
+        return self.customers.count() if self.customers is not None else None
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """Keep a small table until `close`."""
@@ -146,10 +171,13 @@ def read_sales(accepted: DataFrame, schema: Schema) -> Sales:
         int(counts[0]),
         float(counts[1]),
     )
+    target = f"cast({quoted(schema.target)} as double)"
     if schema.customer:
-        sales.customers = sales.keep(_customer_table(sales))
+        sales.customer_attributes = sales.keep(_customer_attributes(accepted, schema, target))
+        sales.customers = sales.keep(_customer_table(sales, sales.customer_attributes))
     if schema.product:
-        sales.products = sales.keep(_product_table(sales))
+        sales.product_attributes = sales.keep(_product_attributes(accepted, schema, target, sales.mean))
+        sales.products = sales.keep(_product_table(sales, sales.product_attributes))
     return sales
 
 
@@ -170,34 +198,45 @@ def _select_list(schema: Schema, attributes: tuple[str, ...], category: str | No
     return columns
 
 
-def _customer_table(sales: Sales) -> DataFrame:
+def _customer_attributes(accepted: DataFrame, schema: Schema, target: str) -> DataFrame:
+    customer = quoted(str(schema.customer))
+    attributes = [col(c.name).alias(own_name(c.name)) for c in own_of(schema, "customer")]
+    known = accepted.where(f"{customer} is not null")
+    by_level = known.groupBy(sf.expr(customer).alias("level"), *attributes)
+    return by_level.agg(*_exprs("count(1) as rows", f"sum({target}) as total"))
+
+
+def _customer_table(sales: Sales, attributes: DataFrame) -> DataFrame:
     # A customer's attributes do not change; should they in some table, the largest level stands for all its rows.
-    attributes = [f"a_{j}" for j in range(len(sales.attributes))]
-    known = sales.frame.where("customer is not null")
-    by_level = known.groupBy("customer", *attributes).agg(*_exprs("count(1) as rows", "sum(spend) as total"))
-    terms = ["sum(rows) as rows", "sum(total) as total", *[f"max({name}) as {name}" for name in attributes]]
-    return by_level.groupBy(sf.col("customer").alias("level")).agg(*_exprs(*terms))
+    largest = [
+        f"max(coalesce({quoted(own_name(name))}, '{NO_LEVEL}')) as a_{j}" for j, name in enumerate(sales.attributes)
+    ]
+    return attributes.groupBy("level").agg(*_exprs("sum(rows) as rows", "sum(total) as total", *largest))
 
 
-def _product_table(sales: Sales) -> DataFrame:
-    once_each = set(sales.schema.key) == {sales.schema.customer, sales.schema.product}
-    if sales.schema.customer is None:
-        buyers, keys = "cast(null as bigint)", ["product", "category"]
-    elif once_each:
-        buyers, keys = "sum(rows)", ["product", "category"]
-    else:
-        buyers, keys = "count(distinct customer)", ["product", "category", "customer"]
-    off_centre = f"(spend - {number_literal(sales.mean)})"
-    sums = ("count(1) as rows", "sum(spend) as total", f"sum({off_centre} * {off_centre}) as squares")
-    by_level = sales.frame.where("product is not null").groupBy(*keys).agg(*_exprs(*sums))
+def _product_attributes(accepted: DataFrame, schema: Schema, target: str, mean: float) -> DataFrame:
+    product = quoted(str(schema.product))
+    keys = [sf.expr(product).alias("level"), *[col(c.name).alias(own_name(c.name)) for c in own_of(schema, "product")]]
+    off_centre = f"({target} - {number_literal(mean)})"
+    sums = ("count(1) as rows", f"sum({target}) as total", f"sum({off_centre} * {off_centre}) as squares")
+    if schema.customer and set(schema.key) != {schema.customer, schema.product}:
+        keys.append(col(schema.customer).alias("buyer"))
+    return accepted.where(f"{product} is not null").groupBy(*keys).agg(*_exprs(*sums))
+
+
+def _product_table(sales: Sales, attributes: DataFrame) -> DataFrame:
+    category = f"coalesce({quoted(own_name(sales.category))}, '{NO_LEVEL}')" if sales.category else "'all'"
+    # Where a customer buys a product once only, every row is a buyer.
+    once = "sum(rows)" if sales.customers is not None else "cast(null as bigint)"
+    buyers = "count(distinct buyer)" if "buyer" in attributes.columns else once
     terms = (
-        "max(category) as category",
+        f"max({category}) as category",
         "sum(rows) as rows",
         f"{buyers} as buyers",
         "sum(total) as total",
         "sum(squares) as squares",
     )
-    return by_level.groupBy(sf.col("product").alias("level")).agg(*_exprs(*terms))
+    return attributes.groupBy("level").agg(*_exprs(*terms))
 
 
 def _exprs(*terms: str) -> list[Column]:

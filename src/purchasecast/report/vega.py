@@ -150,7 +150,7 @@ def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0) -> str:
         chart = chart.properties(width=max(width, 150))
         if levels is not None:
             chart = chart.properties(height=max(_STEP * levels, 40))
-    spec = chart.to_dict()
+    spec = chart.to_dict(validate=False)
     spec["config"] = _CONFIG
     spec["padding"] = {"left": 4 + spare, "top": 5, "right": 8, "bottom": 5}
     drawn: str = vl_convert.vegalite_to_svg(spec)
