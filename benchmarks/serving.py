@@ -4,8 +4,10 @@ The server runs in a process of its own, held to one core; the client spins on a
 wait over HTTP counts from when the request was due to the last byte of its answer; a call in process is what the server
 does with the row, its check included. Waits over HTTP are compared with calls in process at the same rate, in turn, a
 few seconds each, so that both meet the same minutes of the machine: what sleeps between two rows finds its memory cold,
-in process as in a server. They are compared, too, with calls one right after another. Beside the server two bare ones
-are measured, which answer with fixed bytes: uvicorn, and a plain socket, below which no server can get. Where
+in process as in a server. The ratio of a turn is told for every turn, and the middle one of all: a shared machine may
+take milliseconds to wake a process up. How long that is a plain socket tells, which answers with fixed bytes and which
+no server can beat, and beside it a bare uvicorn. With `--awake` a process of the lowest priority keeps the server's
+core from being halted between requests. Calls one right after another are there for comparison, too. Where
 `mlflow-skinny` is installed, the same pipeline is asked through its `pyfunc`, too.
 """
 
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 BATCHES = tuple(4**k for k in range(7))
 HTTP_ROWS = {1: 1.0, 16: 1.0, 256: 0.25}  # rows a request, and their share of the rate
-ROUNDS = 6  # of turns between calls in process and over HTTP
+ROUNDS = 10  # of turns between calls in process and over HTTP
 HEAD = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 BARE = """
 import socket, uvicorn
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200, help="requests a second of the latency run")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run over HTTP")
     parser.add_argument("--clients", type=int, default=200, help="clients of the throughput run; 0 for none")
+    parser.add_argument("--awake", action="store_true", help="keep the server's core from being halted")
     parser.add_argument("--spark-rows", type=int, default=20, help="rows scored one by one by Spark; 0 for none")
     given = parser.parse_args()
     os.sched_setaffinity(0, {0})
@@ -94,7 +97,8 @@ def main() -> None:
     figures["batches"] = {size: batch_figures(scorer, rows, size) for size in BATCHES}
     figures["memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     in_process = {1: figures["one_row_ms"]} | {n: batch_figures(scorer, rows, n) for n in HTTP_ROWS if n > 1}
-    figures["http"] = over_http(given, scorer, rows, in_process)
+    with awake() if given.awake else nullcontext():
+        figures["http"] = over_http(given, scorer, rows, in_process)
     os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
     if given.spark_rows:
         figures |= spark_one_by_one(given.model, table, given.spark_rows)
@@ -146,11 +150,11 @@ def at_rate_in_process(scorer: Scorer, parts: list[list[dict[str, Any]]], rate: 
 def over_http(
     given: Any, scorer: Scorer, rows: list[dict[str, Any]], in_process: dict[int, dict[str, float]]
 ) -> dict[str, Any]:
-    figures: dict[str, Any] = {"rate": given.rate, "rounds": ROUNDS}
+    figures: dict[str, Any] = {"rate": given.rate, "rounds": ROUNDS, "awake": given.awake}
     serve = ["-m", "purchasecast", "serve", str(given.model), "--port", "0"]
     parts = {n: [rows[k : k + n] for k in range(0, len(rows) - n, n)] for n in HTTP_ROWS}
     requests = {n: [request_of(part) for part in parts[n]] for n in HTTP_ROWS}
-    of_run: dict[str, list[float]] = {}
+    of_run: dict[str, list[list[float]]] = {}
     late: list[float] = []
     with server(["-c", SOCKET]) as (plain, _), server(["-c", BARE]) as (bare, _), server(serve) as (port, process):
         targets = {"socket": (plain, 1), "uvicorn": (bare, 1)} | {f"rows_{n}": (port, n) for n in HTTP_ROWS}
@@ -159,15 +163,23 @@ def over_http(
                 rate, seconds = given.rate * HTTP_ROWS[n], given.seconds / ROUNDS
                 if place == port:
                     calls = at_rate_in_process(scorer, parts[n], rate, seconds)
-                    of_run.setdefault(f"in_process_{n}", []).extend(calls)
+                    of_run.setdefault(f"in_process_{n}", []).append(calls)
                 load = one_turn(place, requests[n], rate, seconds)
-                of_run.setdefault(name, []).extend(load.waits)
+                of_run.setdefault(name, []).append(load.waits)
                 late += load.late
-        figures |= {name: {"requests": len(found), **percentiles(found)} for name, found in of_run.items()}
+        p99 = {name: [percentiles(turn)["p99"] for turn in turns] for name, turns in of_run.items()}
+        for name, turns in of_run.items():
+            whole = [wait for turn in turns for wait in turn]
+            figures[name] = {"requests": len(whole), **percentiles(whole), "p99_of_turns": p99[name]}
         for n in HTTP_ROWS:
-            found = figures[f"rows_{n}"]
-            found["p99_times_in_process"] = round(found["p99"] / figures[f"in_process_{n}"]["p99"], 1)
-            found["p99_times_in_process_without_pause"] = round(found["p99"] / in_process[n]["p99"], 1)
+            ratios = np.array(p99[f"rows_{n}"]) / p99[f"in_process_{n}"]
+            figures[f"rows_{n}"] |= {
+                "p99_times_in_process": round(float(np.median(ratios)), 1),
+                "p99_times_in_process_of_turns": [round(float(ratio), 1) for ratio in ratios],
+                "p99_times_in_process_without_pause": round(
+                    float(np.median(p99[f"rows_{n}"])) / in_process[n]["p99"], 1
+                ),
+            }
         figures["client_late_ms"] = percentiles(late)
         if given.clients:
             before = resident_mb(process)
@@ -190,6 +202,19 @@ def one_turn(port: int, requests: list[bytes], rate: float, seconds: float) -> L
     load = at_rate(port, requests, rate, seconds)
     assert not load.errors
     return load
+
+
+@contextmanager
+def awake() -> Iterator[None]:
+    """Spin on the server's core whenever nothing else wants it: a halted one may take milliseconds to wake up."""
+    lowest = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"
+    spin = f"import os; os.sched_setaffinity(0, {{0}}); {lowest}\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", spin])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -20,9 +20,11 @@ import purchasecast
 from purchasecast import _score_in_tasks
 from purchasecast.bundle import load_bundle
 from purchasecast.cli import main
+from purchasecast.pipeline import load_level_stages, load_pipeline
 from purchasecast.predict import Output, predict
 from purchasecast.scorer import load
 from purchasecast.sources import read_table
+from purchasecast.stages import CrossedEffectsModel, LatentFactorModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,6 +238,20 @@ def test_tasks_score_as_the_pipeline_does(shop: Path, spark: SparkSession, tmp_p
     assert fast_unseen == slow_unseen
     assert fast_unseen["product"] > 0
     pd.testing.assert_frame_equal(fast_rows, slow_rows, rtol=1e-9)
+
+
+def test_the_stages_that_know_levels_are_those_of_the_pipeline(shop: Path, spark: SparkSession) -> None:
+    bundle = load_bundle(shop / "model")
+    kinds = (CrossedEffectsModel, LatentFactorModel)
+    whole = [stage for stage in load_pipeline(bundle).stages if isinstance(stage, kinds)]
+    found = load_level_stages(bundle).stages
+    assert [(type(stage), stage.uid) for stage in found] == [(type(stage), stage.uid) for stage in whole]
+    assert {type(stage) for stage in found} == set(kinds)
+    for stage, other in zip(found, whole, strict=True):
+        for name, table in stage.to_portable()["tables"].items():
+            same = other.to_portable()["tables"][name]
+            assert table.exceptAll(same).count() == same.exceptAll(table).count() == 0
+            assert table.count() > 0
 
 
 def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
