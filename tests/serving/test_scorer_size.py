@@ -57,16 +57,21 @@ def test_a_million_customers_and_products_load_in_seconds_under_a_gigabyte(tmp_p
             writer.add_values(
                 number, f"{rank} factors", pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), rank)
             )
-            writer.add_values(number, f"{rank} scale", pa.array(np.ones(LEVELS + 1)))
+            for name in ("rated", "scale"):
+                writer.add_values(number, f"{rank} {name}", pa.array(np.append(np.ones(LEVELS), 0.0)))
         groups.append({"levels": number, "effect": "effect", "rows": "rows", "output": f"e {column}", "count": ""})
     attributes = {"intercept": 10.0, "levels": {}, "slopes": {}}
     writer.add_step(
         {"kind": "crossed_effects", "baseline": "b", "fitted": "f", "groups": groups, "attributes": attributes}
     )
     for rank in RANKS:
-        named = {"user_factors": f"{rank} factors", "item_factors": f"{rank} factors", "item_scale": f"{rank} scale"}
+        named = {"factors": f"{rank} factors", "rated": f"{rank} rated", "item_scale": f"{rank} scale"}
+        means = {
+            "user_means": {"constant": [0.0] * rank, "levels": {}},
+            "item_means": {"constant": [0.0] * (rank + 1), "levels": {}},
+        }
         outputs = {"output": f"z{rank}", "scale": "", "user_outputs": "", "item_outputs": ""}
-        writer.add_step({"kind": "latent_factors", "user": 0, "item": 1, **named, **outputs})
+        writer.add_step({"kind": "latent_factors", "user": 0, "item": 1, **named, **means, **outputs})
     writer.add_vector("v", [{"column": name} for name in ("f", "z8", "z12")])
     linear = {
         "kind": "linear",
