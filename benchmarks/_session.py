@@ -34,13 +34,15 @@ _made: list[str] = []
 
 
 class _Parser(argparse.ArgumentParser):
-    """Make the rows and the model that were not named."""
+    """Make the rows and, for a script that needs one at the start, the model that were not named."""
+
+    needs_model = False
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         given = super().parse_args(args, namespace)
         if given.data is None:
             given.data = REAL if REAL.is_dir() else _generated()
-        if "model" in given and given.model is None:
+        if self.needs_model and given.model is None:
             given.model = _trained(given.data)
         return given
 
@@ -50,6 +52,7 @@ def options(description: str | None, *, model: bool = False) -> argparse.Argumen
     parser = _Parser(description=description)
     parser.add_argument("--data", type=Path, help="folder of train.csv and test.csv")
     parser.add_argument("--repeats", type=int, default=3, help="counted runs of each, after one that warms the JVM")
+    parser.needs_model = model
     if model:
         parser.add_argument("--model", type=Path, help="a bundle of train.csv; without it one is trained first")
     return parser

@@ -1,7 +1,7 @@
 """Time `insights` and `report` on the real data after training: findings, lists and the page.
 
 The aims: insights and report together under 60 s; target lists of 5,891 customers and 3,631 products under 120 s.
-Without a bundle a model is trained first, in the same session, as `demo` and the notebook do; with one, the first run
+Without a model one is trained first, in the same session, as `demo` and the notebook do; with one, the first run
 pays for starting Spark's code, too, as a command does. Also asks how good the candidates are: for a few customers every
 product is scored, and the lists are compared.
 """
@@ -29,12 +29,12 @@ from purchasecast.validate import validate
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument("--bundle", type=Path, help="a model of train.csv; without it one is trained in this session")
+    parser.add_argument("--model", type=Path, help="a model of train.csv; without it one is trained in this session")
     parser.add_argument("--customers", type=int, default=20, help="customers whose every product is scored")
     given = parser.parse_args()
     spark, schema = session(), load_schema("black_friday")
     folder = Path(tempfile.mkdtemp())
-    bundle = load_bundle(given.bundle) if given.bundle else trained(spark, schema, given.data, folder / "model")
+    bundle = load_bundle(given.model) if given.model else trained(spark, schema, given.data, folder / "model")
     runs: list[dict[str, float]] = []
     for _ in range(given.repeats):
         steps = Steps()
@@ -51,7 +51,7 @@ def main() -> None:
     report(
         findings=len(found.findings),
         lists={campaign.name: campaign.rows for campaign in found.campaigns},
-        trained_before=given.bundle is None,
+        trained_before=given.model is None,
         seconds_first=runs[0],
         seconds_later=min(runs[1:], key=lambda seconds: seconds["all"], default=None),
         report_bytes=(folder / "report.html").stat().st_size,

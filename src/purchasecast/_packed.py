@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-__all__ = ["chunks", "codes_of", "numbers_of", "pack", "to_batch", "unpack"]
+__all__ = ["PACKED_SCHEMA", "chunks", "codes_of", "numbers_of", "pack", "packed_batches", "to_batch", "unpack"]
 
+PACKED_SCHEMA = "bucket int, packed binary"
 _CHUNK_ROWS = 131_072  # Arrow's batches are gathered up to these before the arithmetic
 
 
@@ -61,6 +62,12 @@ def pack(table: pa.Table, places: Integers, buckets: int) -> Iterator[tuple[int,
         with pa.ipc.new_stream(sink, part.schema) as stream:
             stream.write_table(part)
         yield int(bucket), sink.getvalue().to_pybytes()
+
+
+def packed_batches(table: pa.Table, places: Integers, buckets: int) -> Iterator[pa.RecordBatch]:
+    """Yield what `pack` does as `PACKED_SCHEMA`."""
+    for bucket, packed in pack(table, places, buckets):
+        yield to_batch(PACKED_SCHEMA, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
 
 
 def unpack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -55,10 +55,9 @@ def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_
 @common
 def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
     """Describe DATA: the target, every feature, and how they go together."""
+    described, spark = load_schema(schema), run.spark("purchasecast.profile")
     from purchasecast.profile import profile as describe
     from purchasecast.report import render_profile, write_page
-
-    described, spark = load_schema(schema), run.spark("purchasecast.validate")
     from purchasecast.sources import read_table
     from purchasecast.validate import check_reject_rate, write_rejects
     from purchasecast.validate import validate as check

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from purchasecast._packed import chunks, pack, to_batch, unpack
+from purchasecast._packed import chunks, packed_batches, unpack
 from purchasecast.insights._offer_lines import best_lines, codes_in_order
 from purchasecast.scorer import Scorer, read_scorer
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OWN",
-    "PURCHASES",
     "SPENDS",
     "CellList",
     "Listing",
@@ -40,7 +39,6 @@ __all__ = [
     "shortlist",
 ]
 
-PURCHASES = "bucket int, packed binary"
 OWN = "_pc_o_"  # begins names of columns that no table may use: a shop's own category may be called category
 _FIRST = 30  # of the list that every customer looks at
 _OF_CATEGORY = 3
@@ -158,10 +156,9 @@ def _numbers(table: pa.Table, name: str) -> Floats:
 
 
 def pack_purchases(batches: Iterator[pa.RecordBatch], *, buckets: int) -> Iterator[pa.RecordBatch]:
-    """Yield purchases packed by the bucket that their customer is in: `PURCHASES`."""
+    """Yield purchases packed by the bucket that their customer is in: `PACKED_SCHEMA`."""
     for table in chunks(batches):
-        for bucket, packed in pack(table.drop_columns(["bucket"]), table["bucket"].to_numpy(), buckets):
-            yield to_batch(PURCHASES, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
+        yield from packed_batches(table.drop_columns(["bucket"]), table["bucket"].to_numpy(), buckets)
 
 
 def offer_lines(customers: pa.Table, purchases: pa.Table, *, lists: Lists | None, **known: Any) -> pa.Table:
@@ -172,7 +169,7 @@ def offer_lines(customers: pa.Table, purchases: pa.Table, *, lists: Lists | None
     customers : Table
         See `offer_rows`.
     purchases : Table
-        `PURCHASES` of the same bucket.
+        `PACKED_SCHEMA` of the same bucket.
     lists : Lists or None
         The lists; they need a portable model.
     **known

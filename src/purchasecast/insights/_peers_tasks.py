@@ -15,7 +15,16 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from purchasecast._packed import chunks, codes_of, numbers_of, pack, to_batch, unpack
+from purchasecast._packed import (
+    PACKED_SCHEMA,
+    chunks,
+    codes_of,
+    numbers_of,
+    pack,
+    packed_batches,
+    to_batch,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CUSTOMER_SCHEMA",
     "MOMENT_SCHEMA",
-    "PACKED_SCHEMA",
     "SUM_SCHEMA",
     "Layout",
     "customer_scores",
@@ -38,7 +46,6 @@ __all__ = [
     "within_moments",
 ]
 
-PACKED_SCHEMA = "bucket int, packed binary"
 MOMENT_SCHEMA = "moments binary"
 #: Rows of a category by their share of the item's mean: spend, squares around that mean, what lies below it, and the
 #: squares of the residuals; or packed sums by customer.
@@ -117,8 +124,7 @@ def pack_items(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa
             codes, levels = codes_of(table.column(name))
             kept[name] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), levels)
         places = kept["item"].to_numpy() % layout.buckets
-        for bucket, packed in pack(pa.table(kept), places, layout.buckets):
-            yield to_batch(PACKED_SCHEMA, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
+        yield from packed_batches(pa.table(kept), places, layout.buckets)
 
 
 def within_moments(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:

@@ -20,10 +20,10 @@ from pyspark.sql.types import ArrayType, BooleanType, DoubleType, IntegerType, S
 from scipy import linalg
 
 from purchasecast._columns import col, quoted
+from purchasecast._packed import PACKED_SCHEMA
 from purchasecast._score_in_tasks import shipped_package
 from purchasecast.insights._offer_tasks import (
     OWN,
-    PURCHASES,
     SPENDS,
     Listing,
     make_listing,
@@ -144,7 +144,7 @@ def candidate_pairs(
         names=tuple(field.name for field in fields),
     )
     with shipped_package():
-        packed = past.unionByName(ahead).mapInArrow(partial(pack_purchases, buckets=buckets), PURCHASES)
+        packed = past.unionByName(ahead).mapInArrow(partial(pack_purchases, buckets=buckets), PACKED_SCHEMA)
         grouped = people.groupBy("bucket").cogroup(packed.groupBy("bucket"))
         return grouped.applyInArrow(work, StructType(fields if folder is None else line_fields(accepted, schema)))
 

@@ -36,7 +36,6 @@ from purchasecast.insights import _peers_tasks
 from purchasecast.insights._peers_tasks import (
     CUSTOMER_SCHEMA,
     MOMENT_SCHEMA,
-    PACKED_SCHEMA,
     SUM_SCHEMA,
     Layout,
     customer_scores,
@@ -150,7 +149,7 @@ def fit_peers(sales: Sales) -> Peers:
     levels = _levels(sales, customers)
     columns = _indicators(levels)
     layout = _layout(sales, levels, columns)
-    packed = sales.keep(_rows(sales).mapInArrow(partial(pack_items, layout=layout), PACKED_SCHEMA))
+    packed = sales.keep(_rows(sales).mapInArrow(partial(pack_items, layout=layout), _packed.PACKED_SCHEMA))
     moments = _together(packed, layout).mapInArrow(partial(within_moments, layout=layout), MOMENT_SCHEMA)
     rows, items, coefficients, inverse = _solve_within(_total_of(moments), levels, columns)
     work = partial(customer_sums, layout=layout, coefficients=coefficients)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from purchasecast.schema import Column as SchemaColumn
     from purchasecast.schema import Schema
 
-__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "own_name", "own_of", "read_sales"]
+__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "own_name", "read_sales"]
 
 MOST_LEVELS = 50  # of an attribute whose levels are compared one by one
 NO_LEVEL = "(none)"
@@ -36,7 +36,7 @@ def own_name(name: str) -> str:
     return f"{OWN}{name}"
 
 
-def own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
+def _own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
     """Return the columns that a model may read and that belong to a customer, or to a product."""
     return [c for c in schema.columns if c.role in {None, "time"} and c.of == entity]
 
@@ -200,7 +200,7 @@ def _select_list(schema: Schema, attributes: tuple[str, ...], category: str | No
 
 def _customer_attributes(accepted: DataFrame, schema: Schema, target: str) -> DataFrame:
     customer = quoted(str(schema.customer))
-    attributes = [col(c.name).alias(own_name(c.name)) for c in own_of(schema, "customer")]
+    attributes = [col(c.name).alias(own_name(c.name)) for c in _own_of(schema, "customer")]
     known = accepted.where(f"{customer} is not null")
     by_level = known.groupBy(sf.expr(customer).alias("level"), *attributes)
     return by_level.agg(*_exprs("count(1) as rows", f"sum({target}) as total"))
@@ -216,7 +216,7 @@ def _customer_table(sales: Sales, attributes: DataFrame) -> DataFrame:
 
 def _product_attributes(accepted: DataFrame, schema: Schema, target: str, mean: float) -> DataFrame:
     product = quoted(str(schema.product))
-    keys = [sf.expr(product).alias("level"), *[col(c.name).alias(own_name(c.name)) for c in own_of(schema, "product")]]
+    keys = [sf.expr(product).alias("level"), *[col(c.name).alias(own_name(c.name)) for c in _own_of(schema, "product")]]
     off_centre = f"({target} - {number_literal(mean)})"
     sums = ("count(1) as rows", f"sum({target}) as total", f"sum({off_centre} * {off_centre}) as squares")
     if schema.customer and set(schema.key) != {schema.customer, schema.product}:
