@@ -23,12 +23,12 @@ __all__ = ["generate", "profile", "validate"]
 @common
 def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_rate: float, **source: Any) -> int:
     """Check DATA row by row: what is wrong, and where."""
-    described, spark = load_schema(schema), run.spark("purchasecast.validate")
+    described = load_schema(schema)
     from purchasecast.sources import read_table
     from purchasecast.validate import check_reject_rate, write_rejects
     from purchasecast.validate import validate as check
 
-    raw = read_table(spark, data, described, target="optional", **reader_options(source))
+    raw = read_table(run.spark(), data, described, target="optional", **reader_options(source))
     target: Literal["required", "optional"] = "required" if described.target in raw.columns else "optional"
     with run.steps.step("validate") as step, check(raw, described, target=target) as checked:
         step.rows = checked.report.rows
@@ -55,14 +55,14 @@ def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_
 @common
 def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
     """Describe DATA: the target, every feature, and how they go together."""
-    described, spark = load_schema(schema), run.spark("purchasecast.profile")
+    described = load_schema(schema)
     from purchasecast.profile import profile as describe
     from purchasecast.report import render_profile, write_page
     from purchasecast.sources import read_table
     from purchasecast.validate import check_reject_rate, write_rejects
     from purchasecast.validate import validate as check
 
-    raw = read_table(spark, data, described, **reader_options(options))
+    raw = read_table(run.spark(), data, described, **reader_options(options))
     run.steps.expect(4)
     with ExitStack() as cleanup:
         with run.steps.step("validate") as step:
@@ -93,10 +93,10 @@ def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
 @common
 def generate(run: Run, rows: int, out: Path, seed: int, **options: Any) -> int:
     """Generate a realistic shop whose truth is known."""
-    spark = run.spark("purchasecast.generate")
     from purchasecast.generate import generate as build
     from purchasecast.generate import write_shop
 
+    spark = run.spark()
     with run.steps.step("generate") as step:
         written = write_shop(build(spark, rows=rows, seed=seed), str(out), **options)
         step.rows = rows

@@ -75,11 +75,10 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
     described = load_schema(schema)
-    spark = run.spark("purchasecast.train")
     from purchasecast.sources import read_table
     from purchasecast.train import train as run_training
 
-    raw = read_table(spark, data, described, **reader)
+    raw = read_table(run.spark(), data, described, **reader)
     result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
     text = training_text(result, described.money)
     run.result(result.to_dict(), text)
@@ -97,11 +96,11 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
     """Measure MODEL on the labelled rows of DATA."""
     from purchasecast.bundle import load_bundle
 
-    bundle, spark = load_bundle(model), run.spark("purchasecast.predict")
+    bundle = load_bundle(model)
     from purchasecast.predict import evaluate_bundle
     from purchasecast.sources import read_table
 
-    raw = read_table(spark, data, bundle.schema, **reader_options(source))
+    raw = read_table(run.spark(), data, bundle.schema, **reader_options(source))
     found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
     run.result(found.to_dict(), evaluation_text(found, bundle.schema.money))
     return 0
@@ -124,12 +123,12 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     """Score the rows of DATA with MODEL."""
     from purchasecast.bundle import load_bundle
 
-    bundle, spark = load_bundle(model), run.spark("purchasecast.predict")
+    bundle = load_bundle(model)
     from purchasecast.predict import Output
     from purchasecast.predict import predict as score
     from purchasecast.sources import read_table
 
-    raw = read_table(spark, data, bundle.schema, target="optional", **reader_options(options))
+    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader_options(options))
     output = Output(
         location=out,
         single_csv=out.endswith(".csv") and options["out_format"] is None,
@@ -175,10 +174,9 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
 @common
 def demo(run: Run, out: Path, rows: int) -> int:
     """Run the whole flow on a generated shop, and say where the report is."""
-    spark = run.spark("purchasecast.demo", few_rows=rows <= 100_000)
     from purchasecast.demo import run_demo
 
-    result = run_demo(spark, out, rows=rows, steps=run.steps)
+    result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
     text = "\n".join(
         [
             evaluation_text(result.training.evaluation, "USD"),

@@ -6,8 +6,6 @@ import contextlib
 import functools
 import logging
 import sys
-import threading
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +43,13 @@ class Run:
         self.interrupts = Interrupts()
         self._session: SparkSession | None = None
 
-    def spark(self, meanwhile: str, *, few_rows: bool = False) -> SparkSession:
-        """Start or reach Spark, timed as a step; Python loads the module that comes next while Java starts."""
+    def spark(self, *, few_rows: bool = False) -> SparkSession:
+        """Start or reach Spark; timed as a step."""
         from purchasecast.session import get_session, parse_conf
 
         conf = parse_conf(self._conf)
         with self.steps.step("start Spark"):
-            loading = threading.Thread(target=_load, args=(meanwhile,), name="load", daemon=True)
-            loading.start()
             self._session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
-            loading.join()
         self.interrupts.close()
         self.interrupts.check()
         return self._session
@@ -68,12 +63,6 @@ class Run:
     def result(self, document: dict[str, Any], text: str) -> None:
         """Print the result, as JSON or for people."""
         print_result(document, text, as_json=self.json)
-
-
-def _load(module: str) -> None:
-    """Load a module ahead; the command that needs it loads it again and tells what went wrong."""
-    with contextlib.suppress(Exception):
-        import_module(module)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,10 +41,11 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
         by=tuple(column_pair(text) for text in options.pop("by")),
         **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
     )
-    bundle, reader, spark = load_bundle(model), reader_options(options), run.spark("purchasecast.insights")
+    bundle, reader = load_bundle(model), reader_options(options)
     from purchasecast.insights import find_insights, summary
     from purchasecast.sources import read_table
 
+    spark = run.spark()
     tables = {
         name: read_table(spark, place, bundle.schema, target="optional", **reader)
         for name, place in (("data", data), ("demand", demand))
@@ -142,12 +143,11 @@ def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) 
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     settings, bundle = MonitorSettings(**options), load_bundle(model)
-    spark = run.spark("purchasecast.monitor")
     from purchasecast.monitor import monitor as compare
     from purchasecast.report import render_drift, write_page
     from purchasecast.sources import read_table
 
-    raw = read_table(spark, data, bundle.schema, target="optional", **reader)
+    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
     found = compare(raw, bundle, settings, **gate, steps=run.steps)
     lines = [f"{found.rows:,} rows compared, {found.rejected:,} more rejected"]
     lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in found.checks]
