@@ -49,7 +49,7 @@ bench: setup ## Run the benchmarks, one script a question
 	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 docs: setup ## Check the documents, and run the examples in the docstrings
-	$(BIN)/pytest --doctest-modules src/purchasecast tests/test_docs.py
+	$(BIN)/pytest --doctest-modules src/purchasecast tests/docs/test_docs.py
 
 clean: ## Remove what a run leaves behind, .venv excepted
 	rm -rf build dist demo site spark-warehouse metastore_db derby.log artifacts htmlcov .coverage

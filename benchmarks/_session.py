@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.session import get_session
+from purchasecast.spark import get_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -25,14 +25,14 @@ from pyspark.sql import functions as sf
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import OneHotEncoder
 
+from purchasecast.bundle.pipeline import load_pipeline
 from purchasecast.config import TrainSettings
-from purchasecast.pipeline import load_pipeline
+from purchasecast.io import read_table
 from purchasecast.schema import load_schema
-from purchasecast.sources import read_table
-from purchasecast.split import holdout_split
 from purchasecast.stages import BoostedTreesModel
-from purchasecast.train import train
-from purchasecast.validate import validate
+from purchasecast.training import train
+from purchasecast.training.split import holdout_split
+from purchasecast.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

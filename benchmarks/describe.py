@@ -6,11 +6,11 @@ from statistics import median
 
 from _session import options, report, seconds_of, session
 
-from purchasecast.profile import profile
+from purchasecast.io import read_table
+from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
-from purchasecast.sources import read_table
-from purchasecast.validate import validate
+from purchasecast.validation import validate
 
 
 def main() -> None:

@@ -16,15 +16,15 @@ from _session import options, report, session
 from pyspark.sql import functions as sf
 
 from purchasecast.bundle import load_bundle
+from purchasecast.bundle.pipeline import load_pipeline
 from purchasecast.insights import find_insights
-from purchasecast.pipeline import load_pipeline
+from purchasecast.io import read_table
 from purchasecast.progress import Steps
-from purchasecast.recipes import PREDICTION
 from purchasecast.report import read_report, render_report, write_page
 from purchasecast.schema import load_schema
-from purchasecast.sources import read_table
-from purchasecast.train import train
-from purchasecast.validate import validate
+from purchasecast.schema.reserved_columns import PREDICTION
+from purchasecast.training import train
+from purchasecast.validation import validate
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from statistics import median
 from _session import options, report, seconds_of, session
 
 from purchasecast.bundle import load_bundle
-from purchasecast.predict import Output, predict
+from purchasecast.io import read_table
+from purchasecast.prediction import Output, predict
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
-from purchasecast.sources import read_table
 
 
 def main() -> None:

@@ -29,10 +29,10 @@ from sklearn.linear_model import ElasticNet, Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from threadpoolctl import threadpool_limits
 
-from purchasecast._gram import leave_one_out
-from purchasecast._gram_spark import collect_grams
-from purchasecast._penalized import solve
+from purchasecast.numerics.gram import leave_one_out
+from purchasecast.numerics.penalized import solve
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch
+from purchasecast.spark.gram import collect_grams
 
 if TYPE_CHECKING:
     from pathlib import Path

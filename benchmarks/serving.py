@@ -245,7 +245,7 @@ def spark_one_by_one(model: Path, table: pa.Table, count: int) -> dict[str, Any]
     from _session import session  # noqa: PLC0415  a Spark only where it is asked for
 
     from purchasecast.bundle import load_bundle  # noqa: PLC0415
-    from purchasecast.pipeline import load_pipeline  # noqa: PLC0415
+    from purchasecast.bundle.pipeline import load_pipeline  # noqa: PLC0415
 
     spark, bundle = session(), load_bundle(model)
     pipeline = load_pipeline(bundle)

@@ -23,12 +23,12 @@ from _session import options, report, session
 from pyspark.sql import functions as sf
 
 from purchasecast.config import TrainSettings
-from purchasecast.predict import evaluate_bundle
+from purchasecast.io import read_table
+from purchasecast.prediction import evaluate_bundle
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
 from purchasecast.scorer import load
-from purchasecast.sources import read_table
-from purchasecast.train import train
+from purchasecast.training import train
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from purchasecast.bundle import Bundle
-    from purchasecast.evaluate import Evaluation
+    from purchasecast.results import Evaluation
 
 MODELS = ("linear", "boosted", "blend")
 LARGE = 1_000  # rows of a first category whose coverage counts

@@ -22,13 +22,13 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import functions as sf
 
 from purchasecast.config import TrainSettings
+from purchasecast.io import read_table
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
 from purchasecast.search import DEFAULT_GRID
-from purchasecast.session import parallel_slots
-from purchasecast.sources import read_table
-from purchasecast.split import holdout_split
-from purchasecast.train import train
+from purchasecast.spark import parallel_slots
+from purchasecast.training import train
+from purchasecast.training.split import holdout_split
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

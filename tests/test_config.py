@@ -9,8 +9,8 @@ import pytest
 
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.train import _check_size
-from purchasecast.validate import ValidationReport
+from purchasecast.results import ValidationReport
+from purchasecast.training.train import _check_size
 
 
 def test_settings_survive_json() -> None:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from purchasecast._terminal import TerminalWatcher
+from purchasecast.cli.terminal import TerminalWatcher
 from purchasecast.progress import Steps
 
 

@@ -45,7 +45,7 @@ class TrainSettings:
     holdout : float, default 0.2
         Share of rows that nothing sees before the evaluation; 0 skips the evaluation.
     holdout_by : {"auto", "random", "time"}, default "auto"
-        See `purchasecast.split.holdout_split`.
+        See `purchasecast.training.split.holdout_split`.
     refit : bool, default True
         Whether the saved model is fitted again on all rows after the evaluation.
     seed : int, default 7
@@ -53,7 +53,7 @@ class TrainSettings:
     target_transform : {"auto", "none", "log1p", "sqrt"}, default "auto"
         What the target is put through before the regressions; by default what errs least in money on the folds.
     reg_param, elastic_net_param : tuple of float, default ()
-        The grid; empty takes the default grid of `purchasecast.search`.
+        The grid; empty takes the default grid of `purchasecast.search.estimator`.
     tune : str, default ""
         Budget to tune the trees with: trials, such as ``20``, or minutes, such as ``15min``; by default none.
     max_reject_rate : float, default 0.01

@@ -15,9 +15,16 @@ Every message is one sentence that says what was expected, what was found and wh
     │   ├── BundleVersionError              written by a format this version does not read
     │   └── BundleCorruptError              a file missing or changed since it was written
     └── SparkUnavailableError (RuntimeError)  no Spark session can be had
-        ├── JavaNotFoundError               no Java of version 17 or later
-        └── SlotsError                      more workers asked for than the cluster has slots
+        └── JavaNotFoundError               no Java of version 17 or later
 """
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BundleCorruptError",
@@ -30,9 +37,10 @@ __all__ = [
     "RejectRateError",
     "SchemaError",
     "SettingsError",
-    "SlotsError",
     "SourceError",
     "SparkUnavailableError",
+    "closest",
+    "did_you_mean",
 ]
 
 
@@ -96,5 +104,52 @@ class JavaNotFoundError(SparkUnavailableError):
     """No Java of version 17 or later is on this machine."""
 
 
-class SlotsError(SparkUnavailableError):
-    """More parallel workers are asked for than the cluster has slots."""
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that looks most like a word, whatever the case of either.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    names : iterable of str
+        What could have been meant.
+
+    Returns
+    -------
+    str or None
+        The likeliest name; None where nothing comes near.
+
+    Examples
+    --------
+    >>> closest("purchse", ["Product_ID", "Purchase"])
+    'Purchase'
+    """
+    by_folded = {name.casefold(): name for name in names}
+    matches = get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return the clause ``; did you mean X?``, or nothing where no name comes near.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    names : iterable of str
+        What could have been meant.
+
+    Returns
+    -------
+    str
+        A clause to put behind an error message.
+
+    Examples
+    --------
+    >>> did_you_mean("nominl", ["nominal", "ordinal"])
+    '; did you mean nominal?'
+    >>> did_you_mean("xyz", ["nominal", "ordinal"])
+    ''
+    """
+    name = closest(word, names)
+    return f"; did you mean {name}?" if name else ""

@@ -12,64 +12,60 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.sql import functions as sf
 
-from purchasecast._columns import col, quoted
-from purchasecast._names import made_name
-from purchasecast.split import FOLD
+from purchasecast.schema.reserved_columns import (
+    BASELINE,
+    BOOSTED_PREDICTION,
+    CUSTOMER_ROWS,
+    EFFECT,
+    FEATURES,
+    FITS,
+    FITTED,
+    FOLD,
+    INDEX,
+    INDICATORS,
+    LEVEL,
+    LINEAR_PREDICTION,
+    NO_LEVEL,
+    NUMBER,
+    ORDER,
+    PREDICTION,
+    PRODUCT_ROWS,
+    SCALE,
+    STATISTICS_OF,
+    TASTE,
+    UNKNOWN_LEVEL,
+    made_name,
+)
+from purchasecast.spark.columns import col, quoted
 from purchasecast.stages import (
     BoostedTreesRegressor,
     CrossedEffectsEncoder,
     LatentFactorEncoder,
     LevelStatisticsEncoder,
 )
-from purchasecast.stages.level_statistics import STATISTICS, WITHIN
+from purchasecast.stages.level_statistics.params import STATISTICS, WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyspark.sql import DataFrame
 
-    from purchasecast._soft_minimum import SoftMinimum
     from purchasecast.config import ModelName
+    from purchasecast.numerics.soft_minimum import SoftMinimum
     from purchasecast.schema import Column, Schema
 
 __all__ = [
-    "BASELINE",
-    "BOOSTED_PREDICTION",
-    "CUSTOMER_ROWS",
-    "FEATURES",
-    "FITTED",
-    "INDEX",
-    "ORDER",
-    "PREDICTION",
-    "PRODUCT_ROWS",
-    "RAW_PREDICTION",
-    "SCALE",
     "FeaturePlan",
     "boosted_stage",
     "columns_read",
     "feature_stages",
-    "first_category",
     "plan_features",
     "prediction_stage",
+    "step_name",
     "weighed_sum",
 ]
 
-PREDICTION = "prediction"
-RAW_PREDICTION = "_pc_linear"
-BOOSTED_PREDICTION = "_pc_boosted"
-ORDER = "_pc_order"
-FEATURES = "_pc_features"
-BASELINE = "_pc_baseline"
-FITTED = "_pc_fitted"
-FITS = "_pc_fits"
-TASTE = "_pc_taste"
-CUSTOMER_ROWS = "_pc_customer_rows"
-PRODUCT_ROWS = "_pc_product_rows"
-SCALE = "_pc_scale"
 MOST_ONE_HOT_LEVELS = 100
-NO_LEVEL = "(none)"  # what a null stands for where the schema gives it a meaning of its own
-UNKNOWN = "(unknown)"
-INDEX = "_pc_i_"  # before the name of a column: its level's index
 
 _RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
@@ -161,20 +157,20 @@ def feature_stages(
     list of Estimator or Transformer
         Stages for a `Pipeline`; where the recipe has a linear member, the last makes the vector ``_pc_features``.
     """
-    numeric = [made_name("_pc_x_", name) for name in plan.numeric]
+    numeric = [made_name(NUMBER, name) for name in plan.numeric]
     stages: list[Any] = [SQLTransformer(statement=_prepare_statement(schema, plan))]
     if plan.imputed:
-        names = [made_name("_pc_x_", name) for name in plan.imputed]
+        names = [made_name(NUMBER, name) for name in plan.imputed]
         stages.append(Imputer(inputCols=names, outputCols=names, strategy="median"))
     index = [made_name(INDEX, name) for name in plan.one_hot]
-    indicators = [made_name("_pc_h_", name) for name in plan.one_hot]
+    indicators = [made_name(INDICATORS, name) for name in plan.one_hot]
     if index:
-        levels = [made_name("_pc_l_", name) for name in plan.one_hot]
+        levels = [made_name(LEVEL, name) for name in plan.one_hot]
         # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=index, handleInvalid="keep"))
     features = [*indicators, *numeric]
     if plan.groups:
-        effects = [made_name("_pc_e_", name) for name in plan.groups]
+        effects = [made_name(EFFECT, name) for name in plan.groups]
         encoder = CrossedEffectsEncoder(
             inputCols=list(plan.groups),
             outputCols=effects,
@@ -232,10 +228,10 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
     """
     columns = [
         *[made_name(INDEX, name) for name in plan.one_hot],
-        *[made_name("_pc_x_", name) for name in plan.numeric],
+        *[made_name(NUMBER, name) for name in plan.numeric],
     ]
     if plan.groups:
-        columns += [made_name("_pc_e_", name) for name in plan.groups]
+        columns += [made_name(EFFECT, name) for name in plan.groups]
         columns += [BASELINE, FITTED]
     if schema.customer and schema.product:
         columns += [TASTE, SCALE]
@@ -253,26 +249,19 @@ def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTre
     )
 
 
-def first_category(schema: Schema) -> str | None:
-    """Return the first nominal feature of the product, else of anything; None where there is none."""
-    nominal = schema.nominal
-    of_product = [column.name for column in nominal if column.of == "product"]
-    return next(iter([*of_product, *[column.name for column in nominal]]), None)
-
-
 def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEncoder]:
     """Return the stage of customers, products, and customers within the first category; none without either."""
     keys = [(name, "") for name in (schema.customer, schema.product) if name]
     if not keys:
         return []
-    category = first_category(schema)
+    category = schema.main_category
     if schema.customer and category:
         keys.append((schema.customer, category))
     ranked = schema.customer is not None and schema.product is not None
     encoder = LevelStatisticsEncoder(
         inputCols=[first for first, _ in keys],
         crossCols=[second for _, second in keys],
-        outputCols=[made_name("_pc_s_", " ".join(filter(None, key))) for key in keys],
+        outputCols=[made_name(STATISTICS_OF, " ".join(filter(None, key))) for key in keys],
         # Without z-scores: what was measured had rank and lift in their place.
         statistics=[name for name in STATISTICS if name != "z" and (ranked or name not in WITHIN)],
         rankWithinCol=str(schema.product) if ranked else "",
@@ -299,11 +288,11 @@ def prediction_stage(
         How values come near to the least purchase; by default they are cut off at it.
     """
     value = weighed_sum(members)
-    minimum = schema.column(schema.target).minimum
+    minimum = schema.target_minimum
     if bend is not None:
         bounded = bend.sql(f"({value})")
     else:
-        bounded = f"greatest({value}, {float(minimum)!r}D)" if isinstance(minimum, int | float) else value
+        bounded = value if minimum is None else f"greatest({value}, {minimum!r}D)"
     return SQLTransformer(statement=_select_all_and([f"{bounded} AS {quoted(PREDICTION)}"]))
 
 
@@ -311,7 +300,7 @@ def weighed_sum(members: Mapping[str, float] | None = None) -> str:
     """Return the members' columns, weighed and added up, as SQL; by default the linear regression alone."""
     terms = [
         quoted(name) if weight == 1.0 else f"{float(weight)!r}D * {quoted(name)}"
-        for name, weight in (members or {RAW_PREDICTION: 1.0}).items()
+        for name, weight in (members or {LINEAR_PREDICTION: 1.0}).items()
     ]
     return " + ".join(terms)
 
@@ -328,14 +317,14 @@ def _prepare_statement(schema: Schema, plan: FeaturePlan) -> str:
     """Return the SELECT that gives nulls their meaning and dates their calendar parts."""
     terms = []
     for name in plan.one_hot:
-        stand_in = NO_LEVEL if schema.column(name).null == "level" else UNKNOWN
-        terms.append(f"coalesce({quoted(name)}, '{stand_in}') AS {quoted(made_name('_pc_l_', name))}")
+        stand_in = NO_LEVEL if schema.column(name).null == "level" else UNKNOWN_LEVEL
+        terms.append(f"coalesce({quoted(name)}, '{stand_in}') AS {quoted(made_name(LEVEL, name))}")
     for column in schema.numeric:
-        alias = quoted(made_name("_pc_x_", column.name))
+        alias = quoted(made_name(NUMBER, column.name))
         terms += [f"CAST({quoted(column.name)} AS DOUBLE) AS {alias}"]
     for column in schema.calendars:
         for part in column.calendar:
-            alias = quoted(made_name("_pc_x_", _calendar_name(column, part)))
+            alias = quoted(made_name(NUMBER, _calendar_name(column, part)))
             terms.append(f"CAST({_CALENDAR_SQL[part]}({quoted(column.name)}) AS DOUBLE) AS {alias}")
     return _select_all_and(terms)
 

@@ -60,7 +60,7 @@ def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Spark Connect server on a free loopback port, and stop it afterwards."""
     import pyspark
 
-    from purchasecast.session import find_java
+    from purchasecast.spark.java import find_java
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -138,8 +138,8 @@ SEARCH = """
 import json, os, sys
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as sf
-from purchasecast.search import LinearRegressionGridSearch
-from purchasecast.session import get_session
+from purchasecast.search.estimator import LinearRegressionGridSearch
+from purchasecast.spark.session import get_session
 
 spark = get_session(remote=sys.argv[1]) if len(sys.argv) > 1 else get_session()
 rows = spark.range(500).select(

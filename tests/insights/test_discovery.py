@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from purchasecast.finding import Finding, Support
-from purchasecast.insights.discovery import Trials, certainty, judge, q_values, rank_findings
+from purchasecast.insights.significance import Trials, certainty, judge, q_values, rank_findings
+from purchasecast.results import Finding, Support
 
 
 def finding(name: str, kind: str = "segment", **changes: object) -> Finding:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from purchasecast.errors import SettingsError
-from purchasecast.evaluate import Evaluation, Slice
-from purchasecast.insights.inventory import (
+from purchasecast.insights.demand.findings import Stock
+from purchasecast.insights.demand.measure import (
     Cell,
     Noise,
     default_pair,
@@ -20,10 +20,10 @@ from purchasecast.insights.inventory import (
     noise_of,
     uncertain_products,
 )
-from purchasecast.insights.stock import Stock
-from purchasecast.insights.wording import Words
-from purchasecast.recipes import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.insights.phrases import Words
+from purchasecast.results import Evaluation, Slice
 from purchasecast.schema import Schema, load_schema
+from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from purchasecast.insights._peers_tasks import (
+from purchasecast.insights.peers.regression import Level, Peers, _solve_within
+from purchasecast.insights.peers.segments import contrast_segments
+from purchasecast.insights.peers.shortfalls import Shortfalls, measure_shortfalls
+from purchasecast.insights.peers.tasks import (
     Layout,
     customer_scores,
     customer_sums,
@@ -19,11 +22,8 @@ from purchasecast.insights._peers_tasks import (
     sum_moments,
     within_moments,
 )
-from purchasecast.insights.customers import Shortfalls, measure_shortfalls
-from purchasecast.insights.discovery import judge
-from purchasecast.insights.peers import Level, Peers, _solve_within
-from purchasecast.insights.segments import contrast_segments
-from purchasecast.insights.wording import Words
+from purchasecast.insights.phrases import Words
+from purchasecast.insights.significance import judge
 from purchasecast.schema import Schema
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def test_a_shop_whose_customers_have_no_attributes_is_compared_too() -> None:
 
 @pytest.mark.spark
 def test_spark_fits_what_the_slow_regression_fits(spark: SparkSession) -> None:
-    from purchasecast.insights.peers import fit_peers
+    from purchasecast.insights.peers.regression import fit_peers
     from purchasecast.insights.sales import read_sales
 
     planted = shop(seed=7, town=(0.0, 0.0, -40.0), product_sd=150.0, customer_sd=40.0, taste=2.0)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from purchasecast.insights.bands import Band, Judged, OffBand, Reach
 from purchasecast.insights.concentration import lorenz, measure_concentration, revenue_tables
-from purchasecast.insights.discovery import judge
-from purchasecast.insights.wording import Words
+from purchasecast.insights.phrases import Words
+from purchasecast.insights.prices.findings import Band, Judged, OffBand, Reach
+from purchasecast.insights.significance import judge
 from purchasecast.schema import Schema
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_the_curve_is_that_of_all_pairs(count: int) -> None:
 
 @pytest.mark.spark
 def test_spark_counts_what_pandas_counts(spark: SparkSession) -> None:
-    from purchasecast.insights.pricing import measure_pricing
+    from purchasecast.insights.prices.measure import measure_pricing
     from purchasecast.insights.sales import read_sales
 
     table = plant(prices(3, product_sd=10.0))

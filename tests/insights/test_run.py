@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from purchasecast.bundle import load_bundle, save_bundle
+from purchasecast.config import InsightSettings, column_pair
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.finding import Insights
-from purchasecast.insights import InsightSettings, column_pair, find_insights, summary
+from purchasecast.insights import find_insights, summary
+from purchasecast.results import Insights
 from purchasecast.schema import Schema, load_schema
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def raw(spark: SparkSession, table: pd.DataFrame) -> DataFrame:
     """Return a table as `read_table` does."""
     from pyspark.sql import functions as sf
 
-    from purchasecast.sources import CORRUPT, POSITION
+    from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 
     frame = spark.createDataFrame(table).repartition(2)
     return frame.withColumns({CORRUPT: sf.lit(None).cast("string"), POSITION: sf.monotonically_increasing_id()})
@@ -181,7 +182,7 @@ def test_what_a_table_lacks_drops_out_with_a_sentence(
 
 @pytest.mark.spark
 def test_planted_effects_are_found_and_none_where_there_are_none(spark: SparkSession, tmp_path: Path) -> None:
-    from purchasecast.generate import PlantedEffects, generate
+    from purchasecast.datasets import PlantedEffects, generate
 
     bundle = bundle_of(tmp_path / "model", load_schema("black_friday"), "9000", None)
     planted = PlantedEffects(gender=0, age=0, occupation=0, city=4, stay=0, marital=0, customer=0.3, interaction=0)
@@ -203,9 +204,9 @@ def test_planted_effects_are_found_and_none_where_there_are_none(spark: SparkSes
 def test_the_command_after_training(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from purchasecast.cli import main
     from purchasecast.config import TrainSettings
-    from purchasecast.generate import generate, write_shop
-    from purchasecast.sources import read_table
-    from purchasecast.train import train
+    from purchasecast.datasets import generate, write_shop
+    from purchasecast.io import read_table
+    from purchasecast.training import train
 
     write_shop(generate(spark, rows=4_000, seed=3), str(tmp_path / "data.csv"), scoring=True)
     schema = load_schema("black_friday")

@@ -24,9 +24,10 @@ __all__ = ["generate", "profile", "validate"]
 def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_rate: float, **source: Any) -> int:
     """Check DATA row by row: what is wrong, and where."""
     described = load_schema(schema)
-    from purchasecast.sources import read_table
-    from purchasecast.validate import check_reject_rate, write_rejects
-    from purchasecast.validate import validate as check
+    from purchasecast.io import read_table
+    from purchasecast.results.validation import check_reject_rate
+    from purchasecast.validation import validate as check
+    from purchasecast.validation import write_rejects
 
     raw = read_table(run.spark(), data, described, target="optional", **reader_options(source))
     target: Literal["required", "optional"] = "required" if described.target in raw.columns else "optional"
@@ -56,11 +57,12 @@ def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_
 def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
     """Describe DATA: the target, every feature, and how they go together."""
     described = load_schema(schema)
-    from purchasecast.profile import profile as describe
+    from purchasecast.io import read_table
+    from purchasecast.profiling import profile as describe
     from purchasecast.report import render_profile, write_page
-    from purchasecast.sources import read_table
-    from purchasecast.validate import check_reject_rate, write_rejects
-    from purchasecast.validate import validate as check
+    from purchasecast.results.validation import check_reject_rate
+    from purchasecast.validation import validate as check
+    from purchasecast.validation import write_rejects
 
     raw = read_table(run.spark(), data, described, **reader_options(options))
     run.steps.expect(4)
@@ -93,8 +95,8 @@ def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
 @common
 def generate(run: Run, rows: int, out: Path, seed: int, **options: Any) -> int:
     """Generate a realistic shop whose truth is known."""
-    from purchasecast.generate import generate as build
-    from purchasecast.generate import write_shop
+    from purchasecast.datasets import generate as build
+    from purchasecast.datasets import write_shop
 
     spark = run.spark()
     with run.steps.step("generate") as step:

@@ -75,8 +75,8 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
     described = load_schema(schema)
-    from purchasecast.sources import read_table
-    from purchasecast.train import train as run_training
+    from purchasecast.io import read_table
+    from purchasecast.training import train as run_training
 
     raw = read_table(run.spark(), data, described, **reader)
     result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
@@ -97,8 +97,8 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
     from purchasecast.bundle import load_bundle
 
     bundle = load_bundle(model)
-    from purchasecast.predict import evaluate_bundle
-    from purchasecast.sources import read_table
+    from purchasecast.io import read_table
+    from purchasecast.prediction import evaluate_bundle
 
     raw = read_table(run.spark(), data, bundle.schema, **reader_options(source))
     found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
@@ -124,9 +124,9 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     from purchasecast.bundle import load_bundle
 
     bundle = load_bundle(model)
-    from purchasecast.predict import Output
-    from purchasecast.predict import predict as score
-    from purchasecast.sources import read_table
+    from purchasecast.io import read_table
+    from purchasecast.prediction import Output
+    from purchasecast.prediction import predict as score
 
     raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader_options(options))
     output = Output(
@@ -174,7 +174,7 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
 @common
 def demo(run: Run, out: Path, rows: int) -> int:
     """Run the whole flow on a generated shop, and say where the report is."""
-    from purchasecast.demo import run_demo
+    from purchasecast.cli.demo import run_demo
 
     result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
     text = "\n".join(

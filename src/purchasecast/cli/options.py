@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from purchasecast._terminal import TerminalWatcher, print_result
 from purchasecast.cli.interrupts import Interrupts
+from purchasecast.cli.terminal import TerminalWatcher, print_result
 from purchasecast.errors import SettingsError
 from purchasecast.progress import Steps
 
@@ -45,7 +45,7 @@ class Run:
 
     def spark(self, *, few_rows: bool = False) -> SparkSession:
         """Start or reach Spark; timed as a step."""
-        from purchasecast.session import get_session, parse_conf
+        from purchasecast.spark import get_session, parse_conf
 
         conf = parse_conf(self._conf)
         with self.steps.step("start Spark"):

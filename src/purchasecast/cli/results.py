@@ -43,7 +43,7 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
     )
     bundle, reader = load_bundle(model), reader_options(options)
     from purchasecast.insights import find_insights, summary
-    from purchasecast.sources import read_table
+    from purchasecast.io import read_table
 
     spark = run.spark()
     tables = {
@@ -98,8 +98,8 @@ def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) 
     from purchasecast.serve.settings import TOKEN_VARIABLE, ServeSettings, read_token
 
     try:
-        from purchasecast.serve.logs import set_up_logs
-        from purchasecast.serve.server import run_server
+        from purchasecast.serve import run_server
+        from purchasecast.serve.json_logs import set_up_logs
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"serve: expected the libraries of the extra `serve`, found no {error.name}; "
@@ -138,14 +138,14 @@ def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) 
 def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
     """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
     from purchasecast.bundle import load_bundle
-    from purchasecast.drift import MonitorSettings
+    from purchasecast.results.drift import MonitorSettings
 
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     settings, bundle = MonitorSettings(**options), load_bundle(model)
-    from purchasecast.monitor import monitor as compare
+    from purchasecast.io import read_table
+    from purchasecast.monitoring import monitor as compare
     from purchasecast.report import render_drift, write_page
-    from purchasecast.sources import read_table
 
     raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
     found = compare(raw, bundle, settings, **gate, steps=run.steps)

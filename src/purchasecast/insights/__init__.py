@@ -5,7 +5,7 @@ say how certain they are (`discovery`) and put themselves into words (`wording`)
 """
 
 from purchasecast.config import InsightSettings, column_pair
-from purchasecast.insights.files import summary
+from purchasecast.insights.output import summary
 from purchasecast.insights.run import find_insights
 
 __all__ = ["InsightSettings", "column_pair", "find_insights", "summary"]

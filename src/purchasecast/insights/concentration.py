@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
 
-from purchasecast._words import percent
-from purchasecast.finding import Chart, Finding, Support
+from purchasecast.formatting import percent
+from purchasecast.results import Chart, Finding, Support
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
 
-    from purchasecast.insights.discovery import Floats, Trials
+    from purchasecast.insights.phrases import Words
     from purchasecast.insights.sales import Sales
-    from purchasecast.insights.wording import Words
+    from purchasecast.insights.significance import Floats, Trials
 
 __all__ = ["Concentration", "Lorenz", "measure_concentration"]
 

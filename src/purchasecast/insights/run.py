@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.storagelevel import StorageLevel
 
+from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
-from purchasecast.evaluate import Evaluation
-from purchasecast.finding import Absent, Campaign, Finding, Insights
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
-from purchasecast.insights.customers import Shortfalls, measure_shortfalls
-from purchasecast.insights.discovery import Evidence, judge, rank_findings
-from purchasecast.insights.files import make_folder, table_of, write_findings, write_list
-from purchasecast.insights.inventory import (
+from purchasecast.insights.demand.findings import Stock
+from purchasecast.insights.demand.measure import (
     default_pair,
     demand_columns,
     demand_frame,
@@ -25,26 +22,29 @@ from purchasecast.insights.inventory import (
     noise_of,
     uncertain_products,
 )
-from purchasecast.insights.offers import Offers, campaign_lists, find_lines, offers_by_customer
-from purchasecast.insights.peers import fit_peers
-from purchasecast.insights.pricing import measure_pricing, measure_spread
+from purchasecast.insights.offers.lists import Offers, campaign_lists, find_lines, offers_by_customer
+from purchasecast.insights.output import make_folder, table_of, write_findings, write_list
+from purchasecast.insights.peers.regression import fit_peers
+from purchasecast.insights.peers.segments import contrast_segments
+from purchasecast.insights.peers.shortfalls import Shortfalls, measure_shortfalls
+from purchasecast.insights.phrases import Words, slug
+from purchasecast.insights.prices.measure import measure_pricing, measure_spread
 from purchasecast.insights.sales import Sales, read_sales
-from purchasecast.insights.scoring import predictions, with_training_rows
-from purchasecast.insights.segments import contrast_segments
-from purchasecast.insights.stock import Stock
-from purchasecast.insights.wording import Words, slug
-from purchasecast.pipeline import load_level_stages, load_pipeline
+from purchasecast.insights.significance import Evidence, judge, rank_findings
+from purchasecast.io import write_table
+from purchasecast.prediction.for_insights import predictions, with_training_rows
 from purchasecast.progress import Steps
-from purchasecast.sources import write_table
+from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights
+from purchasecast.results.validation import check_reject_rate
 from purchasecast.stages import CrossedEffectsModel
-from purchasecast.validate import check_reject_rate, validate
+from purchasecast.validation import validate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
-    from purchasecast.insights.bands import Reach
-    from purchasecast.insights.inventory import Noise
+    from purchasecast.insights.demand.measure import Noise
+    from purchasecast.insights.prices.findings import Reach
 
 __all__ = ["find_insights"]
 
@@ -109,7 +109,7 @@ def find_insights(
     out : str or Path
         Folder for ``findings.json``, tables and target lists; files of an earlier run are replaced.
     data : DataFrame, optional
-        Past, labelled transactions, as `purchasecast.sources.read_table` returned them. Without them only what the
+        Past, labelled transactions, as `purchasecast.io.tables.read_table` returned them. Without them only what the
         model itself knows can be told.
     demand : DataFrame, optional
         Rows to come, without a target: their revenue is expected. Without them that of `data` coming again is.

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as sf
 from pyspark.storagelevel import StorageLevel
 
-from purchasecast._columns import col, quoted
 from purchasecast.errors import DataError
-from purchasecast.evaluate import first_category
-from purchasecast.insights._offer_tasks import OWN
+from purchasecast.insights.offers.tasks import OWN
+from purchasecast.spark.columns import col, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -160,7 +159,7 @@ def read_sales(accepted: DataFrame, schema: Schema) -> Sales:
         raise DataError("insights: expected labelled rows, found none; check the table.")
     many = {name for name, levels in zip(open_ended, counts[2:], strict=True) if levels > MOST_LEVELS}
     attributes = tuple(c.name for c in candidates if c.name not in many and len(c.levels) <= MOST_LEVELS)
-    category = first_category(schema)
+    category = schema.main_category
     if category and schema.column(category).of != "product":
         category = None
     sales = Sales(

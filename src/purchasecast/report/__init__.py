@@ -5,6 +5,6 @@ part that is not there drops out with a sentence.
 """
 
 from purchasecast.report.page import render_drift, render_profile, render_report, write_page
-from purchasecast.report.sources import ReportData, read_report
+from purchasecast.report.report_data import ReportData, read_report
 
 __all__ = ["ReportData", "read_report", "render_drift", "render_profile", "render_report", "write_page"]

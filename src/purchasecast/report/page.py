@@ -9,12 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from purchasecast import __version__
 from purchasecast.errors import SourceError
-from purchasecast.report.drift_page import drift_page
-from purchasecast.report.finding_section import finding_section
-from purchasecast.report.model_sections import method_section, model_section, quality_section
-from purchasecast.report.pair_section import pair_section
-from purchasecast.report.parts import Page
-from purchasecast.report.profile_sections import (
+from purchasecast.report.elements import Page
+from purchasecast.report.sections.drift import drift_page
+from purchasecast.report.sections.findings import finding_section
+from purchasecast.report.sections.model import method_section, model_section, quality_section
+from purchasecast.report.sections.pairs import pair_section
+from purchasecast.report.sections.profile import (
     data_section,
     feature_section,
     order_section,
@@ -30,11 +30,9 @@ from purchasecast.report.summary import (
 )
 
 if TYPE_CHECKING:
-    from purchasecast._validation_report import ValidationReport
-    from purchasecast.drift import DriftReport
-    from purchasecast.profile import Profile
-    from purchasecast.report.parts import Section
-    from purchasecast.report.sources import ReportData
+    from purchasecast.report.elements import Section
+    from purchasecast.report.report_data import ReportData
+    from purchasecast.results import DriftReport, Profile, ValidationReport
     from purchasecast.schema import Schema
 
 __all__ = ["render_drift", "render_profile", "render_report", "write_page"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from purchasecast._words import compact, counted, money, percent
-from purchasecast.report.finding_section import theme_of
-from purchasecast.report.model_sections import level_of, simple_rule
-from purchasecast.report.parts import Action, Brief, Tile
-from purchasecast.report.profile_sections import explained, plural_name
+from purchasecast.formatting import compact, counted, money, percent
+from purchasecast.report.elements import Action, Brief, Tile
+from purchasecast.report.sections.findings import theme_of
+from purchasecast.report.sections.model import level_of, simple_rule
+from purchasecast.report.sections.profile import explained, plural_name
 
 if TYPE_CHECKING:
-    from purchasecast.evaluate import Evaluation
-    from purchasecast.finding import Insights
-    from purchasecast.profile import Profile
+    from purchasecast.results import Evaluation, Insights, Profile
 
 __all__ = ["headline_tiles", "profile_brief", "quality_brief", "quality_tiles", "top_actions", "warning_brief"]
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from purchasecast.bundle import load_bundle
-from purchasecast.scorer.explanation import Contributions
+from purchasecast.scorer.contributions import Contributions
 from purchasecast.scorer.format import FORMAT_VERSION
+from purchasecast.scorer.inputs import Problem
 from purchasecast.scorer.model import Estimate, Prediction, Scorer, read_scorer
-from purchasecast.scorer.table import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from purchasecast.scorer.inputs import Encoded
 from purchasecast.scorer.levels import PAIR_SEPARATOR, LevelTable
-from purchasecast.scorer.table import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from purchasecast.scorer.values import Value
+    from purchasecast.scorer.parsing import Value
 
 __all__ = ["INTERCEPT", "RANGE", "Batch", "KeyedLevels", "Row", "Source"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from purchasecast.scorer.values import BadValueError, value_parser
+from purchasecast.scorer.parsing import BadValueError, value_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -78,7 +78,7 @@ def date_text(column: Column, day: date) -> str:
 
     Examples
     --------
-    >>> from purchasecast.schema import Column
+    >>> from purchasecast.schema.table import Column
     >>> date_text(Column("Day", "date", format="M/d/yyyy"), date(2024, 2, 9))
     '2/9/2024'
     """
@@ -104,7 +104,7 @@ def calendar_part(day: date, part: str) -> float:
     day : date
         The day.
     part : str
-        One of `purchasecast.schema.CALENDAR_PARTS`.
+        One of `purchasecast.schema.table.CALENDAR_PARTS`.
 
     Returns
     -------

@@ -52,7 +52,7 @@ class ScorerWriter:
 
     Examples
     --------
-    >>> from purchasecast.schema import load_schema
+    >>> from purchasecast.schema.table import load_schema
     >>> writer = ScorerWriter(load_schema("black_friday"))
     >>> writer.add_step({"kind": "clip", "input": "raw", "output": "prediction", "minimum": 0.0})
     """

@@ -12,27 +12,27 @@ import pyarrow as pa
 
 from purchasecast.errors import BundleCorruptError, DataError, SettingsError
 from purchasecast.schema import Schema
+from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.catalogue import Catalogue
-from purchasecast.scorer.explanation import Contributions, contributions_of, read_averages
+from purchasecast.scorer.contributions import Contributions, contributions_of, read_averages
 from purchasecast.scorer.format import read_manifest
+from purchasecast.scorer.inputs import InputReader, Problem
 from purchasecast.scorer.levels import read_levels
+from purchasecast.scorer.parsing import BadValueError
 from purchasecast.scorer.steps import build_step
 from purchasecast.scorer.steps.base import Context, Feature
 from purchasecast.scorer.steps.interval import Interval
-from purchasecast.scorer.table import InputReader, Problem
-from purchasecast.scorer.values import BadValueError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from purchasecast.scorer.values import Value
+    from purchasecast.scorer.parsing import Value
 
 __all__ = ["LOWER", "PREDICTION", "UPPER", "Estimate", "Prediction", "Scorer", "read_scorer"]
 
-PREDICTION, LOWER, UPPER = "prediction", "lower", "upper"
 _TOLERANCE = 1e-6  # relative, of the self-test: boosted trees add up in single precision
 
 

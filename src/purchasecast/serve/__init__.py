@@ -1,1 +1,6 @@
-"""HTTP API and web page over `purchasecast.scorer`; no Spark and no Java."""
+"""HTTP API and web page; no Spark."""
+
+from purchasecast.serve.app import create_app
+from purchasecast.serve.server import run_server
+
+__all__ = ["create_app", "run_server"]

@@ -13,12 +13,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.datastructures import UploadFile
 
 from purchasecast.errors import PurchasecastError
-from purchasecast.serve.answers import explain_row, known_to_dict, predict_rows, recommend
-from purchasecast.serve.files import CSV, PARQUET, new_spool, score_file
-from purchasecast.serve.measures import CONTENT_TYPE_LATEST
+from purchasecast.serve.metrics import CONTENT_TYPE_LATEST
+from purchasecast.serve.predictions import explain_row, known_to_dict, predict_rows, recommend
 from purchasecast.serve.problems import ProblemError
-from purchasecast.serve.rows import parse_body, row_of_query, rows_of_body
+from purchasecast.serve.request_rows import parse_body, row_of_query, rows_of_body
 from purchasecast.serve.state import state_of
+from purchasecast.serve.uploads import CSV, PARQUET, new_spool, score_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from purchasecast import __version__
-from purchasecast.serve import api, pages
+from purchasecast.serve import api, page_routes
 from purchasecast.serve.auth import Guard
-from purchasecast.serve.gate import Gate
-from purchasecast.serve.holder import ModelHolder
-from purchasecast.serve.measures import Measures
+from purchasecast.serve.metrics import Measures
+from purchasecast.serve.middleware import Gate
+from purchasecast.serve.model_holder import ModelHolder
 from purchasecast.serve.openapi import describe_api
 from purchasecast.serve.problems import ProblemError, problem_response
 from purchasecast.serve.settings import ServeSettings
@@ -62,7 +62,7 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Gate
     app = FastAPI(title="purchasecast", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.shared = state
     app.include_router(api.router)
-    app.include_router(pages.router)
+    app.include_router(page_routes.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.add_exception_handler(ProblemError, _tell)
     app.add_exception_handler(HTTPException, _tell_http)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.serve.problems import ProblemError
-from purchasecast.serve.rows import expected, row_of_query
+from purchasecast.serve.request_rows import expected, row_of_query
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from purchasecast import __version__
-from purchasecast.serve.files import CSV, PARQUET
 from purchasecast.serve.problems import PROBLEM_TYPE
-from purchasecast.serve.rows import parameter_schema, row_schema
+from purchasecast.serve.request_rows import parameter_schema, row_schema
+from purchasecast.serve.uploads import CSV, PARQUET
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

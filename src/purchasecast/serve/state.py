@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from purchasecast.serve.auth import Guard
-    from purchasecast.serve.holder import ModelHolder, Served
-    from purchasecast.serve.measures import Measures
+    from purchasecast.serve.metrics import Measures
+    from purchasecast.serve.model_holder import ModelHolder, Served
     from purchasecast.serve.settings import ServeSettings
 
 __all__ = ["State", "state_of"]

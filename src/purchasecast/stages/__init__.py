@@ -1,14 +1,22 @@
-"""Estimators and models of our own for anybody's `pyspark.ml.Pipeline`, one idea a module."""
+"""Estimators, models and transformers for anybody's `pyspark.ml.Pipeline`.
 
-from purchasecast.stages.boosted_trees import BoostedTreesModel, BoostedTreesRegressor
-from purchasecast.stages.crossed_effects import CrossedEffectsEncoder, CrossedEffectsModel, VarianceComponents
-from purchasecast.stages.latent_factors import LatentFactorEncoder, LatentFactorModel
-from purchasecast.stages.level_statistics import LevelStatisticsEncoder, LevelStatisticsModel
+The saved path of every stage is this package's, ``purchasecast.stages.<name>``: a class may move to another file
+without breaking a saved model.
+"""
+
+from purchasecast.stages.boosted_trees.stage import BoostedTreesModel, BoostedTreesRegressor
+from purchasecast.stages.conformal_intervals import ConformalIntervals, ConformalIntervalsModel
+from purchasecast.stages.crossed_effects.backfit import VarianceComponents
+from purchasecast.stages.crossed_effects.stage import CrossedEffectsEncoder, CrossedEffectsModel
+from purchasecast.stages.latent_factors.stage import LatentFactorEncoder, LatentFactorModel
+from purchasecast.stages.level_statistics.stage import LevelStatisticsEncoder, LevelStatisticsModel
 from purchasecast.stages.retransform import Retransform
 
 __all__ = [
     "BoostedTreesModel",
     "BoostedTreesRegressor",
+    "ConformalIntervals",
+    "ConformalIntervalsModel",
     "CrossedEffectsEncoder",
     "CrossedEffectsModel",
     "LatentFactorEncoder",
@@ -18,3 +26,19 @@ __all__ = [
     "Retransform",
     "VarianceComponents",
 ]
+
+for _stage in (
+    BoostedTreesModel,
+    BoostedTreesRegressor,
+    ConformalIntervals,
+    ConformalIntervalsModel,
+    CrossedEffectsEncoder,
+    CrossedEffectsModel,
+    LatentFactorEncoder,
+    LatentFactorModel,
+    LevelStatisticsEncoder,
+    LevelStatisticsModel,
+    Retransform,
+):
+    # Spark saves `__module__` and the class name, and imports a stage by them.
+    _stage.__module__ = __name__

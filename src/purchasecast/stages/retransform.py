@@ -26,9 +26,9 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
-from purchasecast._columns import col
 from purchasecast.errors import SettingsError
-from purchasecast.stages._base import require_columns
+from purchasecast.spark.columns import col
+from purchasecast.stages.base import require_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

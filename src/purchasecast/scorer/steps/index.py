@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from purchasecast.scorer.table import Encoded
+from purchasecast.scorer.inputs import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

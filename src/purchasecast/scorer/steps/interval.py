@@ -1,4 +1,4 @@
-"""Conformal intervals: `purchasecast.intervals.ConformalIntervalsModel` without Spark."""
+"""Conformal intervals: `purchasecast.stages.conformal_intervals.ConformalIntervalsModel` without Spark."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from purchasecast._conformal import bounds_by_group
 from purchasecast.errors import SettingsError
+from purchasecast.numerics.conformal import bounds_by_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,10 +1,10 @@
-"""A value bent toward the least purchase, as `purchasecast._soft_minimum` describes it."""
+"""A value bent toward the least purchase, as `purchasecast.numerics.soft_minimum` describes it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from purchasecast._soft_minimum import SoftMinimum as Bend
+from purchasecast.numerics.soft_minimum import SoftMinimum as Bend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ class SoftMinimum:
     ----------
     column, output : str
         Columns to read and to write.
-    bend : purchasecast._soft_minimum.SoftMinimum
+    bend : purchasecast.numerics.soft_minimum.SoftMinimum
         Minimum, origin and width.
     """
 

@@ -1,0 +1,25 @@
+"""The directory that holds a model. Its face needs no Spark; `purchasecast.bundle.pipeline` reads the Spark part."""
+
+from purchasecast.bundle.directory import (
+    MANIFEST,
+    REPORT,
+    SCORER,
+    Bundle,
+    add_document,
+    add_file,
+    check_place,
+    load_bundle,
+    save_bundle,
+)
+
+__all__ = [
+    "MANIFEST",
+    "REPORT",
+    "SCORER",
+    "Bundle",
+    "add_document",
+    "add_file",
+    "check_place",
+    "load_bundle",
+    "save_bundle",
+]

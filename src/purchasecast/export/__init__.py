@@ -1,0 +1,5 @@
+"""Export a fitted pipeline as the portable model that is scored without Spark."""
+
+from purchasecast.export.pipeline import export_scorer, write_scorer
+
+__all__ = ["export_scorer", "write_scorer"]

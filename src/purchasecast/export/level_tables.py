@@ -1,0 +1,165 @@
+"""Level tables of the stages, collected, aligned by key, and handed to the scorer's writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from purchasecast.errors import BundleError
+from purchasecast.spark.columns import col
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+    from purchasecast.scorer.format import ScorerWriter
+
+__all__ = [
+    "MOST_LEVELS",
+    "Aligned",
+    "add_crossed_effects",
+    "add_latent_factors",
+    "add_level_statistics",
+    "collect_levels",
+]
+
+MOST_LEVELS = 5_000_000  # rows of a level table: what a driver of 2 GB and a scoring machine can hold
+
+
+class Aligned:
+    """A collected level table, its rows brought into the order of a scorer's keys.
+
+    Parameters
+    ----------
+    writer : ScorerWriter
+        Where the keys are.
+    columns : sequence of str
+        Columns of the schema that the key is made of.
+    table : pyarrow.Table
+        With ``level``.
+    """
+
+    def __init__(self, writer: ScorerWriter, columns: Sequence[str], table: pa.Table) -> None:
+        levels = table["level"].combine_chunks()
+        number = writer.levels_of(columns)
+        self.number = writer.add_levels(columns, levels) if number is None else number
+        self._writer = writer
+        self._table = table
+        self._places = pc.index_in(writer.keys(self.number), value_set=levels)
+
+    def array(self, name: str, unseen: float = 0.0) -> NDArray[np.float64]:
+        """Return a column in the order of the keys, with the value of unseen levels in gaps and at the end."""
+        values = self._table[name].combine_chunks().cast(pa.float64()).take(self._places)
+        found = pc.fill_null(values, unseen).to_numpy(zero_copy_only=False)
+        return np.append(found, unseen)
+
+    def present(self) -> NDArray[np.float64]:
+        """Return 1 for every key that the table has, 0 for the others and for unseen levels."""
+        return np.append(pc.is_valid(self._places).to_numpy(zero_copy_only=False).astype(np.float64), 0.0)
+
+    def add(self, name: str, values: NDArray[np.float64]) -> None:
+        """Give the table a column."""
+        self._writer.add_values(self.number, name, _arrow(values))
+
+
+def collect_levels(frame: DataFrame) -> pa.Table:
+    """Collect a level table, its keys as text.
+
+    Raises
+    ------
+    BundleError
+        If it has more rows than the cap.
+    """
+    others = [col(name) for name in frame.columns if name != "level"]
+    table = frame.select(col("level").cast("string").alias("level"), *others).limit(MOST_LEVELS + 1).toArrow()
+    if len(table) > MOST_LEVELS:
+        raise BundleError(
+            f"scorer: expected at most {MOST_LEVELS:,} levels a table, found more; "
+            "score this model with `purchasecast predict`."
+        )
+    return table.filter(pc.is_valid(table["level"]))
+
+
+def add_crossed_effects(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `CrossedEffectsModel`."""
+    groups = []
+    counts = portable["counts"] or [""] * len(portable["inputs"])
+    for name, output, count in zip(portable["inputs"], portable["outputs"], counts, strict=True):
+        aligned = Aligned(writer, [name], collect_levels(portable["tables"][name]))
+        for value in ("effect", "rows"):
+            aligned.add(value, aligned.array(value))
+        aligned.add("mean", aligned.array("mean", np.nan))
+        entry = {"levels": aligned.number, "effect": "effect", "rows": "rows", "output": output, "count": count}
+        groups.append(entry)
+    writer.add_step(
+        {
+            "kind": "crossed_effects",
+            "baseline": portable["baseline"],
+            "fitted": portable["fitted"],
+            "groups": groups,
+            "attributes": portable["attributes"],
+        }
+    )
+
+
+def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `LatentFactorModel`."""
+    output = portable["output"]
+    names = [str(f) for f in range(portable["rank"])]
+    sides = {}
+    for side, column in zip(("user", "item"), portable["inputs"], strict=True):
+        aligned = Aligned(writer, [column], collect_levels(portable["tables"][side]))
+        aligned.add(f"{output} factors", np.column_stack([aligned.array(name) for name in names]))
+        aligned.add(f"{output} rated", aligned.present())
+        sides[side] = aligned
+    sides["item"].add(f"{output} scale", sides["item"].array("scale"))
+    writer.add_step(
+        {
+            "kind": "latent_factors",
+            "user": sides["user"].number,
+            "item": sides["item"].number,
+            "factors": f"{output} factors",
+            "rated": f"{output} rated",
+            "item_scale": f"{output} scale",
+            "user_means": portable["user_means"],
+            "item_means": portable["item_means"],
+            "output": output,
+            "scale": portable["scale"],
+            "user_outputs": portable["user_factors"],
+            "item_outputs": portable["item_factors"],
+        }
+    )
+
+
+def add_level_statistics(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `LevelStatisticsModel`."""
+    keys = [tuple(key) for key in portable["keys"]]
+    wanted = {output["name"] for output in portable["outputs"]} - {"count", "lift"}
+    wanted |= {"rank"} if any(output["name"] == "lift" for output in portable["outputs"]) else set()
+    overall = {**portable["overall"], "count": 0.0}
+    numbers = []
+    for key, frame in zip(keys, portable["tables"].values(), strict=True):
+        aligned = Aligned(writer, key, collect_levels(frame))
+        for name in sorted(wanted | {"count"}):
+            aligned.add(f"statistics {name}", aligned.array(name, overall[name]))
+        numbers.append(aligned.number)
+    outputs = []
+    for output in portable["outputs"]:
+        key = keys[output["key"]]
+        parent = numbers[keys.index(key[:1])] if len(key) > 1 and output["name"] != "count" else None
+        entry = {"output": output["output"], "levels": numbers[output["key"]], "parent": parent, "name": output["name"]}
+        outputs.append(entry)
+    writer.add_step({"kind": "level_statistics", "scale": portable["scale"], "outputs": outputs})
+
+
+def _arrow(values: NDArray[np.float64]) -> pa.Array:
+    """Return numbers as Arrow; in single precision where that loses nothing, as with the factors of ALS."""
+    single = values.astype(np.float32)
+    kept = single if values.ndim > 1 and np.array_equal(single.astype(np.float64), values) else values
+    flat = pa.array(np.ascontiguousarray(kept).ravel())
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

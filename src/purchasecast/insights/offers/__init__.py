@@ -1,0 +1,1 @@
+"""Which products to offer to whom."""

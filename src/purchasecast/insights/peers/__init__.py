@@ -1,0 +1,1 @@
+"""Compare customers with like customers."""

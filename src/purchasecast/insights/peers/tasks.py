@@ -1,0 +1,245 @@
+r"""What the executors do to compare customers alike: rows packed by item, then sums by customer packed by customer.
+
+Whole items give their means, and with them the sums of squares within items and every row's residual; whole customers
+give their scores. Indicators are never written out row by row: a row has the places of its customer's levels.
+
+Spark ships this module to its executors by value, with what it takes from `arrow_buckets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from purchasecast.numerics.arrow_buckets import (
+    PACKED_SCHEMA,
+    chunks,
+    codes_of,
+    numbers_of,
+    pack,
+    packed_batches,
+    to_batch,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+__all__ = [
+    "CUSTOMER_SCHEMA",
+    "MOMENT_SCHEMA",
+    "SUM_SCHEMA",
+    "Layout",
+    "customer_scores",
+    "customer_sums",
+    "pack_items",
+    "sum_moments",
+    "within_moments",
+]
+
+MOMENT_SCHEMA = "moments binary"
+#: Rows of a category by their share of the item's mean: spend, squares around that mean, what lies below it, and the
+#: squares of the residuals; or packed sums by customer.
+SUM_SCHEMA = (
+    "category string, share double, rows double, spend double, around double, below double, rest double, "
+    + PACKED_SCHEMA
+)
+CUSTOMER_SCHEMA = f"customer bigint, rows double, total double, r double, rr double, usual_rr double, {MOMENT_SCHEMA}"
+
+_SUMS = ("rows", "total", "r", "rr", "usual_rr")
+_SHARES = 2_000  # steps of share / (1 + share): a five-hundredth of the item's mean where that is what was paid
+_SLICE = 20_000  # customers whose scores are in memory at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the executors need to know.
+
+    Attributes
+    ----------
+    levels : tuple of dict of str to int
+        For each attribute, the place of each of its levels among all levels.
+    columns : tuple of int
+        Places of the levels that have an indicator.
+    means : tuple of float
+        Mean purchase of each level.
+    buckets : int
+        Into how many parts items, and then customers, are told.
+    """
+
+    levels: tuple[dict[str, int], ...]
+    columns: tuple[int, ...]
+    means: tuple[float, ...]
+    buckets: int
+
+    def column_of_level(self) -> Integers:
+        """Return the indicator of each level, -1 for levels without."""
+        found = np.full(len(self.means), -1)
+        found[list(self.columns)] = np.arange(len(self.columns))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The rows of whole items, and the items' means: of spend, its variance, and of the indicators (items x k)."""
+
+    spend: Floats
+    item: Integers
+    customer: Integers
+    levels: Integers  # rows x attributes; -1 where a customer's rows do not agree on a level
+    indicators: sparse.csr_matrix
+    rows: Floats
+    usual: Floats
+    spread: Floats
+    means: Floats
+
+
+def pack_items(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
+    """Pack rows by item.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        Columns ``spend``, ``item`` and ``customer`` (hashes), ``category`` and ``a_0`` ... (text).
+    layout : Layout
+        See there.
+
+    Yields
+    ------
+    RecordBatch
+        `PACKED_SCHEMA`.
+    """
+    for table in chunks(batches):
+        kept = {name: table.column(name) for name in ("spend", "item", "customer")}
+        for name in ("category", *(f"a_{j}" for j in range(len(layout.levels)))):
+            codes, levels = codes_of(table.column(name))
+            kept[name] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), levels)
+        places = kept["item"].to_numpy() % layout.buckets
+        yield from packed_batches(pa.table(kept), places, layout.buckets)
+
+
+def within_moments(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
+    """Return rows, items, and the sums of squares within items: of the indicators, and of these with the spend."""
+    for table in unpack(batches):
+        found = _read_items(table, layout)
+        squares = (found.indicators.T @ found.indicators).toarray() - (found.means.T * found.rows) @ found.means
+        cross = found.indicators.T @ (found.spend - found.usual[found.item])
+        yield _moments(np.concatenate([[len(found.spend), len(found.rows)], squares.ravel(), cross]))
+
+
+def customer_sums(batches: Iterable[pa.RecordBatch], layout: Layout, coefficients: Floats) -> Iterator[pa.RecordBatch]:
+    """Yield `SUM_SCHEMA`: sums by category and share, and sums by customer of these items, packed by customer."""
+    for table in unpack(batches):
+        found = _read_items(table, layout)
+        own = found.indicators @ coefficients - (found.means @ coefficients)[found.item]
+        residual = found.spend - found.usual[found.item] - own
+        yield _by_category(table.column("category"), found, residual)
+        names, customer = np.unique(found.customer, return_inverse=True)
+        levels = np.full((len(names), len(layout.levels)), -1)
+        np.maximum.at(levels, customer, found.levels)  # one a customer, whatever the order of the rows
+        values = (np.ones(len(residual)), found.spend, residual, residual**2, found.spread[found.item])
+        kept = {name: pa.array(np.bincount(customer, v)) for name, v in zip(_SUMS, values, strict=True)}
+        kept["customer"] = pa.array(names)
+        shape = (len(names), len(found.rows))
+        pulls = sparse.csr_matrix((residual, (customer, found.item)), shape=shape) @ found.means
+        kept |= {f"level_{j}": pa.array(levels[:, j]) for j in range(len(layout.levels))}
+        kept |= {f"pull_{j}": pa.array(pulls[:, j]) for j in range(len(layout.columns))}
+        for bucket, packed in pack(pa.table(kept), names % layout.buckets, layout.buckets):
+            empty = [pa.nulls(1, pa.string()), *[pa.nulls(1, pa.float64())] * 6]
+            yield to_batch(SUM_SCHEMA, *empty, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
+
+
+def customer_scores(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
+    """Yield `CUSTOMER_SCHEMA`: every customer's sums, and the outer squares of their scores, added up."""
+    means, columns = np.array(layout.means), np.array(layout.columns, dtype=np.int64)
+    for table in unpack(batches):
+        names, customer = np.unique(table.column("customer").to_numpy(), return_inverse=True)
+        count = len(names)
+
+        def added(name: str, table: pa.Table = table, customer: Integers = customer, count: int = count) -> Floats:
+            return np.bincount(customer, numbers_of(table, name), minlength=count).astype(np.float64)
+
+        sums = {name: added(name) for name in _SUMS}
+        scores = np.zeros((count, len(means) + len(columns)))
+        for j in range(len(layout.levels)):
+            level = np.full(count, -1)
+            np.maximum.at(level, customer, table.column(f"level_{j}").to_numpy())
+            known = np.flatnonzero(level >= 0)
+            scores[known, level[known]] = (sums["total"] - sums["rows"] * means[level])[known]
+            indicator = level[:, None] == columns[None, :]
+            scores[:, len(means) :] += indicator * sums["r"][:, None]
+        for j in range(len(columns)):
+            scores[:, len(means) + j] -= added(f"pull_{j}")
+        products = sum(part.T @ part for part in np.array_split(scores, count // _SLICE + 1))
+        yield to_batch(CUSTOMER_SCHEMA, names, *sums.values(), pa.nulls(count, pa.binary()))
+        whole = pa.array([np.ravel(products).tobytes()], pa.binary())
+        yield to_batch(CUSTOMER_SCHEMA, pa.nulls(1, pa.int64()), *[pa.nulls(1, pa.float64())] * len(_SUMS), whole)
+
+
+def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Add up moments into one value."""
+    total: Floats | None = None
+    for batch in batches:
+        for value in batch.column("moments"):
+            numbers = np.frombuffer(value.as_py(), dtype=np.float64)
+            total = numbers if total is None else total + numbers
+    if total is not None:
+        yield _moments(total)
+
+
+def _moments(numbers: Floats) -> pa.RecordBatch:
+    return to_batch(MOMENT_SCHEMA, pa.array([numbers.astype(np.float64).tobytes()], pa.binary()))
+
+
+def _read_items(table: pa.Table, layout: Layout) -> _Items:
+    """Return the rows, and what their items have on average."""
+    spend = numbers_of(table, "spend")
+    _, item = np.unique(table.column("item").to_numpy(), return_inverse=True)
+    rows = np.bincount(item).astype(np.float64)
+    usual = np.bincount(item, spend) / rows
+    spread = np.bincount(item, (spend - usual[item]) ** 2) / rows
+    levels = np.zeros((len(spend), len(layout.levels)), np.int64)
+    for j, places in enumerate(layout.levels):
+        column = table.column(f"a_{j}").chunk(0)
+        known = np.array([places.get(name, -1) for name in column.dictionary.to_pylist()], dtype=np.int64)
+        levels[:, j] = known[column.indices.to_numpy(zero_copy_only=False)]
+    indicators = _indicators(levels, layout)
+    own = sparse.csr_matrix((np.ones(len(item)), (item, np.arange(len(item)))), shape=(len(rows), len(item)))
+    means = (own @ indicators).toarray() / rows[:, None]
+    customer = table.column("customer").to_numpy()
+    return _Items(spend, item, customer, levels, indicators, rows, usual, spread, means)
+
+
+def _indicators(levels: Integers, layout: Layout) -> sparse.csr_matrix:
+    """Return the rows' indicators, a 1 a level that has one."""
+    places = np.where(levels >= 0, layout.column_of_level()[levels], -1) if levels.size else levels
+    row, attribute = np.nonzero(places >= 0)
+    shape = (len(levels), len(layout.columns))
+    return sparse.csr_matrix((np.ones(len(row)), (row, places[row, attribute])), shape=shape)
+
+
+def _by_category(category: pa.ChunkedArray, found: _Items, residual: Floats) -> pa.RecordBatch:
+    """Return sums by category and by what a purchase is of its item's mean."""
+    codes, names = codes_of(category)
+    usual = found.usual[found.item]
+    off = found.spend - usual
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(usual > 0, np.maximum(found.spend, 0.0) / usual, np.nan)
+    step = np.where(np.isnan(share), -1, np.rint(_SHARES * share / (1 + share))).astype(np.int64)
+    cell, place = np.unique(codes * (_SHARES + 2) + step + 1, return_inverse=True)
+    middle = (cell % (_SHARES + 2) - 1) / _SHARES
+    with np.errstate(divide="ignore"):
+        shares = pa.array(middle / (1 - middle), mask=middle < 0)
+    terms = (None, found.spend, off**2, np.maximum(-off, 0.0), residual**2)
+    sums = [np.bincount(place, term).astype(np.float64) for term in terms]
+    empty = [pa.nulls(len(cell), pa.int32()), pa.nulls(len(cell), pa.binary())]
+    return to_batch(SUM_SCHEMA, names.take(pa.array(cell // (_SHARES + 2))), shares, *sums, *empty)

@@ -1,0 +1,1 @@
+"""Prices: spread and bands."""

@@ -1,0 +1,263 @@
+r"""What prices say: bands of categories, products judged by them, and the spread of what customers alike pay.
+
+The spread of a category is that of purchases around their item's mean. The share of it that customers' attributes
+account for is that by which the residuals of `peers` are smaller: what is left, customers alike pay differently.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as sf
+from scipy import stats
+
+from purchasecast.formatting import percent
+from purchasecast.insights.prices.findings import LEAST_ROWS, Band, Bands, Judged, OffBand, Reach
+from purchasecast.insights.sales import number_literal
+from purchasecast.insights.significance import MOST_COLLECTED, Trials
+from purchasecast.results import Chart, Finding, Support
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.sales import Sales
+    from purchasecast.insights.significance import Floats
+
+__all__ = ["Pricing", "Spread", "measure_pricing", "measure_spread"]
+
+LEAST_PRODUCTS = 8  # of a category that has a band
+MOST_CATEGORIES = 200
+_LEAST_SPREAD_ROWS = 100  # of a category whose spread is told
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What prices say: three kinds of evidence from the same passes."""
+
+    bands: Bands
+    off_band: OffBand
+    reach: Reach | None
+
+
+def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing | None:
+    """Measure the bands, and judge every product by its category's.
+
+    Parameters
+    ----------
+    sales : Sales
+        Transactions with products and a category.
+    customers : int, optional
+        How many customers there are.
+    rate : float
+        Rate of false discoveries: products with larger p-values are not brought to the driver.
+
+    Returns
+    -------
+    Pricing or None
+        None where there are no products, or no category has enough of them.
+    """
+    if sales.products is None or sales.category is None:
+        return None
+    squares = f"greatest(squares - rows * pow(total / rows - {number_literal(sales.mean)}, 2), 0D)"
+    products = sales.products.where(f"rows >= {LEAST_ROWS}").selectExpr(
+        "cast(level as string) as product",
+        "category",
+        "rows",
+        "buyers",
+        "total",
+        "total / rows as mean",
+        f"sqrt({squares} / (rows - 1) / rows) as error",
+    )
+    bands = _bands(products)
+    if not bands:
+        return None
+    with_bands = products.join(_band_table(products, bands), "category")
+    judged = with_bands.selectExpr("*", "greatest(error, spread / sqrt(rows)) as wide_error")
+    two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
+    few = "buyers <= few_buyers"
+    off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
+    dear = f"{few} and mean > median + {one_sided} * wide_error"
+    counts = judged.selectExpr("count(1)", f"count_if({few})", "sum(rows * greatest(low - mean, 0D))").collect()[0]
+    flagged = judged.selectExpr("*", f"coalesce({off}, false) as off", f"coalesce({dear}, false) as dear")
+    rows = flagged.where("error > 0 and (off or dear)").orderBy("error", "product").limit(MOST_COLLECTED).collect()
+
+    def those(flag: str, error: str) -> tuple[Judged, ...]:
+        return tuple(
+            Judged(r["product"], r["category"], r["rows"], r["buyers"], r["mean"], r[error]) for r in rows if r[flag]
+        )
+
+    named = {band.category: band for band in bands}
+    reach = Reach(those("dear", "wide_error"), named, int(counts[1]), sales.category, customers) if customers else None
+    return Pricing(
+        Bands(bands, sales.category, float(counts[2] or 0.0), customers),
+        OffBand(those("off", "error"), named, int(counts[0]), sales.category),
+        reach,
+    )
+
+
+def _bands(products: DataFrame) -> tuple[Band, ...]:
+    """Return the bands of the categories with most revenue."""
+    by_category = products.groupBy("category").agg(
+        sf.expr("count(1) as products"),
+        sf.expr("sum(rows) as rows"),
+        sf.expr("sum(total) as total"),
+        sf.expr("percentile(mean, array(0.1, 0.25, 0.5, 0.75, 0.9)) as prices"),
+        sf.expr("percentile(buyers, array(0.25, 0.5)) as reach"),
+        sf.expr("sqrt(sum(error * error * rows * (rows - 1)) / sum(rows - 1)) as spread"),
+    )
+    large = by_category.where(f"products >= {LEAST_PRODUCTS}").orderBy(sf.desc("total"), "category")
+    return tuple(map(_band, large.limit(MOST_CATEGORIES).collect()))
+
+
+def _band(row: Any) -> Band:
+    low, lower, median, upper, high = row["prices"]
+    few, typical = row["reach"] or (-1.0, 0.0)  # without buyers none are few
+    return Band(
+        row["category"],
+        row["products"],
+        int(row["rows"]),
+        row["total"],
+        low,
+        lower,
+        median,
+        upper,
+        high,
+        typical_buyers=typical,
+        few_buyers=few,
+        spread=row["spread"],
+    )
+
+
+def _band_table(products: DataFrame, bands: tuple[Band, ...]) -> DataFrame:
+    rows = [(b.category, b.low, b.median, *map(float, b.fences), float(b.few_buyers), b.spread) for b in bands]
+    numbers = ("low", "median", "low_fence", "high_fence", "few_buyers", "spread")
+    schema = ", ".join(["category string", *(f"{name} double" for name in numbers)])
+    return sf.broadcast(products.sparkSession.createDataFrame(rows, schema))
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What customers alike pay for the same item, by category; facts, so nothing is tested.
+
+    Attributes
+    ----------
+    categories : tuple of (str, int, float, float, float, float)
+        Category, rows, mean purchase, standard deviation around the item's mean, and the deciles (first and last) of
+        the purchase as a share of that mean.
+    below : dict of str to float
+        By category, what purchases lie below their item's mean, in sum.
+    explained : float
+        Share of that spread, of all rows, which the customers' attributes account for.
+    category : str or None
+        The column; None where all rows are one.
+    same : str
+        What is held equal, for sentences.
+    customers : int
+        Behind the rows.
+    """
+
+    categories: tuple[tuple[str, int, float, float, float, float], ...]
+    below: dict[str, float]
+    explained: float
+    category: str | None
+    same: str
+    customers: int
+
+    @property
+    def trials(self) -> tuple[Trials, ...]:
+        """None: every row is counted."""
+        return ()
+
+    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+        """Return one finding: where the spread holds most money."""
+        usable = [c for c in self.categories if c[1] >= _LEAST_SPREAD_ROWS and c[2] > 0]
+        if not usable:
+            return []
+        category, rows, mean, deviation, low, high = max(usable, key=lambda c: self.below[c[0]])
+        where = f"In {words.named(self.category, category)}" if self.category else "Here"
+        claim = (
+            f"{where} customers pay very differently for {self.same}: around a mean purchase of {words.money(mean)} "
+            f"they spread by {words.money(deviation)}, and the middle four fifths of purchases lie between "
+            f"{percent(low)} and {percent(high)} of what the item usually brings. Who the customers are accounts for "
+            f"{percent(self.explained)} of all such spread."
+        )
+        label = words.label(self.category) if self.category else "all"
+        first = sorted(sorted(usable, key=lambda c: -c[1])[:_SHOWN], key=lambda c: -c[3] / c[2])
+        return [
+            Finding(
+                id="pricing:spread",
+                kind="pricing",
+                claim=claim,
+                value=deviation / mean,
+                unit="share",
+                interval=None,
+                support=Support(rows, self.customers),
+                method=(
+                    "Standard deviation of purchases around the mean of their item; what customers' attributes account "
+                    f"for is the R2 of a regression within items ({self.same})."
+                ),
+                action=(
+                    f"Find out why customers pay so differently for {self.same}: several pieces, or discounts? Then "
+                    "set pack sizes or discount rules."
+                ),
+                money=self.below[category],
+                caveat="The spread holds amounts bought as well as prices paid; the data do not tell them apart.",
+                chart=Chart(
+                    "bar",
+                    (label, "spread as a share of the mean purchase"),
+                    tuple((c[0], c[3] / c[2]) for c in first),
+                    f"Purchases of an item spread by {percent(first[0][3] / first[0][2])} where they spread most",
+                    "spread as a share of the mean purchase",
+                    label,
+                ),
+                stake="what this category's purchases below their item's mean lack to it",
+            )
+        ]
+
+
+def measure_spread(sums: DataFrame, category: str | None, same: str, customers: int) -> Spread:
+    """Measure by category how purchases spread around their item's mean.
+
+    Parameters
+    ----------
+    sums : DataFrame
+        Sums by category and share of the item's mean: `Peers.spread`.
+    category : str, optional
+        The column behind ``category``.
+    same : str
+        What is held equal, for sentences.
+    customers : int
+        Behind the rows.
+
+    Returns
+    -------
+    Spread
+        One line a category, of the 200 with most rows.
+    """
+    by_category = sums.groupBy("category").agg(
+        *[sf.expr(f"sum({name}) as {name}") for name in ("rows", "spend", "around", "below", "rest")],
+        sf.expr("percentile(share, array(0.1, 0.9), cast(rows as bigint)) as shares"),
+    )
+    found = by_category.orderBy(sf.desc("rows"), "category").limit(MOST_CATEGORIES).collect()
+    around = sum(r["around"] for r in found)
+    return Spread(
+        tuple(
+            (
+                r["category"],
+                int(r["rows"]),
+                r["spend"] / r["rows"],
+                math.sqrt(r["around"] / max(r["rows"] - 1, 1)),
+                *(r["shares"] or (0.0, 0.0)),
+            )
+            for r in found
+        ),
+        {r["category"]: float(r["below"]) for r in found},
+        max(1 - sum(r["rest"] for r in found) / around, 0.0) if around else 0.0,
+        category,
+        same,
+        customers,
+    )

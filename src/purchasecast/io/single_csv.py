@@ -1,0 +1,173 @@
+"""Write a frame of any size as exactly one CSV file, in order, without collecting it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from pyspark.sql import Observation
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SourceError
+from purchasecast.schema.reserved_columns import POSITION
+from purchasecast.spark.failures import SPARK_FAILURES, reason
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from pyspark.sql import DataFrame
+
+__all__ = ["check_single_csv", "write_single_csv"]
+
+_BLOCK = "_pc_block"
+_CHUNK = 1 << 20
+
+
+def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> int:
+    r"""Write one CSV file with a header, in the order of the source.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What to write. Where it has ``_pc_position`` (see `read_table`) rows are sorted by it, and it is not
+        written; otherwise they stay in the frame's own order.
+    path : str or Path
+        The file, on a disk that the executors share with this machine.
+    mode : {"error", "overwrite"}, default "error"
+        What to do where the file is there already.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be written, or is not on a shared disk.
+
+    Notes
+    -----
+    Spark writes the parts into a hidden folder beside the file; they are joined as streams of bytes and
+    renamed into place, so a run that is killed leaves nothing at `path`. Lines end in ``\n``.
+
+    The upper bits of a position are the partition that read the row. Rows are brought together by them and
+    sorted within, which needs no sample of the data, as a global sort does (it computes the frame twice).
+    """
+    destination = check_single_csv(path, mode=mode)
+    work = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        rows = _write_parts(frame, work / "parts")
+        joined = work / "joined.csv"
+        columns = [name for name in frame.columns if name != POSITION]
+        lines = _join(work / "parts", joined, columns)
+        if lines < rows or (lines and not rows):
+            raise SourceError(
+                f"expected {rows} rows in {work}, found {lines} lines; "
+                "the executors do not share this disk: write a folder on storage that they share"
+            )
+        joined.replace(destination)
+    except SPARK_FAILURES as error:
+        raise SourceError(f"cannot write {destination}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return rows
+
+
+def check_single_csv(path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> Path:
+    """Return where a file would be written, before anything is computed for it.
+
+    Parameters
+    ----------
+    path, mode
+        As `write_single_csv` takes them.
+
+    Returns
+    -------
+    Path
+        The whole path.
+
+    Raises
+    ------
+    SourceError
+        If there is no folder for it, or something there that stays, or the place is not on this machine.
+    """
+    destination = _local(path)
+    if destination.is_dir():
+        raise SourceError(f"expected a place for a file, found the folder {destination}; choose another name")
+    if mode == "error" and destination.exists():
+        raise SourceError(f"expected no file at {destination}, found one; choose another name, or overwrite it")
+    if not destination.parent.is_dir():
+        raise SourceError(f"expected a folder to write to, found none at {destination.parent}; create it")
+    if not os.access(destination.parent, os.W_OK):
+        raise SourceError(f"expected a folder to write to, found that {destination.parent} is read-only")
+    return destination
+
+
+def _local(path: str | Path) -> Path:
+    parts = urlsplit(str(path))
+    if len(parts.scheme) > 1 and parts.scheme != "file":  # one letter is a drive
+        raise SourceError(
+            f"expected a path on this machine for one CSV file, found {path}; write a folder there instead"
+        )
+    return Path(parts.path if parts.scheme == "file" else path).resolve()
+
+
+def _write_parts(frame: DataFrame, folder: Path) -> int:
+    counted = Observation("purchasecast single csv")
+    frame = frame.observe(counted, sf.count(sf.lit(1)).alias("rows"))
+    partitioning = []
+    if POSITION in frame.columns:
+        # A fixed number of partitions: otherwise adaptive execution may split one block over two files.
+        partitions = int(str(frame.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+        frame = (
+            frame.withColumn(_BLOCK, sf.shiftright(POSITION, 33))
+            .repartition(partitions, _BLOCK)
+            .sortWithinPartitions(_BLOCK, POSITION)
+            .drop(POSITION)
+        )
+        partitioning = [_BLOCK]
+    writer = frame.write.options(header="false", quote='"', escape='"', maxRecordsPerFile="0", emptyValue="")
+    # "file://" and not a URI: Hadoop does not undo the escapes of a URI
+    writer.partitionBy(*partitioning).csv(f"file://{folder}")
+    return _rows_of(counted)
+
+
+def _rows_of(counted: Observation) -> int:
+    """Return the rows observed; 0 where adaptive execution found none and dropped the observation with the plan."""
+    try:
+        return int(counted.get.get("rows", 0))
+    except SPARK_FAILURES:
+        return 0
+
+
+def _join(folder: Path, joined: Path, columns: list[str]) -> int:
+    """Append the parts in order, and count their lines."""
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(columns)
+    lines = 0
+    with joined.open("wb") as out:
+        out.write(header.getvalue().encode())
+        for part in sorted(folder.glob("**/part-*"), key=_part_order):
+            with part.open("rb") as stream:
+                lines += _copy(stream, out)
+    return lines
+
+
+def _part_order(part: Path) -> tuple[int, str]:
+    _, _, block = part.parent.name.partition(f"{_BLOCK}=")
+    return (int(block) if block else 0, part.name)
+
+
+def _copy(stream: BinaryIO, out: BinaryIO) -> int:
+    lines = 0
+    while chunk := stream.read(_CHUNK):
+        lines += chunk.count(b"\n")
+        out.write(chunk)
+    return lines

@@ -1,0 +1,309 @@
+"""Read tables as their schema says, and write tables: files of any format that Spark knows, and databases.
+
+Nothing is inferred. A CSV file's header is compared with the schema, then every value is read as text and in
+file order, so that validation can say which value of which row is wrong. Other formats keep the types they have.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from gzip import BadGzipFile
+from typing import TYPE_CHECKING, Literal
+
+from pyspark.sql import functions as sf
+from pyspark.sql.types import StringType, StructField, StructType
+
+from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
+from purchasecast.io.csv_header import read_header
+from purchasecast.io.single_csv import write_single_csv
+from purchasecast.schema.reserved_columns import CORRUPT, POSITION
+from purchasecast.spark.columns import col
+from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from purchasecast.schema import Schema
+
+__all__ = ["CORRUPT", "POSITION", "read_table", "write_single_csv", "write_table"]
+
+
+_LOGGER = logging.getLogger(__name__)
+_IGNORED = "_pc_ignored_"
+_COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".xz")
+_FORMAT_OF_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".orc": "orc",
+    ".json": "json",
+    ".jsonl": "json",
+    ".avro": "avro",
+}
+# RFC 4180 writes a quote within quotes twice; Spark's default is a backslash.
+_CSV_DIALECT = {"quote": '"', "escape": '"'}
+_CSV_OWN = {
+    "header": "true",
+    "mode": "PERMISSIVE",
+    "columnNameOfCorruptRecord": CORRUPT,
+    "columnPruning": "false",  # with pruning Spark no longer counts the fields of a line
+    "enforceSchema": "true",
+    "inferSchema": "false",
+    "ignoreLeadingWhiteSpace": "true",
+    "ignoreTrailingWhiteSpace": "true",
+}
+_UNREADABLE: tuple[type[Exception], ...] = (*SPARK_FAILURES, EOFError, BadGzipFile)
+_USER_VARIABLE = "PURCHASECAST_JDBC_USER"
+_PASSWORD_VARIABLE = "PURCHASECAST_JDBC_PASSWORD"  # noqa: S105  the name of a variable, not a password
+
+
+def read_table(
+    spark: SparkSession,
+    location: str | Path,
+    schema: Schema,
+    *,
+    format: str | None = None,  # noqa: A002  Spark's own name for it
+    table: str | None = None,
+    options: Mapping[str, str] | None = None,
+    target: Literal["required", "optional"] = "required",
+) -> DataFrame:
+    """Read the columns of a schema from a table, unchecked.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    location : str or Path
+        A file, a folder, a glob, or a ``jdbc:`` URL.
+    schema : Schema
+        What the table should look like.
+    format : str, optional
+        Any format that Spark reads; by default told from the suffix of the file, or of a folder's first file.
+    table : str, optional
+        The table, or a query in brackets, behind a ``jdbc:`` URL.
+    options : mapping of str to str, optional
+        Options for Spark's reader. A database takes ``user`` and ``password`` from here, else from the
+        environment variables ``PURCHASECAST_JDBC_USER`` and ``PURCHASECAST_JDBC_PASSWORD``;
+        ``partitionColumn``, ``lowerBound``, ``upperBound`` and ``numPartitions`` make it read in parallel.
+    target : {"required", "optional"}, default "required"
+        Whether the target (and the weight) must be there. Where they are not, the frame lacks them.
+
+    Returns
+    -------
+    DataFrame
+        One row a record of the source: the columns of the schema, in its order (CSV: all text);
+        ``_pc_corrupt``, the whole line where a CSV line has too few or too many fields, else null; and
+        ``_pc_position``, which grows with the place in the source (several files: in Spark's order of them).
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be found or read.
+    ColumnMismatchError
+        If columns are missing, unknown or there twice.
+    """
+    place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
+    if place.startswith("jdbc:"):
+        frame = _load(spark, place, "jdbc", _jdbc_options(place, table, given))
+        return _checked(frame, place, schema, target)
+    if table is not None:
+        raise SettingsError(f"expected a table's name with a jdbc: URL only, found {table} for {place}")
+    if format is not None and format.lower() not in {"csv", *_FORMAT_OF_SUFFIX.values()}:
+        return _checked(_load(spark, place, format, given), place, schema, target)
+    files, partition_columns = _list_files(spark, place)
+    kind = (format or _format_of(files[0])).lower()
+    if kind != "csv":
+        return _checked(_load(spark, place, kind, given), place, schema, target)
+    given = _csv_options(given, files[0])
+    try:
+        header = read_header(spark, files, given)
+    except _UNREADABLE as error:
+        raise SourceError(f"cannot read {place} as csv: {reason(error)}") from error
+    _check_columns(place, [*header, *partition_columns], schema, target)
+    frame = _load(spark, place, "csv", {**given, **_CSV_OWN}, _csv_schema(header, schema))
+    return _with_position(frame, schema)
+
+
+def write_table(
+    frame: DataFrame,
+    location: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  Spark's own name for it
+    table: str | None = None,
+    options: Mapping[str, str] | None = None,
+    mode: Literal["error", "overwrite"] = "error",
+) -> None:
+    """Write a frame as a folder of files, or into a database.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What to write.
+    location : str or Path
+        A folder, or a ``jdbc:`` URL.
+    format : str, optional
+        Any format that Spark writes; by default told from the suffix of the folder, else Parquet.
+    table : str, optional
+        The table behind a ``jdbc:`` URL.
+    options : mapping of str to str, optional
+        Options for Spark's writer; credentials as in `read_table`.
+    mode : {"error", "overwrite"}, default "error"
+        What to do where something is there already.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be written.
+    SettingsError
+        If the name is that of a packed file, or there is no table for a database.
+    """
+    place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
+    if place.startswith("jdbc:"):
+        kind, given = "jdbc", _jdbc_options(place, table, given)
+    elif format is None and place.endswith(_COMPRESSIONS):
+        raise SettingsError(f"expected the name of a folder, found that of a packed file, {place}; choose another")
+    else:
+        kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
+    if kind == "csv":
+        given = {"header": "true", **_CSV_DIALECT, **given}
+    writer = frame.write.format(kind).mode("errorifexists" if mode == "error" else mode).options(**given)
+    try:
+        writer.save() if kind == "jdbc" else writer.save(place)
+    except SPARK_FAILURES as error:
+        raise SourceError(f"cannot write {redacted(place, given)}: {reason(error, given)}") from None
+    _LOGGER.info("wrote %s as %s", redacted(place, given), kind)
+
+
+def _load(
+    spark: SparkSession, place: str, kind: str, options: Mapping[str, str], schema: StructType | None = None
+) -> DataFrame:
+    reader = spark.read.format(kind).options(**options)
+    if schema is not None:
+        reader = reader.schema(schema)
+    try:
+        frame = reader.load() if kind == "jdbc" else reader.load(place)
+        frame.columns  # noqa: B018  Spark Connect looks at the source only when asked for something
+    except SPARK_FAILURES as error:
+        # `from None`: the original holds the options, and with them the password
+        raise SourceError(f"cannot read {redacted(place, options)} as {kind}: {reason(error, options)}") from None
+    return frame
+
+
+def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
+    """Return the files behind a place, and the columns that its folder names hold (``Year=2024``)."""
+    try:
+        listing = spark.read.format("text").load(place)
+        partition_columns = [name for name in listing.columns if name != "value"]
+        files = sorted(listing.inputFiles())
+    except SPARK_FAILURES as error:
+        raise SourceError(f"cannot read {place}: {reason(error)}") from None
+    if not files:
+        raise SourceError(f"expected a table in {place}, found a folder without files")
+    return files, partition_columns
+
+
+def _suffix(file: str) -> str:
+    name = file.rstrip("/").rsplit("/", 1)[-1].lower()
+    for compression in _COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return f".{name.rsplit('.', 1)[1]}" if "." in name else ""
+
+
+def _format_of(file: str) -> str:
+    kind = _FORMAT_OF_SUFFIX.get(_suffix(file))
+    if kind is None:
+        raise SourceError(
+            f"expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}, found {file}; name the format"
+        )
+    return kind
+
+
+def _csv_options(given: Mapping[str, str], file: str) -> dict[str, str]:
+    own = {name.lower() for name in _CSV_OWN}
+    for name in given:
+        if name.lower() in own:
+            raise SettingsError(f"expected options that purchasecast leaves to you, found {name}; leave it out")
+    separator = {"sep": "\t"} if _suffix(file) == ".tsv" and "delimiter" not in given else {}
+    encoding = next((value for name, value in given.items() if name.lower() in {"encoding", "charset"}), "")
+    # Line by line Spark cuts at the byte of a line's end, which in these encodings is a part of a character.
+    whole = {"multiLine": "true"} if re.match(r"(?i)utf-?(16|32)", encoding) else {}
+    return {**_CSV_DIALECT, **separator, **whole, **given}
+
+
+def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:
+    """Name every field of a line, so that values land by the header and not by the order in the schema."""
+    folded = Counter(name.casefold() for name in header)
+    names = [
+        # Spark warns of every name that is not the header's, so only what it cannot tell apart gets another.
+        name if name in schema.names or (name and folded[name.casefold()] == 1) else f"{_IGNORED}{place}"
+        for place, name in enumerate(header)
+    ]
+    return StructType([StructField(name, StringType()) for name in [*names, CORRUPT]])
+
+
+def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataFrame:
+    _check_columns(place, frame.columns, schema, target)
+    return _with_position(frame.withColumn(CORRUPT, sf.lit(None).cast("string")), schema)
+
+
+def _with_position(frame: DataFrame, schema: Schema) -> DataFrame:
+    found = set(frame.columns)
+    columns = [col(name) for name in (*schema.names, CORRUPT) if name in found]
+    # Here and nowhere later: the id is the place in the source only as long as no row was filtered or moved.
+    return frame.select(*columns, sf.monotonically_increasing_id().alias(POSITION))
+
+
+def _check_columns(place: str, found: Sequence[str], schema: Schema, target: str) -> None:
+    required = schema.required_columns(with_target=target == "required")
+    counts = Counter(found)
+    missing = [name for name in required if name not in counts]
+    extra = [name for name in counts if name not in schema.names and not schema.ignores(name)]
+    twice = [name for name in schema.names if counts[name] > 1]
+    if not (missing or extra or twice):
+        return
+    lines = [f"{place} does not have the columns of schema {schema.name}:"]
+    if missing:
+        lines.append(f"  missing:  {', '.join(missing)}")
+    if extra:
+        lines.append(f"  unknown:  {', '.join(_with_guess(name, missing) for name in extra)}")
+    if twice:
+        lines.append(f"  twice:    {', '.join(twice)}")
+    is_text = all(name.isprintable() and "\N{REPLACEMENT CHARACTER}" not in name for name in found)
+    lines += [
+        f"  expected: {', '.join(required)}",
+        f"  found:    {', '.join(map(_shown, found))}",
+        "Rename the columns, use another schema, or list what is not needed under ignore in the schema."
+        if is_text
+        else "This is no text in UTF-8: if it is text, name what it is in, such as --option encoding=UTF-16.",
+    ]
+    raise ColumnMismatchError("\n".join(lines))
+
+
+def _shown(name: str) -> str:
+    """Return a name fit for a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name) or "(no name)"
+
+
+def _with_guess(name: str, missing: Sequence[str]) -> str:
+    guess = closest(name, missing)
+    return f"{_shown(name)} (did you mean {guess}?)" if guess else _shown(name)
+
+
+def _jdbc_options(url: str, table: str | None, given: Mapping[str, str]) -> dict[str, str]:
+    if table is None and not {"dbtable", "query"} & {name.lower() for name in given}:
+        raise SettingsError(f"expected the name of a table for {redacted(url, given)}, found none; name it")
+    options: dict[str, str] = {"url": url, **({"dbtable": table} if table else {}), **given}
+    names = {name.lower() for name in given}
+    for name, variable in (("user", _USER_VARIABLE), ("password", _PASSWORD_VARIABLE)):
+        value = os.environ.get(variable)
+        if name not in names and value:
+            options[name] = value
+    return options

@@ -1,0 +1,1 @@
+"""Numerical methods on NumPy and Arrow arrays: each module is one method, imported by its own name."""

@@ -1,0 +1,373 @@
+"""Score a table with a bundle: the same gate as in training, then one pass that scores, counts and writes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pyspark.ml.feature import StringIndexerModel
+from pyspark.sql import Observation
+from pyspark.sql import functions as sf
+
+from purchasecast.bundle.pipeline import load_pipeline
+from purchasecast.errors import SettingsError, SourceError
+from purchasecast.evaluation import evaluate
+from purchasecast.io import write_single_csv, write_table
+from purchasecast.io.single_csv import check_single_csv
+from purchasecast.prediction.scoring import score_in_tasks
+from purchasecast.progress import Steps
+from purchasecast.results import Evaluation, Reference, ValidationReport
+from purchasecast.results.validation import check_reject_rate
+from purchasecast.schema.reserved_columns import (
+    CUSTOMER_ROWS,
+    INDEX,
+    POSITION,
+    PREDICTION,
+    PRODUCT_ROWS,
+    UNSEEN,
+    source_name,
+)
+from purchasecast.spark.columns import col
+from purchasecast.stages import ConformalIntervalsModel
+from purchasecast.validation import Validated, validate, write_rejects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import Column, DataFrame
+
+    from purchasecast.bundle import Bundle
+
+__all__ = ["Output", "PredictResult", "checked_rows", "evaluate_bundle", "predict", "score_rows"]
+
+_PREDICTIONS = (PREDICTION, "lower", "upper")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where predictions go.
+
+    Parameters
+    ----------
+    location : str
+        A file, a folder or a ``jdbc:`` URL.
+    single_csv : bool, default False
+        Whether to write one CSV file in the order of the source, rather than a folder of parts.
+    format : str, optional
+        Any format that Spark writes; by default told from the suffix, else Parquet.
+    table : str, optional
+        The table behind a ``jdbc:`` URL.
+    options : mapping of str to str, optional
+        Options of Spark's writer.
+    overwrite : bool, default False
+        Whether to replace what is there.
+    """
+
+    location: str
+    single_csv: bool = False
+    format: str | None = None
+    table: str | None = None
+    options: Mapping[str, str] | None = None
+    overwrite: bool = False
+
+    @property
+    def mode(self) -> Literal["error", "overwrite"]:
+        """What to do where something is there already."""
+        return "overwrite" if self.overwrite else "error"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What a scoring run did; no Spark inside.
+
+    Attributes
+    ----------
+    rows : int
+        Rows written, one prediction each.
+    rejected : int
+        Rows that the gate turned away.
+    reasons : dict of str to int
+        Why, and how many rows for each reason.
+    unseen : dict of str to int
+        Rows by role, or by column, whose customer, product or level training has not seen.
+    out : str
+        Where the predictions are.
+    seconds : dict of str to float
+        Seconds a step.
+    """
+
+    rows: int
+    rejected: int
+    reasons: dict[str, int]
+    unseen: dict[str, int]
+    out: str
+    seconds: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return asdict(self)
+
+
+def predict(
+    raw: DataFrame,
+    bundle: Bundle,
+    output: Output,
+    *,
+    level: float | None = None,
+    explain: bool = False,
+    max_reject_rate: float = 0.01,
+    rejects: str | Path | None = None,
+    steps: Steps | None = None,
+) -> PredictResult:
+    """Score the rows of a table and write the predictions.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        What `purchasecast.io.tables.read_table` returned; a target is not needed.
+    bundle : Bundle
+        The model.
+    output : Output
+        Where the predictions go: the key columns (all columns, where the schema has no key) and ``prediction``.
+    level : float, optional
+        Share of purchases that are to fall between ``lower`` and ``upper``; by default 0.9.
+    explain : bool, default False
+        Whether to write what drives each prediction: ``base`` and a column ``from ...`` for each source.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    PredictResult
+        Rows written, rejected and unseen.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed; nothing is written then but the rejects.
+    SourceError
+        If the predictions cannot be written, or would replace the rows that they are made from.
+    SettingsError
+        If the output is not one that can be.
+
+    Notes
+    -----
+    One pass reads and checks the rows and keeps them, a second one scores and writes them; what was unseen is
+    observed on the way.
+    """
+    _check_output(output, raw)
+    steps = steps or Steps()
+    steps.expect(3)
+    with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
+        with steps.step("load model"):
+            kept = [*_named_by(checked.accepted, bundle), POSITION]
+            scored, unseen = score_rows(checked.accepted, bundle, kept, level=level, explain=explain)
+        with steps.step("score and write") as step:
+            observed = _write(scored, unseen, output, is_empty=not checked.report.accepted)
+            step.rows = observed.pop("rows")
+    return _result(checked.report, step.rows, observed, output, steps)
+
+
+def evaluate_bundle(
+    raw: DataFrame,
+    bundle: Bundle,
+    *,
+    max_reject_rate: float = 0.01,
+    rejects: str | Path | None = None,
+    steps: Steps | None = None,
+) -> Evaluation:
+    """Measure a bundle on the labelled rows of a table.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        What `purchasecast.io.tables.read_table` returned, with the target.
+    bundle : Bundle
+        The model.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    Evaluation
+        Figures of the accepted rows.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed.
+    DataError
+        If there is no row.
+    """
+    steps = steps or Steps()
+    steps.expect(3)
+    with checked_rows(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
+        with steps.step("load model"):
+            model = load_pipeline(bundle)
+        with steps.step("evaluate") as step:
+            found = evaluate(
+                model.transform(checked.accepted),
+                bundle.schema,
+                model,
+                Reference.from_dict(bundle.manifest["reference"]),
+                computed_on="Computed on the rows given; whether training saw them is for the caller to know.",
+            )
+            step.rows = found.overall.rows
+    return found.with_seconds(steps.seconds).with_transform(bundle.manifest.get("target_transform"))
+
+
+def _check_output(output: Output, raw: DataFrame) -> None:
+    """Refuse, before anything is computed, an output that cannot be, or that would replace the rows to score."""
+    is_database = output.location.startswith("jdbc:")
+    if output.table is not None and not is_database:
+        raise SettingsError(
+            f"expected a table's name with a jdbc: URL only, found {output.table} for {output.location}; leave it out"
+        )
+    if output.single_csv:
+        check_single_csv(output.location, mode=output.mode)
+    if is_database or "://" in output.location:
+        return
+    place = Path(output.location).resolve()
+    for address in map(urlsplit, raw.inputFiles()):
+        file = Path(unquote(address.path))
+        if address.scheme == "file" and (file == place or place in file.parents):
+            raise SourceError(
+                f"expected another place than that of the rows to score, found {output.location}; choose another"
+            )
+
+
+@contextmanager
+def checked_rows(
+    raw: DataFrame,
+    bundle: Bundle,
+    steps: Steps,
+    target: Literal["required", "optional"],
+    max_reject_rate: float,
+    rejects: str | Path | None,
+) -> Iterator[Validated]:
+    """Check the rows against the bundle's schema, write the bad ones, and stop where they are too many.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed.
+    """
+    with steps.step("validate") as step:
+        checked = validate(raw, bundle.schema, target=target, cache=True)
+        step.rows = checked.report.rows
+    with checked:
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, max_reject_rate)
+        yield checked
+
+
+def score_rows(
+    rows: DataFrame, bundle: Bundle, kept: Sequence[str], *, level: float | None = None, explain: bool = False
+) -> tuple[DataFrame, dict[str, Column]]:
+    """Score rows by the portable model where there is one, else by the pipeline, which takes several times as long.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Accepted rows.
+    bundle : Bundle
+        The model.
+    kept : sequence of str
+        Columns of `rows` to keep.
+    level : float, optional
+        Of the intervals; by default that of the training.
+    explain : bool, default False
+        Whether to add what drives each prediction.
+
+    Returns
+    -------
+    DataFrame
+        The kept columns and the predictions; one row a row.
+    dict of str to Column
+        By role or column: whether training has not seen a row's level.
+
+    Raises
+    ------
+    SettingsError
+        If an explanation is asked of a model without a portable part.
+    """
+    if bundle.scorer_folder.is_dir():
+        folder = bundle.scorer_folder.resolve()
+        scored = score_in_tasks(rows, folder, kept, level=level, explain=explain)
+        flags = {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
+        return scored, flags
+    if explain:
+        raise SettingsError("explain: expected a model with a portable part, found one without; train it again.")
+    model = load_pipeline(bundle)
+    for stage in model.stages:
+        if level is not None and isinstance(stage, ConformalIntervalsModel):
+            stage.setLevel(level)
+    scored = model.transform(rows)
+    unseen = _unseen(scored, model)
+    named = {UNSEEN + name: flag for name, flag in unseen.items()}
+    made = [name for name in _PREDICTIONS if name in scored.columns]
+    columns = [col(name) for name in (*kept, *made)]
+    return scored.select(*columns, *[flag.alias(name) for name, flag in named.items()]), {
+        name: col(UNSEEN + name) for name in unseen
+    }
+
+
+def _named_by(rows: DataFrame, bundle: Bundle) -> list[str]:
+    """Return the columns that name a row: the key, else all but the target."""
+    schema = bundle.schema
+    return list(schema.key) or [name for name in schema.names if name in rows.columns and name != schema.target]
+
+
+def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output, *, is_empty: bool) -> dict[str, int]:
+    """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
+    counts = [sf.count_if(flag).alias(name) for name, flag in unseen.items()]
+    observation = Observation()
+    # Adaptive execution drops an observation together with the plan of rows that turn out to be none.
+    watched = scored if is_empty else scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
+    named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+    if output.single_csv:
+        write_single_csv(named, output.location, mode=output.mode)
+    else:
+        write_table(
+            named.drop(POSITION),
+            output.location,
+            format=output.format,
+            table=output.table,
+            options=output.options,
+            mode=output.mode,
+        )
+    if is_empty:
+        return {"rows": 0, **dict.fromkeys(unseen, 0)}
+    return {name: int(value) for name, value in observation.get.items()}
+
+
+def _unseen(scored: DataFrame, model: PipelineModel) -> dict[str, Column]:
+    """Return, by role or column, whether training has not seen a row's level."""
+    flags = {
+        role: col(rows) == 0
+        for role, rows in (("customer", CUSTOMER_ROWS), ("product", PRODUCT_ROWS))
+        if rows in scored.columns
+    }
+    for stage in model.stages:
+        if isinstance(stage, StringIndexerModel):
+            for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
+                flags[source_name(INDEX, index)] = col(index) == float(len(labels))
+    return flags
+
+
+def _result(report: ValidationReport, rows: int, unseen: dict[str, int], output: Output, steps: Steps) -> PredictResult:
+    roles = {role: count for role, count in unseen.items() if role in {"customer", "product"} or count}
+    return PredictResult(rows, report.rejected, report.reasons, roles, output.location, dict(steps.seconds))

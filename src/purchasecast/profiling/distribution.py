@@ -1,0 +1,247 @@
+"""Statistics of a distribution from the rows by value, on the driver.
+
+References
+----------
+J. W. Tukey, *Exploratory Data Analysis*, 1977. D. Freedman, P. Diaconis, "On the histogram as a density estimator",
+Z. Wahrscheinlichkeitstheorie 57, 1981. https://doi.org/10.1007/BF01025868
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from purchasecast.results import Histogram, Mode, NumberProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ValueCounts", "describe", "find_modes", "gini_and_curve", "make_histogram", "skewness_of"]
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+_MOST_BINS = 60
+_LOG_SKEWNESS = 2.0  # a positive number more skewed than this is drawn on a logarithmic axis
+_LEAST_PROMINENCE = 0.04  # of the highest peak
+_GRID = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCounts:
+    """Distinct values, ascending, with rows and sums; sums are exact where values were rounded.
+
+    Attributes
+    ----------
+    values, rows, totals : ndarray of shape (n,)
+        The values, the rows that have them, and the sum over those rows.
+    """
+
+    values: Floats
+    rows: Floats
+    totals: Floats
+
+    @property
+    def count(self) -> float:
+        """Return the number of rows."""
+        return float(self.rows.sum())
+
+    @property
+    def exact(self) -> Floats:
+        """Return the mean of the rows that share a rounded value: the value itself where only one was rounded to it."""
+        return self.totals / self.rows
+
+    def quantiles(self, shares: Sequence[float] | Floats) -> Floats:
+        """Return quantiles, interpolated linearly between neighbouring rows as NumPy does."""
+        ends = np.cumsum(self.rows)
+        places = (ends[-1] - 1) * np.asarray(shares, dtype=np.float64)
+        below = np.searchsorted(ends, np.floor(places), side="right")
+        above = np.searchsorted(ends, np.ceil(places), side="right")
+        low, high = self.exact[below], self.exact[above]
+        return np.asarray(low + (high - low) * (places - np.floor(places)), dtype=np.float64)
+
+    def ranks(self) -> Floats:
+        """Return the rank of each value, from 1, ties at their mean."""
+        return np.cumsum(self.rows) - (self.rows - 1) / 2
+
+    def rank_squares(self) -> float:
+        """Return the sum of squares of the ranks about their mean."""
+        middle = (self.count + 1) / 2
+        return float(np.sum(self.rows * (self.ranks() - middle) ** 2))
+
+    def share_by_part(self, parts: int) -> Floats:
+        """Return the share of the sum in each of `parts` equal parts of the rows, smallest values first."""
+        held = np.concatenate([[0.0], np.cumsum(self.totals)])
+        ends = np.concatenate([[0.0], np.cumsum(self.rows)])
+        at = np.interp(np.linspace(0, ends[-1], parts + 1), ends, held)
+        return np.diff(at) / held[-1] if held[-1] else np.zeros(parts)
+
+
+def describe(counts: ValueCounts) -> NumberProfile:
+    """Return moments, quantiles and histogram of a distribution.
+
+    Parameters
+    ----------
+    counts : ValueCounts
+        Rows by value; at least one row.
+
+    Returns
+    -------
+    NumberProfile
+        Its description.
+    """
+    rows = counts.count
+    values = counts.exact
+    mean = float(counts.totals.sum() / rows)
+    variance, skewness, kurtosis = _moments(values, counts.rows)
+    quantiles = dict(zip(map(str, QUANTILES), map(float, counts.quantiles(QUANTILES)), strict=True))
+    return NumberProfile(
+        rows=int(rows),
+        mean=mean,
+        sd=float(np.sqrt(variance * rows / (rows - 1))) if rows > 1 else 0.0,
+        minimum=float(values[0]),
+        maximum=float(values[-1]),
+        skewness=skewness,
+        kurtosis=kurtosis,
+        quantiles=quantiles,
+        histogram=make_histogram(counts, skewness),
+    )
+
+
+def _moments(values: Floats, rows: Floats) -> tuple[float, float | None, float | None]:
+    """Return variance (population), skewness and excess kurtosis."""
+    share = rows / rows.sum()
+    centred = values - np.sum(share * values)
+    variance = float(np.sum(share * centred**2))
+    if variance <= 0:
+        return 0.0, None, None
+    standard = centred / np.sqrt(variance)
+    return variance, float(np.sum(share * standard**3)), float(np.sum(share * standard**4) - 3)
+
+
+def skewness_of(values: Floats, rows: Floats) -> float:
+    """Return the skewness of values that `rows` rows have; 0 where all are equal."""
+    return _moments(values, rows)[1] or 0.0
+
+
+def make_histogram(counts: ValueCounts, skewness: float | None) -> Histogram:
+    """Return rows by bins of a round width: as Freedman and Diaconis say, but 60 at most.
+
+    Parameters
+    ----------
+    counts : ValueCounts
+        Rows by value.
+    skewness : float or None
+        Of the same rows: a very skewed positive number gets bins of equal ratio.
+
+    Returns
+    -------
+    Histogram
+        The bins; one a value where there are few whole numbers.
+    """
+    low, high = float(counts.exact[0]), float(counts.exact[-1])
+    if low > 0 and (skewness or 0.0) > _LOG_SKEWNESS and high / low > 100:
+        edges, scale = _log_edges(low, high), "log"
+    else:
+        edges, scale = _round_edges(counts, low, high), "linear"
+    places = np.clip(np.searchsorted(edges, counts.exact, side="right") - 1, 0, len(edges) - 2)
+    rows = np.bincount(places, counts.rows, minlength=len(edges) - 1)
+    return Histogram(tuple(map(float, edges)), tuple(int(n) for n in rows), "log" if scale == "log" else "linear")
+
+
+def _log_edges(low: float, high: float) -> Floats:
+    """Return ten bins a decade, or fewer where that is too many."""
+    first, last = np.floor(np.log10(low)), np.ceil(np.log10(high))
+    a_decade = int(max(1, min(10, _MOST_BINS // (last - first))))
+    grid = 10 ** np.linspace(first, last, int(last - first) * a_decade + 1)
+    inside = (np.searchsorted(grid, [low, high], side="right") - 1).clip(0, len(grid) - 2)
+    return np.asarray(grid[inside[0] : inside[1] + 2], dtype=np.float64)
+
+
+def _round_edges(counts: ValueCounts, low: float, high: float) -> Floats:
+    if high <= low:
+        return np.array([low, low + 1.0])
+    quartiles = counts.quantiles([0.25, 0.75])
+    wanted = 2 * (quartiles[1] - quartiles[0]) / counts.count ** (1 / 3)
+    width = _round_up(max(wanted, (high - low) / _MOST_BINS))
+    if len(counts.values) <= _MOST_BINS and np.all(counts.values == np.rint(counts.values)):
+        width = max(1.0, np.rint(width))
+    first = np.floor(low / width)
+    bins = int(np.floor(high / width) - first) + 1
+    return np.asarray((first + np.arange(bins + 1)) * width, dtype=np.float64)
+
+
+def _round_up(width: float) -> float:
+    power = 10.0 ** np.floor(np.log10(width))
+    return float(next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= width * (1 - 1e-9)))
+
+
+def find_modes(counts: ValueCounts, *, logarithmic: bool) -> tuple[Mode, ...]:
+    """Return the values around which rows gather.
+
+    Parameters
+    ----------
+    counts : ValueCounts
+        Rows by value.
+    logarithmic : bool
+        Whether to look on the scale of ratios, for very skewed positive numbers.
+
+    Returns
+    -------
+    tuple of Mode
+        Peaks of the smoothed distribution that stand out by 4 % of the highest at least, smallest first.
+
+    Notes
+    -----
+    The smoothing is Gaussian, by Silverman's rule: 0.9 min(sd, IQR / 1.34) n^(-1/5), and a 64th of the range at most.
+    """
+    values = np.log10(counts.exact) if logarithmic else counts.exact
+    low, high = float(values[0]), float(values[-1])
+    if high <= low:
+        only = float(counts.exact[0])
+        return (Mode(only, only, only, 1.0),)
+    grid = np.linspace(low, high, _GRID)
+    step = grid[1] - grid[0]
+    density = np.bincount(np.rint((values - low) / step).astype(np.int64), counts.rows, minlength=_GRID)
+    spread = np.sqrt(_moments(values, counts.rows)[0])
+    quartiles = ValueCounts(values, counts.rows, values * counts.rows).quantiles([0.25, 0.75])
+    silverman = 0.9 * min(spread, (quartiles[1] - quartiles[0]) / 1.34 or spread) * counts.count ** (-0.2)
+    smooth = gaussian_filter1d(density, np.clip(silverman / step, 1.0, _GRID / 64), mode="constant")
+    peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), prominence=_LEAST_PROMINENCE * smooth.max())
+    peaks = peaks - 1
+    valleys = [a + int(np.argmin(smooth[a : b + 1])) for a, b in pairwise(peaks)]
+    borders = np.array([low, *grid[valleys], np.nextafter(high, np.inf)])
+    held = np.histogram(values, bins=borders, weights=counts.rows)[0] / counts.count
+    original = 10**grid if logarithmic else grid
+    ends = [float(counts.exact[0]), *map(float, original[valleys]), float(counts.exact[-1])]
+    return tuple(Mode(float(original[peak]), ends[i], ends[i + 1], float(held[i])) for i, peak in enumerate(peaks))
+
+
+def gini_and_curve(totals: ValueCounts, points: Sequence[float]) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Return how unevenly a sum is spread.
+
+    Parameters
+    ----------
+    totals : ValueCounts
+        Levels (as rows) by their total.
+    points : sequence of float
+        Shares of the levels, largest first, at which the curve is wanted.
+
+    Returns
+    -------
+    tuple of (float, tuple)
+        The Gini coefficient, and (share of levels, share of the sum held).
+    """
+    ends = np.concatenate([[0.0], np.cumsum(totals.rows[::-1])]) / totals.count
+    held = np.concatenate([[0.0], np.cumsum(totals.totals[::-1])])
+    if held[-1] <= 0:
+        return 0.0, tuple((float(p), float(p)) for p in points)
+    held = held / held[-1]
+    gini = float(2 * np.trapezoid(held, ends) - 1)
+    return gini, tuple((float(p), float(h)) for p, h in zip(points, np.interp(points, ends, held), strict=True))

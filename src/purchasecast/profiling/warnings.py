@@ -1,0 +1,149 @@
+"""What a data scientist would point at in a profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from purchasecast.results import ProfileWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from purchasecast.results import Concentration, FeatureProfile, LevelProfile
+    from purchasecast.schema import Schema
+
+__all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_warnings", "weight_warnings"]
+
+_NEAR_CONSTANT = 0.99
+_LEAK = 0.95
+_RARE_ROWS = 30
+_LEAST_ROWS_OF_PART = 50  # by chance such a level would lie in one tenth once in 10^49 tables
+_NEAR_UNIQUE = 0.5
+_ORDER_STEPS = 5.0  # standard errors
+
+
+def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -> list[ProfileWarning]:
+    """Return what is odd about single features.
+
+    Parameters
+    ----------
+    features : iterable of FeatureProfile
+        The features.
+    customers : int or None
+        Customers in the table.
+
+    Returns
+    -------
+    list of ProfileWarning
+        In the order of the features.
+    """
+    found = []
+    for feature in features:
+        label, levels = feature.label, feature.levels
+        largest = max(levels, key=lambda level: level.rows)
+        if largest.share_of_rows >= _NEAR_CONSTANT:
+            sentence = f"{largest.share_of_rows:.1%} of the rows have “{largest.level}” in {label}; it can hardly help."
+            found.append(ProfileWarning("near-constant", feature.name, sentence))
+        strength = max(feature.explained, abs(feature.spearman or 0.0), abs(feature.pearson or 0.0))
+        if strength >= _LEAK:
+            found.append(_leak_warning(feature.name, label, strength))
+        rare = [level for level in levels if level.rows < _RARE_ROWS]
+        if rare and len(levels) > 2:
+            sentence = (
+                f"{len(rare)} of {len(levels)} levels of {label} have fewer than {_RARE_ROWS} rows; "
+                "their means are guesses."
+            )
+            found.append(ProfileWarning("rare levels", feature.name, sentence))
+        if feature.of == "customer" and customers is not None:
+            extra = sum(level.customers or 0 for level in levels) - customers
+            if extra > 0:
+                sentence = (
+                    f"{label} is described as an attribute of the customer, but {extra:,} customers "
+                    "have more than one; leave `of` out of the schema or mend the data."
+                )
+                found.append(ProfileWarning("not constant", feature.name, sentence))
+    return found
+
+
+def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
+    sentence = (
+        f"{label} tells the target almost without error ({strength:.3f} of 1); "
+        "make sure that it is known before the purchase, else list it under ignore."
+    )
+    return ProfileWarning("leak suspect", name, sentence)
+
+
+def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWarning]:
+    """Return the levels that occur in one tenth of the file only.
+
+    Parameters
+    ----------
+    feature : FeatureProfile
+        A nominal or ordinal feature.
+    sums : DataFrame
+        Its sums, one row a level, with ``part_0`` ....
+
+    Returns
+    -------
+    list of ProfileWarning
+        One for all such levels, or none.
+    """
+    parts = sums[[name for name in sums.columns if name.startswith("part_")]].to_numpy()
+    if (parts.sum(axis=0) > 0).sum() < 3:
+        return []
+    alone = ((parts > 0).sum(axis=1) == 1) & (parts.sum(axis=1) >= _LEAST_ROWS_OF_PART)
+    if not alone.any():
+        return []
+    levels = ", ".join(map(str, sums["level"].to_numpy()[alone][:5]))
+    noun = "level" if alone.sum() == 1 else "levels"
+    places = sorted(int(np.argmax(part)) + 1 for part in parts[alone])
+    sentence = (
+        f"{feature.label}: {noun} {levels} ({int(parts[alone].sum()):,} rows) only in tenth "
+        f"{', '.join(map(str, dict.fromkeys(places)))} of the file: never split by position, "
+        "and expect other data to lack them."
+    )
+    return [ProfileWarning("one part only", feature.name, sentence)]
+
+
+def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, money: str | None) -> list[ProfileWarning]:
+    """Return whether the target drifts along the file, beyond what chance would do."""
+    steps = [
+        (3.92 * abs(tenth.mean - mean) / (tenth.high - tenth.low), tenth)
+        for tenth in tenths
+        if tenth.low is not None and tenth.high is not None and tenth.high > tenth.low
+    ]
+    if len(steps) < 3 or max(steps, key=lambda step: step[0])[0] < _ORDER_STEPS:
+        return []
+    worst = max(steps, key=lambda step: step[0])[1]
+    unit = f" {money}" if money else ""
+    sentence = (
+        f"The order of the file is not random: in tenth {worst.level} the mean is {worst.mean:,.0f}{unit} "
+        f"against {mean:,.0f}{unit} overall. Split by hash, never by position."
+    )
+    return [ProfileWarning("file order", target, sentence)]
+
+
+def concentration_warnings(found: Iterable[Concentration], rows: int) -> list[ProfileWarning]:
+    """Return the columns of very many levels that name rows rather than describe them, or that tell the target."""
+    warnings = []
+    for one in found:
+        if one.levels >= _NEAR_UNIQUE * rows:
+            sentence = (
+                f"{one.label} has {one.levels:,} levels in {rows:,} rows; it names rows, and no model can learn it."
+            )
+            warnings.append(ProfileWarning("near-unique", one.name, sentence))
+        if one.explained >= _LEAK:
+            warnings.append(_leak_warning(one.name, one.label, one.explained))
+    return warnings
+
+
+def weight_warnings(schema: Schema) -> list[ProfileWarning]:
+    """Return that weights are not used, where there are some."""
+    if schema.weight is None:
+        return []
+    label = schema.column(schema.weight).label
+    return [ProfileWarning("weight", schema.weight, f"Every row counts once here, whatever its {label}.")]

@@ -1,0 +1,49 @@
+"""Result objects: frozen dataclasses with `to_dict` and `from_dict`, and no Spark in them."""
+
+from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
+from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
+from purchasecast.results.evaluation import Evaluation, Reference, Slice
+from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
+from purchasecast.results.profile import (
+    Concentration,
+    FeatureProfile,
+    LevelProfile,
+    PairCell,
+    PairProfile,
+    Profile,
+    ProfileWarning,
+)
+from purchasecast.results.search import Candidate, SearchResult
+from purchasecast.results.validation import ValidationReport
+
+__all__ = [
+    "Absent",
+    "Campaign",
+    "Candidate",
+    "Chart",
+    "ChartKind",
+    "Check",
+    "ColumnDrift",
+    "Concentration",
+    "DriftReport",
+    "Evaluation",
+    "FeatureProfile",
+    "Finding",
+    "Histogram",
+    "Insights",
+    "LevelProfile",
+    "LevelShift",
+    "Mode",
+    "NumberProfile",
+    "PairCell",
+    "PairProfile",
+    "Profile",
+    "ProfileWarning",
+    "Reference",
+    "SearchResult",
+    "Slice",
+    "Support",
+    "TargetProfile",
+    "Transformation",
+    "ValidationReport",
+]

@@ -1,0 +1,283 @@
+"""One column of the transaction table, and the rules that make its description hold together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from purchasecast.errors import did_you_mean
+from purchasecast.schema.reserved_columns import RESERVED_PREFIX
+from purchasecast.schema.toml_fields import COLUMN_FIELDS, FieldError, check_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Bound", "Column"]
+
+Kind = Literal["nominal", "ordinal", "numeric", "date"]
+ValueType = Literal["string", "integer", "number", "date", "timestamp"]
+Role = Literal["customer", "product", "target", "time", "weight", "row"]
+NullMeaning = Literal["forbidden", "level", "unknown"]
+Owner = Literal["customer", "product"]
+Bound = int | float | date
+
+CALENDAR_PARTS = ("year", "quarter", "month", "week", "dayofmonth", "dayofweek", "dayofyear")
+_RESERVED_NAMES = ("reasons",)  # what validation adds to the rows that it rejects
+
+_TYPES_OF_KIND: dict[str, tuple[ValueType, ...]] = {  # the first is the default
+    "nominal": ("string", "integer"),
+    "ordinal": ("string", "integer"),
+    "numeric": ("number", "integer"),
+    "date": ("date", "timestamp"),
+}
+_KIND_OF_ROLE: dict[str, Kind] = {
+    "customer": "nominal",
+    "product": "nominal",
+    "target": "numeric",
+    "time": "date",
+    "weight": "numeric",
+    "row": "nominal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Describe one column of the transaction table.
+
+    Parameters
+    ----------
+    name : str
+        The column's name in the file.
+    kind : {"nominal", "ordinal", "numeric", "date"}
+        What the values are: names, names in an order, quantities, days.
+    type : {"string", "integer", "number", "date", "timestamp"}, optional
+        How the values are written; by default ``string`` for nominal and ordinal, ``number`` for numeric,
+        ``date`` for date.
+    role : {"customer", "product", "target", "time", "weight", "row"}, optional
+        What the column is for; None is a plain feature. ``row`` only identifies rows (an order number) and is
+        no feature.
+    order : sequence of str or int, default ()
+        All levels of an ordinal column, lowest first.
+    domain : sequence of str or int, default ()
+        All levels of a nominal column; empty leaves it open.
+    minimum, maximum : int, float or date, optional
+        Bounds of a value, both allowed themselves. The minimum of a target and of a weight is 0 by default.
+    pattern : str, optional
+        Regular expression that a whole text must match.
+    null : {"forbidden", "level", "unknown"}, default "forbidden"
+        What an empty value means: a bad row, a level of its own ("no further category"), or a value to be
+        imputed.
+    of : {"customer", "product"}, optional
+        Whose attribute a feature is.
+    format : str, optional
+        How a date is written, in Spark's pattern letters, such as ``M/d/yyyy``; ISO by default.
+    calendar : sequence of str, default ()
+        Features to derive from a date; of `CALENDAR_PARTS`.
+    title : str, optional
+        Name for people; the name itself by default.
+    unit : str, optional
+        Unit for people, such as ``years``.
+
+    Raises
+    ------
+    SchemaError
+        If the description contradicts itself.
+
+    Examples
+    --------
+    >>> Column("Age", "ordinal", order=("0-17", "18-25", "26+")).levels
+    ('0-17', '18-25', '26+')
+    """
+
+    name: str
+    kind: Kind
+    type: ValueType | None = None
+    role: Role | None = None
+    order: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    pattern: str | None = None
+    null: NullMeaning = "forbidden"
+    of: Owner | None = None
+    format: str | None = None
+    calendar: tuple[str, ...] = ()
+    title: str | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check_name()
+        self._check_choice("kind", get_args(Kind))
+        if self.type is None:
+            object.__setattr__(self, "type", _TYPES_OF_KIND[self.kind][0])
+        self._check_choice("type", _TYPES_OF_KIND[self.kind], f" for a {self.kind} column")
+        for field, choices in (("role", get_args(Role)), ("of", get_args(Owner))):
+            if getattr(self, field) is not None:
+                self._check_choice(field, choices)
+        self._check_choice("null", get_args(NullMeaning))
+        self._check_role()
+        for field in ("order", "domain"):
+            object.__setattr__(self, field, self._canonical_levels(field))
+        self._check_levels()
+        for field in ("minimum", "maximum"):
+            object.__setattr__(self, field, self._canonical_bound(field))
+        if self.minimum is None and self.role in {"target", "weight"}:
+            object.__setattr__(self, "minimum", 0)
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:  # type: ignore[operator]
+            self._refuse("maximum", f"at least the minimum {self.minimum}", str(self.maximum))
+        self._check_text_and_date()
+
+    @property
+    def label(self) -> str:
+        """The name for people: the title, else the column's name."""
+        return self.title or self.name
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """All values that the column may take, in order where it has one; empty where it is open."""
+        return self.order or self.domain
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON-safe values, defaults left out.
+
+        Returns
+        -------
+        dict
+            What `from_dict` reads.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            if isinstance(value, date):
+                value = value.isoformat()
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Column:
+        """Build a column from what `to_dict` returned, or from a table of a schema file with its name added.
+
+        Parameters
+        ----------
+        values : mapping
+            The fields by name.
+
+        Returns
+        -------
+        Column
+            The column.
+
+        Raises
+        ------
+        SchemaError
+            If a field is unknown, missing or wrong.
+        """
+        rest = dict(values)
+        name = rest.pop("name", None)
+        if not isinstance(name, str):
+            raise FieldError(("columns",), f"expected a column with a name in text, found {name!r}")
+        check_fields(rest, COLUMN_FIELDS, required=("kind",), field=("columns", name))
+        return cls(name, **rest)
+
+    def _refuse(self, field: str, expected: str, found: str, hint: str = "") -> None:
+        raise FieldError(("columns", self.name, field), f"expected {expected}, found {found}{hint}")
+
+    def _check_name(self) -> None:
+        if not self.name or self.name != self.name.strip():
+            raise FieldError(("columns", self.name), f"expected a name without blanks around it, found {self.name!r}")
+        if self.name.casefold().startswith(RESERVED_PREFIX) or self.name.casefold() in _RESERVED_NAMES:
+            raise FieldError(
+                ("columns", self.name),
+                f"expected a name that purchasecast does not use itself ({', '.join(_RESERVED_NAMES)} and "
+                f"all that start with {RESERVED_PREFIX}), found {self.name}; rename the column",
+            )
+
+    def _check_choice(self, field: str, choices: Sequence[str], where: str = "") -> None:
+        value = getattr(self, field)
+        if value not in choices:
+            hint = did_you_mean(str(value), choices)
+            self._refuse(field, f"one of {', '.join(choices)}{where}", str(value), hint)
+
+    def _check_role(self) -> None:
+        if self.role is None:
+            return
+        if self.kind != _KIND_OF_ROLE[self.role]:
+            self._refuse("kind", f"{_KIND_OF_ROLE[self.role]} for the role {self.role}", self.kind)
+        if self.null != "forbidden" and self.role not in {"customer", "product"}:
+            self._refuse("null", f"forbidden for the role {self.role}", self.null)
+        if self.of is not None:
+            self._refuse("of", "nothing, because only features belong to a customer or product", self.of)
+
+    def _canonical_levels(self, field: str) -> tuple[str, ...]:
+        """Write every level as validation will: integers without leading zeros, everything as text."""
+        levels = getattr(self, field)
+        if isinstance(levels, str):
+            self._refuse(field, "a list", repr(levels))
+        canonical = []
+        for level in levels:
+            if self.type == "integer":
+                if not re.fullmatch(r"[+-]?\d+", str(level)):
+                    self._refuse(field, "whole numbers, as the type is integer", repr(level))
+                canonical.append(str(int(level)))
+            elif isinstance(level, str):
+                canonical.append(level)
+            else:
+                self._refuse(field, f"texts in quotes, as the type is {self.type}", repr(level))
+        twice = next((level for level in canonical if canonical.count(level) > 1), None)
+        if twice is not None:
+            self._refuse(field, "every level once", f"{twice} twice")
+        return tuple(canonical)
+
+    def _check_levels(self) -> None:
+        if self.kind == "ordinal" and not self.order:
+            self._refuse("order", "the levels of an ordinal column, lowest first", "none")
+        if self.kind != "ordinal" and self.order:
+            self._refuse("order", f"none for a {self.kind} column", str(list(self.order)), "; is it ordinal?")
+        if self.kind in {"numeric", "date"} and self.domain:
+            self._refuse("domain", f"none for a {self.kind} column", str(list(self.domain)))
+        if self.order and self.domain and set(self.order) != set(self.domain):
+            differing = sorted(set(self.order) ^ set(self.domain))
+            self._refuse("domain", "the same levels as in order", f"{', '.join(differing)} in one only")
+        if self.null not in {"forbidden", "unknown"} and self.kind in {"numeric", "date"}:
+            self._refuse("null", f"forbidden or unknown for a {self.kind} column", self.null)
+
+    def _canonical_bound(self, field: str) -> Bound | None:
+        value = getattr(self, field)
+        if value is None:
+            return None
+        if self.kind == "date":
+            if isinstance(value, str):
+                try:
+                    return date.fromisoformat(value)
+                except ValueError:
+                    self._refuse(field, "a date such as 2024-12-31", value)
+            if type(value) is not date:  # a datetime is a date too, and has a time of day
+                self._refuse(field, "a date such as 2024-12-31", repr(value))
+            return value  # type: ignore[no-any-return]
+        if self.type == "string":
+            self._refuse(field, f"none for a {self.kind} column of type string", repr(value))
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  NaN
+            self._refuse(field, "a number", repr(value))
+        return value  # type: ignore[no-any-return]
+
+    def _check_text_and_date(self) -> None:
+        if self.pattern is not None:
+            if self.type != "string":
+                self._refuse("pattern", f"none for a column of type {self.type}", repr(self.pattern))
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                self._refuse("pattern", "a regular expression", f"{self.pattern!r} ({error})")
+        if self.kind != "date" and self.format is not None:
+            self._refuse("format", f"none for a {self.kind} column", repr(self.format))
+        if self.kind != "date" and self.calendar:
+            self._refuse("calendar", f"none for a {self.kind} column", str(list(self.calendar)))
+        for part in self.calendar:
+            if part not in CALENDAR_PARTS:
+                hint = did_you_mean(part, CALENDAR_PARTS)
+                self._refuse("calendar", f"some of {', '.join(CALENDAR_PARTS)}", part, hint)
+        object.__setattr__(self, "calendar", tuple(self.calendar))

@@ -1,0 +1,95 @@
+"""Names of the columns that purchasecast adds to a table, and of columns made of a shop's own."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BASELINE",
+    "BOOSTED_PREDICTION",
+    "CORRUPT",
+    "CUSTOMER_ROWS",
+    "EFFECT",
+    "FEATURES",
+    "FITS",
+    "FITTED",
+    "FOLD",
+    "INDEX",
+    "INDICATORS",
+    "LABEL",
+    "LEVEL",
+    "LINEAR_PREDICTION",
+    "LOWER",
+    "NO_LEVEL",
+    "NUMBER",
+    "ORDER",
+    "POSITION",
+    "PREDICTION",
+    "PRODUCT_ROWS",
+    "RESERVED_PREFIX",
+    "SCALE",
+    "STATISTICS_OF",
+    "TARGET",
+    "TASTE",
+    "UNKNOWN_LEVEL",
+    "UNSEEN",
+    "UPPER",
+    "made_name",
+    "source_name",
+]
+
+#: No column of a table may start with it.
+RESERVED_PREFIX = "_pc_"
+
+# What users read.
+PREDICTION, LOWER, UPPER = "prediction", "lower", "upper"
+
+# What reading and validation add.
+CORRUPT = "_pc_corrupt"
+POSITION = "_pc_position"  # number of the row in its file
+
+# What training adds.
+FOLD = "_pc_fold"
+LABEL = "label"
+TARGET = "_pc_target"  # the label on the scale that the members are fitted on
+ORDER = "_pc_order"  # a hash of what names the row: rows are drawn and sorted by it
+
+# What stages hand each other.
+FEATURES = "_pc_features"
+BASELINE = "_pc_baseline"
+FITTED = "_pc_fitted"
+FITS = "_pc_fits"
+TASTE = "_pc_taste"
+CUSTOMER_ROWS = "_pc_customer_rows"
+PRODUCT_ROWS = "_pc_product_rows"
+SCALE = "_pc_scale"
+LINEAR_PREDICTION = "_pc_linear"
+BOOSTED_PREDICTION = "_pc_boosted"
+
+# Before the name of a column that they are made of.
+LEVEL = "_pc_l_"  # its level as text, nulls replaced
+INDEX = "_pc_i_"  # the number of its level
+INDICATORS = "_pc_h_"
+NUMBER = "_pc_x_"
+EFFECT = "_pc_e_"
+STATISTICS_OF = "_pc_s_"
+UNSEEN = "_pc_unseen_"
+
+#: What stands for a null: where the schema gives a null a meaning of its own, and where it does not.
+NO_LEVEL, UNKNOWN_LEVEL = "(none)", "(unknown)"
+
+# Spark ML reads a dot in an input column as a path into a struct, and a backtick as a quote.
+_STAND_INS = {".": "\N{ONE DOT LEADER}", "`": "\N{MODIFIER LETTER GRAVE ACCENT}"}
+
+
+def made_name(prefix: str, name: str) -> str:
+    """Return the name of a column made of the one called `name`, such as every stage of Spark takes it."""
+    for sign, stand_in in _STAND_INS.items():
+        name = name.replace(sign, stand_in)
+    return prefix + name
+
+
+def source_name(prefix: str, made: str) -> str:
+    """Return the name of the column that the one called `made` is made of."""
+    name = made.removeprefix(prefix)
+    for sign, stand_in in _STAND_INS.items():
+        name = name.replace(stand_in, sign)
+    return name

@@ -1,0 +1,131 @@
+"""Run code of this package on executors that do not have it.
+
+Executors need Spark's own libraries, NumPy, SciPy, PyArrow, pandas and XGBoost. A function of this package is pickled
+by value and at once: Spark Connect pickles what it is given much later, and a plain function of a module would be
+pickled by reference, which fails on an executor with ``ModuleNotFoundError``.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from pyspark import cloudpickle
+from pyspark.sql.pandas.functions import arrow_udf
+
+import purchasecast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.pandas.group_ops import PandasCogroupedOps
+    from pyspark.sql.types import StructType
+
+__all__ = ["apply_in_tasks", "arrow_column", "map_in_tasks"]
+
+_REGISTRY = Lock()  # cloudpickle keeps one list of the modules that it pickles by value
+
+
+def map_in_tasks(
+    frame: DataFrame, function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: StructType | str
+) -> DataFrame:
+    """Map the Arrow batches of each partition by a function of this package.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What to read.
+    function : callable
+        From an iterator of record batches to another one; may be a `functools.partial`.
+    schema : StructType or str
+        Columns of the result.
+
+    Returns
+    -------
+    DataFrame
+        Lazy, as `DataFrame.mapInArrow` is.
+    """
+    code, loaded = _pickled(function), []  # type: ignore[var-annotated]
+
+    def run(batches: Any) -> Any:
+        if not loaded:
+            loaded.append(cloudpickle.loads(code))
+        return loaded[0](batches)
+
+    return frame.mapInArrow(_without_hints(run), schema)
+
+
+def apply_in_tasks(
+    grouped: PandasCogroupedOps, function: Callable[[pa.Table, pa.Table], pa.Table], schema: StructType | str
+) -> DataFrame:
+    """Map each pair of groups, as two Arrow tables, by a function of this package.
+
+    Parameters
+    ----------
+    grouped : PandasCogroupedOps
+        Cogrouped rows; each pair of groups must fit into the memory of one task.
+    function : callable
+        From two tables to one.
+    schema : StructType or str
+        Columns of the result.
+
+    Returns
+    -------
+    DataFrame
+        Lazy, as `PandasCogroupedOps.applyInArrow` is.
+    """
+    code, loaded = _pickled(function), []  # type: ignore[var-annotated]
+
+    def run(left: Any, right: Any) -> Any:  # Spark counts the arguments
+        if not loaded:
+            loaded.append(cloudpickle.loads(code))
+        return loaded[0](left, right)
+
+    return grouped.applyInArrow(_without_hints(run), schema)
+
+
+def arrow_column(function: Callable[..., pa.Array], data_type: str, *columns: Column) -> Column:
+    """Return a column that a function of this package computes from Arrow arrays.
+
+    Parameters
+    ----------
+    function : callable
+        From one array a column to an array of the same length.
+    data_type : str
+        Type of the result, such as ``"double"``.
+    *columns : Column
+        What the function reads.
+
+    Returns
+    -------
+    Column
+        Lazy; the function runs once a batch.
+    """
+    code, loaded = _pickled(function), []  # type: ignore[var-annotated]
+
+    def run(*arrays: Any) -> Any:
+        if not loaded:
+            loaded.append(cloudpickle.loads(code))
+        return loaded[0](*arrays)
+
+    made: Column = arrow_udf(_without_hints(run), data_type)(*columns)  # type: ignore[call-overload]  # any columns
+    return made
+
+
+def _pickled(function: Callable[..., Any]) -> bytes:
+    """Return the function with all that it uses of this package, by value."""
+    with _REGISTRY:
+        cloudpickle.register_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
+        try:
+            code: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
+        finally:
+            cloudpickle.unregister_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
+    return code
+
+
+def _without_hints(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the type hints off: Spark would resolve names that only a type checker knows."""
+    function.__annotations__ = {}
+    return function

@@ -1,0 +1,167 @@
+"""What the stages share: the fold column, level tables that persist, and small column expressions.
+
+A supervised encoder of this package is fitted ``numFolds + 1`` times in one go: fit ``k`` leaves fold ``k`` out, and
+the last fit (number ``numFolds``) sees all rows. A training row of fold ``k`` is encoded by fit ``k``, which has not
+seen its label; a row without a fold (scoring) is encoded by the last fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
+from purchasecast.spark.columns import col
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pyspark.ml.util import DefaultParamsReadable
+    from pyspark.sql import Column
+
+__all__ = ["HasFolds", "TableModelMixin", "broadcast_if_small", "numbered", "require_columns"]
+
+# Three times Spark's own threshold: the pairs of some ten thousand levels fit, and a shuffle of all rows is spared.
+BROADCAST_BYTES = 32 * 1024 * 1024
+
+
+class HasFolds(Params):
+    """Mixin for the two params of cross-fitting, ``foldCol`` and ``numFolds``."""
+
+    foldCol: Param[str] = Param(
+        Params._dummy(),
+        "foldCol",
+        "column of fold numbers 0..numFolds-1; where the frame has it, rows are encoded out of fold",
+        typeConverter=TypeConverters.toString,
+    )
+    numFolds: Param[int] = Param(
+        Params._dummy(), "numFolds", "number of folds (>= 2)", typeConverter=TypeConverters.toInt
+    )
+
+    def getFoldCol(self) -> str:
+        """Return the name of the fold column."""
+        return self.getOrDefault(self.foldCol)
+
+    def getNumFolds(self) -> int:
+        """Return the number of folds."""
+        return self.getOrDefault(self.numFolds)
+
+    def _has_folds(self, dataset: DataFrame) -> bool:
+        return self.getFoldCol() in dataset.columns
+
+    def _fit_number(self) -> Column:
+        """Which fit encodes a row: its own fold's, or the last one where it has no fold."""
+        last = sf.lit(self.getNumFolds())
+        return sf.coalesce(col(self.getFoldCol()).cast("int"), last)
+
+    def _check_folds(self, dataset: DataFrame) -> None:
+        if self.getNumFolds() < 2:
+            raise SettingsError(f"numFolds: expected at least 2, found {self.getNumFolds()}.")
+        if not self._has_folds(dataset):
+            return
+        fold = col(self.getFoldCol())
+        inside = (fold >= 0) & (fold < self.getNumFolds())
+        strangers = dataset.where(~sf.coalesce(inside, sf.lit(False))).select(fold).limit(1).collect()
+        if strangers:
+            raise DataError(
+                f"{self.getFoldCol()}: expected fold numbers 0 to {self.getNumFolds() - 1}, "
+                f"found {strangers[0][0]}; number the folds with purchasecast.training.split.with_folds."
+            )
+
+
+class _TableModelWriter(MLWriter):
+    """Write params as Spark does, and each level table as Parquet beside them."""
+
+    def __init__(self, instance: TableModelMixin) -> None:
+        super().__init__()
+        self.instance = instance
+
+    def saveImpl(self, path: str) -> None:
+        tables = self.instance._tables()
+        extra = {"tables": sorted(tables), "state": self.instance._state()}
+        DefaultParamsWriter.saveMetadata(cast("Params", self.instance), path, self.sparkSession, extraMetadata=extra)
+        for name, table in tables.items():
+            table.coalesce(1).write.parquet(f"{path}/tables/{name}")
+
+
+class _TableModelReader(MLReader[Any]):
+    """Read what `_TableModelWriter` wrote."""
+
+    def __init__(self, cls: type[TableModelMixin]) -> None:
+        super().__init__()
+        self.cls = cls
+
+    def load(self, path: str) -> TableModelMixin:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sparkSession)
+        model = self.cls()
+        params = cast("DefaultParamsReadable[Any]", model)  # a class that uses the mixin is a Params too
+        params._resetUid(metadata["uid"])  # type: ignore[attr-defined]  # Params has it, the cast hides it
+        DefaultParamsReader.getAndSetParams(params, metadata)
+        tables = {name: self.sparkSession.read.parquet(f"{path}/tables/{name}") for name in metadata["tables"]}
+        model._restore(tables, metadata["state"])
+        return model
+
+
+class TableModelMixin(MLWritable, MLReadable[Any]):
+    """Mixin for a model that is a few level tables and a small JSON state.
+
+    A class that uses it keeps its tables in ``_tables`` and its state in ``_state`` and takes both back in
+    ``_restore``; it can be built without arguments.
+    """
+
+    def _tables(self) -> Mapping[str, DataFrame]:
+        raise NotImplementedError
+
+    def _state(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def write(self) -> MLWriter:
+        """Return a writer of the params, the state and the level tables."""
+        return _TableModelWriter(self)
+
+    @classmethod
+    def read(cls) -> MLReader[Any]:
+        """Return a reader of what `write` wrote."""
+        return _TableModelReader(cls)
+
+    @classmethod
+    def load(cls, path: str) -> Self:
+        """Read the model that was saved at `path`."""
+        model: Self = cls.read().load(path)
+        return model
+
+
+def require_columns(stage: Params, dataset: DataFrame, names: Iterable[str]) -> None:
+    """Check that the frame has the columns a stage needs.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If any is missing.
+    """
+    missing = [name for name in names if name not in dataset.columns]
+    if missing:
+        raise ColumnMismatchError(
+            f"{type(stage).__name__}: expected the columns {missing}, found {dataset.columns}; "
+            "name existing columns in its params, or put the stage that makes them before it."
+        )
+
+
+def broadcast_if_small(table: DataFrame, rows: int, columns: int) -> DataFrame:
+    """Mark a level table for a broadcast join where it is small: a bounded number of bytes goes through the driver.
+
+    Spark cannot know the size of a checkpointed table and would shuffle the big side for it.
+    """
+    return sf.broadcast(table) if rows * columns * 8 <= BROADCAST_BYTES else table
+
+
+def numbered(prefix: str, count: int) -> Sequence[str]:
+    """Return ``prefix_0 .. prefix_{count-1}``."""
+    return [f"{prefix}_{k}" for k in range(count)]

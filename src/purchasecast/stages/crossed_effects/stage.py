@@ -1,0 +1,386 @@
+r"""Shrunken additive effects of crossed groups, fitted together.
+
+The model is a linear mixed model with one random effect a group (customer, product, or any other column),
+
+.. math:: y_i = x_i^T \beta + \sum_g b_{g, \ell_g(i)} + \varepsilon_i, \qquad
+          b_{g, \ell} \sim N(0, \tau_g^2), \quad \varepsilon_i \sim N(0, \sigma^2),
+
+with :math:`x` the attributes, fitted first by least squares. The effects are best linear unbiased predictions, found by
+backfitting, each group on the residual of the others:
+
+.. math:: b_{g, \ell} \leftarrow \frac{\sum_{i \in \ell} w_i r_i}{\sum_{i \in \ell} w_i + \sigma^2 / \tau_g^2}.
+
+Between two rounds the variance components are re-estimated by Schall's fixed point. A round costs one pass a group,
+and the number of rounds does not grow with the data where rows spread over the groups as they do in shops.
+
+References
+----------
+S. Ghosh, T. Hastie, A. B. Owen, "Backfitting for large scale crossed random effects regressions", Annals of
+Statistics 50(1), 2022. https://doi.org/10.1214/21-AOS2121
+
+R. Schall, "Estimation in generalized linear models with random effects", Biometrika 78(4), 1991.
+https://doi.org/10.1093/biomet/78.4.719
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pyspark import keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasMaxIter, HasOutputCols, HasTol, HasWeightCol
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SettingsError
+from purchasecast.spark.columns import col
+from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages.crossed_effects.attributes import AttributeEffects, fit_attribute_effects
+from purchasecast.stages.crossed_effects.backfit import VarianceComponents, backfit_by_passes, backfit_in_tasks
+from purchasecast.stages.tasks import HasTaskRows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import Column
+
+__all__ = ["CrossedEffectsEncoder", "CrossedEffectsModel", "VarianceComponents"]
+
+
+class _CrossedEffectsParams(
+    HasInputCols, HasOutputCols, HasLabelCol, HasWeightCol, HasMaxIter, HasTol, HasFolds, HasTaskRows
+):
+    """Params of the encoder and its model."""
+
+    attributeCols: Param[list[str]] = Param(
+        Params._dummy(),
+        "attributeCols",
+        "index columns (as StringIndexer makes them) of the attributes that give the effects their prior means",
+        typeConverter=TypeConverters.toListString,
+    )
+    numericCols: Param[list[str]] = Param(
+        Params._dummy(),
+        "numericCols",
+        "numeric columns that belong to the prior means",
+        typeConverter=TypeConverters.toListString,
+    )
+    countCols: Param[list[str]] = Param(
+        Params._dummy(),
+        "countCols",
+        "output columns, one an input, for the training rows of the level; empty for none",
+        typeConverter=TypeConverters.toListString,
+    )
+    baselineCol: Param[str] = Param(
+        Params._dummy(),
+        "baselineCol",
+        "output column for what the attributes alone predict",
+        typeConverter=TypeConverters.toString,
+    )
+    fittedCol: Param[str] = Param(
+        Params._dummy(),
+        "fittedCol",
+        "output column for baseline plus effects",
+        typeConverter=TypeConverters.toString,
+    )
+    fitsCol: Param[str] = Param(
+        Params._dummy(),
+        "fitsCol",
+        "output column, where the frame has folds, for the array of the fitted values of all numFolds + 1 fits",
+        typeConverter=TypeConverters.toString,
+    )
+
+    def _set_defaults(self) -> None:
+        self._setDefault(
+            labelCol="label",
+            maxIter=30,
+            tol=1e-5,
+            foldCol="fold",
+            numFolds=5,
+            maxTaskRows=5_000_000,
+            attributeCols=[],
+            numericCols=[],
+            countCols=[],
+            baselineCol="baseline",
+            fittedCol="fitted",
+            fitsCol="fits",
+        )
+
+    def getAttributeCols(self) -> list[str]:
+        """Return the names of the attributes' index columns."""
+        return self.getOrDefault(self.attributeCols)
+
+    def getNumericCols(self) -> list[str]:
+        """Return the names of the numeric columns."""
+        return self.getOrDefault(self.numericCols)
+
+    def getCountCols(self) -> list[str]:
+        """Return the names of the columns that count training rows."""
+        return self.getOrDefault(self.countCols)
+
+    def getBaselineCol(self) -> str:
+        """Return the name of the column of the attributes' part."""
+        return self.getOrDefault(self.baselineCol)
+
+    def getFittedCol(self) -> str:
+        """Return the name of the column of baseline plus effects."""
+        return self.getOrDefault(self.fittedCol)
+
+    def getFitsCol(self) -> str:
+        """Return the name of the column of all fits."""
+        return self.getOrDefault(self.fitsCol)
+
+
+class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+    """Encode crossed groups by their shrunken additive effects on the label, cross-fitted.
+
+    Parameters
+    ----------
+    inputCols : list of str
+        Group columns of any type that has equality, such as customer and product.
+    outputCols : list of str
+        Output columns for the effects, one a group, in units of the label.
+    labelCol : str, default "label"
+        Numeric column, without nulls.
+    weightCol : str, optional
+        Row weights, at least 0; without it every row weighs 1.
+    attributeCols : list of str, default []
+        Index columns of attributes that the effects are relative to.
+    numericCols : list of str, default []
+        Numeric columns that the effects are relative to.
+    countCols : list of str, default []
+        Output columns for the training rows of the level, one a group; empty for none.
+    baselineCol, fittedCol, fitsCol : str
+        Output columns: the attributes' part; baseline plus effects; the fitted values of all fits (see Notes).
+    foldCol : str, default "fold"
+        Column of fold numbers; where the frame has it, fitting and encoding are out of fold.
+    numFolds : int, default 5
+        Number of folds.
+    maxIter : int, default 30
+        Most rounds of backfitting.
+    tol : float, default 1e-5
+        Stop when the residual variance of a fit changes by less than this share in a round.
+    maxTaskRows : int, default 5,000,000
+        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row; beyond,
+        by passes of the whole cluster.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If a column is missing.
+    DataError
+        If a fold number lies outside 0 to ``numFolds`` - 1, or there is no row.
+    SettingsError
+        If a param is outside its range.
+
+    Notes
+    -----
+    Null and unseen levels have the effect 0: what the attributes and the other groups say. ``fitsCol`` exists for
+    stages that work on the residual, which must not see through the encoder what they leave out: element ``k`` is
+    the fitted value of the fit that leaves fold ``k`` out. Rows are neither dropped nor reordered.
+
+    Passes over the rows: one for the attributes, one that counts, then one that hands the rows to the tasks; or, beyond
+    ``maxTaskRows``, one a group and round, on a cached frame of ``numFolds`` + 5 columns. On the driver:
+    (``numFolds`` + 1) x groups x 4 numbers a round.
+
+    Examples
+    --------
+    >>> encoder = CrossedEffectsEncoder(inputCols=["customer", "product"], outputCols=["a", "b"], labelCol="spend")
+    >>> encoder.getNumFolds()
+    5
+    """
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        inputCols: list[str] | None = None,
+        outputCols: list[str] | None = None,
+        labelCol: str = "label",
+        weightCol: str | None = None,
+        attributeCols: list[str] | None = None,
+        numericCols: list[str] | None = None,
+        countCols: list[str] | None = None,
+        baselineCol: str = "baseline",
+        fittedCol: str = "fitted",
+        fitsCol: str = "fits",
+        foldCol: str = "fold",
+        numFolds: int = 5,
+        maxIter: int = 30,
+        tol: float = 1e-5,
+        maxTaskRows: int = 5_000_000,
+    ) -> None:
+        super().__init__()
+        self._set_defaults()
+        self._set(**self._input_kwargs)
+
+    def setWeightCol(self, value: str) -> CrossedEffectsEncoder:
+        """Set the column of row weights."""
+        return self._set(weightCol=value)
+
+    def _check(self, dataset: DataFrame) -> None:
+        for name in ("inputCols", "outputCols"):
+            if not self.isSet(name):
+                raise SettingsError(f"{name}: expected a list of column names, found none.")
+        inputs, counts = self.getInputCols(), self.getCountCols()
+        if len(self.getOutputCols()) != len(inputs) or (counts and len(counts) != len(inputs)):
+            raise SettingsError(
+                f"outputCols and countCols: expected one name for each of {inputs}, "
+                f"found {self.getOutputCols()} and {counts}."
+            )
+        if self.getMaxIter() < 1 or self.getTol() < 0:
+            raise SettingsError(
+                f"maxIter and tol: expected at least 1 and 0, found {self.getMaxIter()} and {self.getTol()}."
+            )
+        weight = [self.getWeightCol()] if self.isSet(self.weightCol) else []
+        named = [*inputs, *self.getAttributeCols(), *self.getNumericCols(), self.getLabelCol(), *weight]
+        require_columns(self, dataset, named)
+        self._check_folds(dataset)
+
+    def _fit(self, dataset: DataFrame) -> CrossedEffectsModel:
+        self._check(dataset)
+        fits = self.getNumFolds() + 1
+        rows, attributes = self._residual_frame(dataset, fits)
+        rows.persist()
+        try:
+            backfit = backfit_in_tasks if rows.count() <= self.getMaxTaskRows() else backfit_by_passes
+            tables, components = backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
+        finally:
+            rows.unpersist()
+        model = CrossedEffectsModel()
+        model._resetUid(self.uid)
+        self._copyValues(model)
+        model._tables_by_group, model._attributes, model.components = tables, attributes, components
+        return model
+
+    def _residual_frame(self, dataset: DataFrame, fits: int) -> tuple[DataFrame, AttributeEffects]:
+        """Return the frame that backfitting runs on: groups, fold, weight and the residual of each fit's baseline."""
+        fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
+        weight = col(self.getWeightCol()).cast("double") if self.isSet(self.weightCol) else sf.lit(1.0)
+        label = col(self.getLabelCol()).cast("double")
+        attributes = fit_attribute_effects(
+            dataset.withColumns({"_pc_fold": fold, "_pc_weight": weight, "_pc_label": label}),
+            attributes=self.getAttributeCols(),
+            numerics=self.getNumericCols(),
+            folds=self.getNumFolds(),
+            has_folds=self._has_folds(dataset),
+        )
+        groups = [col(name).alias(f"g_{g}") for g, name in enumerate(self.getInputCols())]
+        baselines = col("_pc_baselines")
+        # Null where a fit must not see the row: sums pass over it, and no later pass needs the folds.
+        residuals = [sf.when(fold != k, label - baselines[k]).alias(f"r_{k}") for k in range(fits)]
+        with_baselines = dataset.withColumn("_pc_baselines", attributes.all_columns())
+        return with_baselines.select(*groups, weight.alias("weight"), label.alias("label"), *residuals), attributes
+
+
+class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
+    """Effects of crossed groups, one set a fit; see `CrossedEffectsEncoder`.
+
+    Attributes
+    ----------
+    components : tuple of VarianceComponents
+        Estimates of each fit; the last one is of all rows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set_defaults()
+        self._tables_by_group: list[DataFrame] = []
+        self._attributes = AttributeEffects.none(1)
+        self.components: tuple[VarianceComponents, ...] = ()
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        require_columns(self, dataset, [*self.getInputCols(), *self.getAttributeCols(), *self.getNumericCols()])
+        has_folds = self._has_folds(dataset)
+        last = self.getNumFolds()
+        baselines = self._attributes.all_columns() if has_folds else sf.array(self._attributes.last_column())
+        joined = dataset.withColumn("_pc_baselines", baselines)
+        for g, name in enumerate(self.getInputCols()):
+            joined = joined.join(self._lookup(g, has_folds=has_folds), col(name) == col(f"_pc_level_{g}"), "left")
+
+        fit = self._fit_number() if has_folds else sf.lit(last)
+        groups = range(len(self.getInputCols()))
+        effects = {g: _of_fit(f"_pc_e_{g}", fit if has_folds else None) for g in groups}
+        baseline = sf.get("_pc_baselines", fit if has_folds else sf.lit(0))
+        out = {self.getOutputCols()[g]: effects[g] for g in groups}
+        for g, name in enumerate(self.getCountCols()):
+            out[name] = _of_fit(f"_pc_n_{g}", fit if has_folds else None)
+        out[self.getBaselineCol()] = baseline
+        out[self.getFittedCol()] = functools.reduce(operator.add, effects.values(), baseline)
+        if has_folds:
+            by_fit = [f"coalesce(_pc_e_{g}[i], 0D)" for g in groups]
+            out[self.getFitsCol()] = sf.expr(f"transform(_pc_baselines, (x, i) -> x + {' + '.join(by_fit)})")
+        kept = [col(name) for name in dataset.columns if name not in out]
+        return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
+
+    def _lookup(self, g: int, *, has_folds: bool) -> DataFrame:
+        """Return one group's table with only the fits that a frame needs: all of them, or the last."""
+        last = self.getNumFolds()
+        numbers = ["e", "n"] if self.getCountCols() else ["e"]
+        values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{x}_{g}") for x in numbers]
+        table = self._tables_by_group[g].select(col("level").alias(f"_pc_level_{g}"), *values)
+        width = len(numbers) * (last + 1 if has_folds else 1)
+        return broadcast_if_small(table, self.components[-1].levels[g], 1 + width)
+
+    def level_table(self, inputCol: str) -> DataFrame:
+        """Return what the fit on all rows knows of a group's levels.
+
+        Returns
+        -------
+        DataFrame
+            One row a level: ``level``, ``rows`` (sum of weights), ``mean`` (of the label), ``effect``.
+        """
+        if inputCol not in self.getInputCols():
+            raise SettingsError(f"inputCol: expected one of {self.getInputCols()}, found {inputCol!r}.")
+        last = self.getNumFolds()
+        table = self._tables_by_group[self.getInputCols().index(inputCol)]
+        weight, effect = sf.get("n", sf.lit(last)), sf.get("e", sf.lit(last))
+        return table.select("level", weight.alias("rows"), "mean", effect.alias("effect"))
+
+    def to_portable(self) -> dict[str, Any]:
+        """Return what a scorer without Spark needs: JSON-safe params, and a frame of level effects a group.
+
+        The frames stay on the executors; whoever exports writes them as Parquet.
+        """
+        last = self.getNumFolds()
+        return {
+            "kind": "crossed_effects",
+            "inputs": self.getInputCols(),
+            "outputs": self.getOutputCols(),
+            "counts": self.getCountCols(),
+            "baseline": self.getBaselineCol(),
+            "fitted": self.getFittedCol(),
+            "attributes": self._attributes.fit_to_dict(last),
+            "tables": {name: self.level_table(name) for name in self.getInputCols()},
+        }
+
+    def _tables(self) -> Mapping[str, DataFrame]:
+        return {str(g): table for g, table in enumerate(self._tables_by_group)}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "attributes": self._attributes.to_dict(),
+            "components": [asdict(component) for component in self.components],
+        }
+
+    def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
+        self._tables_by_group = [tables[str(g)] for g in range(len(tables))]
+        self._attributes = AttributeEffects.from_dict(state["attributes"])
+        self.components = tuple(
+            VarianceComponents(
+                float(c["residual"]), tuple(map(float, c["groups"])), tuple(map(int, c["levels"])), int(c["rounds"])
+            )
+            for c in state["components"]
+        )
+
+
+def _of_fit(name: str, fit: Column | None) -> Column:
+    """Return a looked-up number, of the fit where there is one a fit; 0 for a level that is null or unseen."""
+    value = col(name) if fit is None else sf.get(name, fit)
+    return sf.coalesce(value, sf.lit(0.0))

@@ -1,0 +1,245 @@
+"""Latent factors of all fits: inside one task a fit, or by Spark's ALS where a fit is too large for one.
+
+The models are described in `latent_factors`. Alternating least squares inside a task minimises the same sum of squares
+with the same penalty as Spark's, from other first factors. For Spark's ALS all fits run as one: fit ``k`` gets users
+and items with numbers of its own, so that the rating matrix is block diagonal and its factorization is that of every
+block.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import Window
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import DataError
+from purchasecast.spark.columns import col
+from purchasecast.stages.base import numbered
+from purchasecast.stages.latent_factors.solver import (
+    ITEM,
+    ITEM_MEANS,
+    USER,
+    USER_MEANS,
+    means_of_nothing,
+    solve_factors,
+)
+from purchasecast.stages.tasks import solve_in_tasks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pyspark.sql import DataFrame
+
+__all__ = ["Factorization", "Factors", "factorize_by_als", "factorize_in_tasks"]
+
+_LARGEST_INT = 2**31 - 1  # ALS numbers users and items by 32-bit integers
+_INDEX_BUCKETS = 256
+_RATINGS_PER_BLOCK = 1_500_000  # of ALS: fewer blocks shuffle less, and a block must fit into a task's memory
+
+
+@dataclass(frozen=True, slots=True)
+class Factorization:
+    """How to factorize.
+
+    Parameters
+    ----------
+    solver : {"variational", "als"}
+        What is fitted inside a task.
+    rank : int
+        Number of factors.
+    reg : float
+        Ridge penalty a rating, of least squares.
+    iterations : int
+        Rounds over users and items.
+    scale_prior : float
+        Rows that an item's spread is shrunk by.
+    seed : int
+        Seed of the first factors.
+    fits : int
+        Number of fits.
+    user_sizes, item_sizes : tuple of int
+        Number of values of each attribute.
+    """
+
+    solver: str
+    rank: int
+    reg: float
+    iterations: int
+    scale_prior: float
+    seed: int
+    fits: int
+    user_sizes: tuple[int, ...]
+    item_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What was found.
+
+    Attributes
+    ----------
+    users, items : DataFrame
+        One row a level: ``level``, ``f`` (an array by fit of arrays of factors) and, for items, ``s`` (spread by fit).
+    user_means, item_means : ndarray of shape (fits, 1 + numbers, width)
+        What a constant and each value of an attribute add to the factors that are expected of a level and, for items,
+        to the logarithm of its spread; no factors after least squares.
+    """
+
+    users: DataFrame
+    items: DataFrame
+    user_means: NDArray[np.float64]
+    item_means: NDArray[np.float64]
+
+
+def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
+    """Solve every fit with NumPy inside one task.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``user``, ``item``, ``fold``, the residuals ``r_0`` .. of the fits, and ``user_attributes`` and
+        ``item_attributes``, arrays of int.
+    how : Factorization
+        The settings.
+
+    Returns
+    -------
+    Factors
+        Levels are sorted before the first factors are drawn, so that row order does not matter.
+    """
+    residuals = [sf.when(col("fold") != k, col(f"r_{k}")) for k in range(how.fits)]
+    types = {name: rows.schema[name].dataType.simpleString() for name in ("user", "item")}
+    schema = f"fit int, side int, user {types['user']}, item {types['item']}, factors array<double>, scale double"
+    solved = solve_in_tasks(
+        rows,
+        [col("user"), col("item"), col("user_attributes"), col("item_attributes")],
+        residuals,
+        solve_factors,
+        schema,
+        solver=how.solver,
+        rank=how.rank,
+        reg=how.reg,
+        iterations=how.iterations,
+        scale_prior=how.scale_prior,
+        seed=how.seed,
+        user_sizes=how.user_sizes,
+        item_sizes=how.item_sizes,
+    ).localCheckpoint(eager=True)
+    few = solved.where(~col("side").isin(USER, ITEM)).select("fit", "side", "factors")
+    found = {(row["side"], row["fit"]): row["factors"] for row in few.collect()}  # two a fit
+    users, items = (
+        solved.where(f"side = {side}")
+        .groupBy(col(name).alias("level"))
+        .agg(sf.expr(_IN_ORDER.format("factors")).alias("f"), sf.expr(_IN_ORDER.format("scale")).alias("s"))
+        for side, name in ((USER, "user"), (ITEM, "item"))
+    )
+    user_means, item_means = (
+        np.array([found[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + sum(sizes), -1)
+        for side, sizes in ((USER_MEANS, how.user_sizes), (ITEM_MEANS, how.item_sizes))
+    )
+    return Factors(
+        users.drop("s").localCheckpoint(eager=False), items.localCheckpoint(eager=False), user_means, item_means
+    )
+
+
+_IN_ORDER = "transform(array_sort(collect_list(struct(fit, {0}))), x -> x.{0})"
+
+
+def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
+    """Solve all fits by one run of Spark's ALS; the same arguments and answer as `factorize_in_tasks`."""
+    overall, item_scales = _residual_spread(rows, how.fits, how.scale_prior)
+    users, items = _number_levels(rows, "user"), _number_levels(rows, "item")
+    ratings = _block_diagonal(rows, users, items, item_scales, how.fits)
+    # By the data, never by the partitions: the random start of the factors depends on the blocks.
+    blocks = max(2, -(-rows.count() * (how.fits - 1) // _RATINGS_PER_BLOCK))
+    als = ALS(
+        userCol="user",
+        itemCol="item",
+        ratingCol="rating",
+        rank=how.rank,
+        regParam=how.reg,
+        maxIter=how.iterations,
+        seed=how.seed,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
+    )
+    factors = als.fit(ratings)
+    spread = item_scales.select("level", sf.array(*numbered("s", how.fits)).alias("s"))
+    sizes = sum(how.user_sizes), sum(how.item_sizes)
+    means = [means_of_nothing(how.rank, *sizes, spread_of_all) for spread_of_all in overall]
+    return Factors(
+        _wide_table(users, factors.userFactors, how.fits).localCheckpoint(eager=True),
+        _wide_table(items, factors.itemFactors, how.fits).join(spread, "level").localCheckpoint(eager=True),
+        np.stack([of_user for of_user, _ in means]),
+        np.stack([of_item for _, of_item in means]),
+    )
+
+
+def _residual_spread(rows: DataFrame, fits: int, prior: float) -> tuple[list[float], DataFrame]:
+    """Return the spread over all rows, one a fit, and a table of each item's shrunken spread ``s_k``."""
+    sums = []
+    for k in range(fits):
+        taken = col("fold") != k
+        sums += [
+            sf.sum(sf.when(taken, col(f"r_{k}") * col(f"r_{k}")).otherwise(0.0)).alias(f"q_{k}"),
+            sf.count(sf.when(taken, 1)).alias(f"n_{k}"),
+        ]
+    by_item = rows.groupBy(col("item").alias("level")).agg(*sums).localCheckpoint(eager=True)
+    totals = by_item.agg(*[sf.sum(f"{name}_{k}") for k in range(fits) for name in "qn"]).collect()[0]
+    mean_squares = [float(totals[2 * k] or 0) / max(float(totals[2 * k + 1] or 0), 1.0) for k in range(fits)]
+    scales = []
+    for k, mean_square in enumerate(mean_squares):
+        least = mean_square * 1e-12 or 1.0  # residuals of exactly 0 must not divide by 0
+        shrunken = (col(f"q_{k}") + prior * mean_square) / sf.greatest(col(f"n_{k}") + prior, sf.lit(1e-9))
+        scales.append(sf.sqrt(sf.greatest(shrunken, sf.lit(least))).alias(f"s_{k}"))
+    return [mean_square**0.5 for mean_square in mean_squares], by_item.select("level", *scales)
+
+
+def _number_levels(rows: DataFrame, name: str) -> DataFrame:
+    """Give the levels of a column numbers from 0, the same whatever the order and partitions of the rows.
+
+    A level's number is its rank within its hash bucket, after all levels of the buckets before: no sort of all
+    levels in one place, and only 256 counts to add up.
+    """
+    bucket = sf.pmod(sf.xxhash64("level"), sf.lit(_INDEX_BUCKETS)).cast("int")
+    rank = sf.row_number().over(Window.partitionBy("bucket").orderBy("level")) - 1
+    levels = rows.select(col(name).alias("level")).distinct()
+    ranked = levels.withColumn("bucket", bucket).withColumn("rank", rank).localCheckpoint(eager=True)
+    counts = {row["bucket"]: row["count"] for row in ranked.groupBy("bucket").count().collect()}  # at most 256 rows
+    starts = [0, *itertools.accumulate(counts.get(b, 0) for b in range(_INDEX_BUCKETS))]
+    number = sf.get(sf.lit(starts), col("bucket")).cast("long") + col("rank")
+    return ranked.select("level", number.alias("number"))
+
+
+def _block_diagonal(rows: DataFrame, users: DataFrame, items: DataFrame, scales: DataFrame, fits: int) -> DataFrame:
+    """Return one scaled rating for each row and each fit that sees the row, numbered so that fits share nothing."""
+    for name, levels in (("userCol", users), ("itemCol", items)):
+        if levels.count() * fits > _LARGEST_INT:
+            raise DataError(
+                f"{name}: expected at most {_LARGEST_INT // fits} levels with {fits - 1} folds, found more; "
+                "use fewer folds or drop LatentFactorEncoder from the pipeline."
+            )
+    numbered_rows = (
+        rows.join(users.withColumnRenamed("level", "user").withColumnRenamed("number", "user_number"), "user")
+        .join(items.withColumnRenamed("level", "item").withColumnRenamed("number", "item_number"), "item")
+        .join(scales.withColumnRenamed("level", "item"), "item")
+    )
+    ratings = sf.array(*[sf.when(col("fold") != k, col(f"r_{k}") / col(f"s_{k}")) for k in range(fits)])
+    exploded = numbered_rows.select("user_number", "item_number", sf.posexplode(ratings).alias("fit", "rating"))
+    return exploded.where(col("rating").isNotNull()).select(
+        (col("user_number") * fits + col("fit")).cast("int").alias("user"),
+        (col("item_number") * fits + col("fit")).cast("int").alias("item"),
+        col("rating").cast("float").alias("rating"),
+    )
+
+
+def _wide_table(levels: DataFrame, factors: DataFrame, fits: int) -> DataFrame:
+    """Return one row a level: ``level`` and ``f``, by fit the factors, null where the fit has none."""
+    fit = sf.pmod("id", sf.lit(fits))
+    of_fit = [sf.max(sf.when(fit == k, col("features").cast("array<double>"))) for k in range(fits)]
+    by_number = factors.groupBy((col("id") / fits).cast("long").alias("number")).agg(sf.array(*of_fit).alias("f"))
+    return levels.join(by_number, "number").drop("number")

@@ -1,0 +1,151 @@
+"""Choose what the target is put through before the regressions, by the error in money on rows not seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SettingsError
+from purchasecast.schema.reserved_columns import TARGET
+from purchasecast.search import fold_lines
+from purchasecast.spark.columns import col
+from purchasecast.stages import Retransform
+from purchasecast.stages.retransform import SMEARED, smearing_terms, transformed
+from purchasecast.training.out_of_fold import out_of_fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import Column, DataFrame
+
+    from purchasecast.config import TrainSettings
+
+__all__ = ["TARGET", "TransformChoice", "choose_transform", "curved", "retransform_stage"]
+
+_TRIAL_PENALTY = (0.001, 0.0)
+_TRIAL_TREES, _TRIAL_RATE = 60, 0.2
+_TRIED = "_pc_tried"
+_MOST_TRIED = 100_000  # rows: what tells scales apart by a thousandth of the error
+
+
+@dataclass(frozen=True, slots=True)
+class TransformChoice:
+    """What the target was put through, and why.
+
+    Attributes
+    ----------
+    chosen : str
+        ``none``, ``log1p`` or ``sqrt``.
+    rmse : dict of str to float
+        Root mean squared error in money of a trial fit by transformation, on folds it has not seen and after
+        smearing; empty where the transformation was asked for.
+    smearing : dict of str to list of float
+        Means of the smearing terms, by the member's column.
+    """
+
+    chosen: str = "none"
+    rmse: dict[str, float] = field(default_factory=dict)
+    smearing: dict[str, list[float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return asdict(self)
+
+
+def curved(column: str, transform: str) -> str:
+    """Return the column of a member's prediction before it is turned back into money."""
+    return column if transform == "none" else f"{column}_{transform}"
+
+
+def choose_transform(
+    table: DataFrame,
+    label: str,
+    settings: TrainSettings,
+    *,
+    least: float | None,
+    features: str,
+    fold: str,
+    order: str,
+    trees: Any,
+) -> TransformChoice:
+    """Return the transformation asked for, or the one whose trial fit errs least.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Training rows with label, fold and, for recipes with a linear member, the vector.
+    label : str
+        Target, in money.
+    settings : TrainSettings
+        The recipe and what was asked for.
+    least : float or None
+        Least value that the schema allows; below 0 or unknown, and only ``none`` is possible.
+    features, fold, order : str
+        Columns; the last is a hash of what names the row.
+    trees : BoostedTreesRegressor or None
+        What a recipe without a linear member tries.
+
+    Returns
+    -------
+    TransformChoice
+        Without smearing yet: that is the final fit's own.
+
+    Raises
+    ------
+    SettingsError
+        If a transformation was asked for that the target's range does not allow.
+
+    Notes
+    -----
+    Tried on at most about 100,000 rows, drawn by hash. A trial is a ridge regression of little penalty, one pass each;
+    for trees a short fit. Then three passes: the means of the smearing terms, and the errors.
+    """
+    asked = settings.target_transform
+    possible = least is not None and least >= 0
+    if asked in SMEARED and not possible:
+        raise SettingsError(
+            f"target-transform: expected a target of at least 0 for {asked}, found a schema that allows less or says "
+            "nothing; give the target a minimum, or take none."
+        )
+    if asked != "auto" or not possible:
+        return TransformChoice("none" if asked == "auto" else asked)
+    drawn = -(-table.count() // _MOST_TRIED)
+    sample = table.where(sf.pmod(col(order), sf.lit(drawn)) == 0) if drawn > 1 else table
+    tried = sample
+    for name in ("none", *SMEARED):
+        labelled = sample.withColumn(TARGET, transformed(col(label), name))
+        column = f"{_TRIED}_{name}"
+        if features in table.columns:
+            lines = fold_lines(
+                labelled, features=features, label=TARGET, fold=fold, folds=settings.folds, penalty=_TRIAL_PENALTY
+            )
+            tried = tried.withColumn(column, out_of_fold(lines, features, fold))
+        else:
+            quick = {trees.numRounds: _TRIAL_TREES, trees.learningRate: _TRIAL_RATE, trees.everyFold: False}
+            trial = trees.copy({**quick, trees.labelCol: TARGET, trees.predictionCol: column}).fit(labelled)
+            tried = trial.out_of_fold(tried)
+    errors = _errors(tried, label)
+    return TransformChoice(min(errors, key=lambda name: errors[name]), errors)
+
+
+def _errors(tried: DataFrame, label: str) -> dict[str, float]:
+    money = {"none": col(f"{_TRIED}_none")}
+    for name in SMEARED:
+        column = f"{_TRIED}_{name}"
+        stage = retransform_stage(tried, label, column, column, name)
+        tried = stage.setOutputCol(f"{column}_money").transform(tried)
+        money[name] = col(f"{column}_money")
+    error: Callable[[Column], Column] = lambda value: sf.sqrt(sf.avg((value - col(label)) * (value - col(label))))  # noqa: E731
+    row = tried.agg(*[error(value).alias(name) for name, value in money.items()]).collect()[0]
+    return {name: float(row[name]) for name in money}
+
+
+def retransform_stage(held_out: DataFrame, label: str, column: str, output: str, transform: str) -> Retransform:
+    """Return the stage that turns a member's prediction into money, by residuals of rows not seen; one pass."""
+    terms = smearing_terms(transformed(col(label), transform) - col(column), transform)
+    means = held_out.agg(*[sf.avg(term) for term in terms]).collect()[0]
+    return Retransform(
+        inputCol=column, outputCol=output, transformName=transform, smearing=[float(value) for value in means]
+    )

@@ -1,0 +1,264 @@
+"""The run from a table of transactions to a bundle: validate, split, fit, evaluate, refit, save."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as sf
+
+from purchasecast.bundle import SCORER, Bundle, check_place, save_bundle
+from purchasecast.bundle.pipeline import save_pipeline
+from purchasecast.config import TrainSettings
+from purchasecast.errors import DataError
+from purchasecast.evaluation import evaluate, reference_of
+from purchasecast.export import write_scorer
+from purchasecast.profiling import profile
+from purchasecast.progress import Steps
+from purchasecast.recipes import FeaturePlan, feature_stages, plan_features
+from purchasecast.results.validation import check_reject_rate
+from purchasecast.spark.columns import col
+from purchasecast.training.fit import Fitted, fit_recipe
+from purchasecast.training.split import holdout_split
+from purchasecast.validation import Validated, validate, write_rejects
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from purchasecast.results import Evaluation, Profile, Reference, SearchResult, ValidationReport
+    from purchasecast.schema import Schema
+
+__all__ = ["TrainResult", "train"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training run found; no Spark inside.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        What was written.
+    validation : ValidationReport
+        Rows in, accepted and rejected.
+    evaluation : Evaluation or None
+        Figures of the holdout; None without one.
+    search : SearchResult or None
+        The grid search on the training part; None where the recipe has no linear member.
+    seconds : dict of str to float
+        Seconds a step.
+    boosting : dict or None
+        Trees and out-of-fold error of the boosted member; None without one.
+    members : dict of str to float
+        Weight of each member's column in the prediction.
+    """
+
+    bundle: Bundle
+    validation: ValidationReport
+    evaluation: Evaluation | None
+    search: SearchResult | None
+    seconds: dict[str, float]
+    boosting: dict[str, Any] | None = None
+    members: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe data."""
+        return {
+            "model": str(self.bundle.path),
+            **self.validation.to_dict(),
+            "evaluation": self.evaluation.to_dict() if self.evaluation else None,
+            "search": _search_summary(self.search) if self.search else None,
+            "boosting": self.boosting,
+            "members": self.members,
+            "seconds": self.seconds,
+        }
+
+
+def _search_summary(search: SearchResult) -> dict[str, Any]:
+    best = search.best
+    return {
+        "candidates": len(search.candidates),
+        "folds": search.folds,
+        "metric": search.metric,
+        "regParam": best.reg_param,
+        "elasticNetParam": best.elastic_net_param,
+        "average": best.average,
+    }
+
+
+def train(
+    raw: DataFrame,
+    schema: Schema,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    rejects: str | Path | None = None,
+    steps: Steps | None = None,
+) -> TrainResult:
+    """Train a model on a table and write its bundle.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        What `purchasecast.io.tables.read_table` returned.
+    schema : Schema
+        Description of the table.
+    out : str or Path
+        Directory of the bundle; a bundle that is there is replaced.
+    settings : TrainSettings, optional
+        How to train; the defaults where not given.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    TrainResult
+        The bundle and what was found on the way.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than `settings` allows.
+    DataError
+        If there are too few rows for the folds, or the target of all training rows is the same.
+    BundleError
+        If no model can be written to `out`.
+
+    Notes
+    -----
+    The holdout is set aside before anything else looks at a label: encoders, latent factors, the grid search and its
+    choice see training rows only. With `settings.refit` the saved model is then fitted on all rows, by the penalty
+    chosen before; its own figures are those of the evaluated model, which saw less.
+    """
+    settings = settings or TrainSettings()
+    steps = steps or Steps()
+    check_place(out)
+    with ExitStack() as cleanup:
+        with steps.step("validate") as step:
+            checked = cleanup.enter_context(validate(raw, schema, cache=True))
+            step.rows = checked.report.rows
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, settings.max_reject_rate)
+        _check_size(checked.report, settings)
+        plan = plan_features(checked.accepted, schema)
+        return _run(checked, schema, plan, out, settings, steps)
+
+
+def _run(
+    checked: Validated, schema: Schema, plan: FeaturePlan, out: str | Path, settings: TrainSettings, steps: Steps
+) -> TrainResult:
+    rows = checked.accepted
+    has_holdout = settings.holdout > 0
+    fits_twice = has_holdout and settings.refit
+    stages = len(feature_stages(schema, plan, folds=2, seed=0, model=settings.model))
+    extra = int(settings.model == "blend")  # one more member, and the weighing of the two
+    steps.expect(4 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
+    training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
+    _check_target(training, schema)
+    journal = Path(out).with_name(f"{Path(out).name}.tuning")
+    fitted = fit_recipe(training, schema, plan, settings, steps, journal=journal)
+    evaluation, reference = None, reference_of(training, schema)
+    if has_holdout:
+        with steps.step("evaluate") as step:
+            computed_on = _computed_on(schema, settings)
+            evaluation = evaluate(
+                fitted.model.transform(held_out), schema, fitted.model, reference, computed_on=computed_on
+            )
+            evaluation = evaluation.with_transform(fitted.transform.to_dict())
+            step.rows = evaluation.overall.rows
+    final, final_reference = fitted, reference
+    if fits_twice:
+        final = fit_recipe(rows, schema, plan, settings, steps, chosen=fitted)
+        final_reference = reference_of(rows, schema)
+    with steps.step("profile") as step:
+        described = profile(checked, schema)
+        step.rows = described.rows
+    with steps.step("save"):
+        bundle = _save(out, final, schema, settings, checked, evaluation, final_reference, described)
+    journal.unlink(missing_ok=True)  # the model holds what was found
+    seconds = dict(steps.seconds)
+    if evaluation:
+        evaluation = evaluation.with_seconds(seconds)
+    boosting = asdict(fitted.boosting) if fitted.boosting else None
+    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.members)
+
+
+def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
+    least, left = 10 * settings.folds, int(report.accepted * (1 - settings.holdout))
+    if left < least:
+        raise DataError(
+            f"train: expected at least {least} good rows beside the holdout for {settings.folds} folds, found about "
+            f"{left} of {report.accepted}; take more data, fewer --folds or a smaller --holdout."
+        )
+
+
+def _check_target(training: DataFrame, schema: Schema) -> None:
+    """Refuse a target that never varies; one pass over what validation has cached."""
+    target = col(schema.target)
+    least, most = training.agg(sf.min(target), sf.max(target)).collect()[0]
+    if least == most:
+        raise DataError(
+            f"train: expected a {schema.target} that varies, found {least:,g} in every training row; check the column."
+        )
+
+
+def _computed_on(schema: Schema, settings: TrainSettings) -> str:
+    by_time = schema.time is not None and settings.holdout_by != "random"
+    which = (
+        f"the latest {settings.holdout:.0%} of the rows by {schema.time}"
+        if by_time
+        else (f"a random {settings.holdout:.0%} of the rows (hash, seed {settings.seed})")
+    )
+    return f"Computed on {which}, which no encoder, search or choice has seen."
+
+
+def _fingerprint(rows: DataFrame, columns: list[str]) -> dict[str, Any]:
+    """Return rows, columns and a hash of the accepted rows that does not depend on their order."""
+    digest = sf.bit_xor(sf.xxhash64(*[col(name) for name in columns]))
+    count, value = rows.agg(sf.count(sf.lit(1)), digest).collect()[0]
+    return {"rows": int(count), "columns": columns, "hash": f"{int(value or 0) & (2**64 - 1):016x}"}
+
+
+def _save(
+    out: str | Path,
+    final: Fitted,
+    schema: Schema,
+    settings: TrainSettings,
+    checked: Validated,
+    evaluation: Evaluation | None,
+    reference: Reference,
+    described: Profile,
+) -> Bundle:
+    def write_parts(folder: Path) -> None:
+        save_pipeline(final.model, folder)
+        write_scorer(final.model, schema, checked.accepted, folder / SCORER)
+
+    documents: dict[str, dict[str, Any]] = {
+        "validation": checked.report.to_dict(),
+        "profile": described.to_dict(),
+    }
+    if final.search:
+        documents["search"] = final.search.to_dict()
+    if evaluation:
+        documents["evaluation"] = evaluation.to_dict()
+    names = [name for name in schema.names if name in checked.accepted.columns]
+    manifest = {
+        "schema": schema.to_dict(),
+        "settings": settings.to_dict(),
+        "data": _fingerprint(checked.accepted, names),
+        "reference": reference.to_dict(),
+        "members": final.members,
+        "boosting": asdict(final.boosting) if final.boosting else None,
+        "target_transform": final.transform.to_dict(),
+        "trained_on": "all rows" if settings.refit or not settings.holdout else "training rows only",
+        "metrics": {name: getattr(evaluation.overall, name) for name in ("rmse", "mae", "r2")} if evaluation else None,
+    }
+    return save_bundle(out, write_parts=write_parts, documents=documents, manifest=manifest)

@@ -1,0 +1,151 @@
+"""The command line without Spark: help, usage, exit codes, and errors in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from purchasecast.cli import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS = (
+    *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "serve", "train"),
+    "validate",
+)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "purchasecast", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_names_every_command() -> None:
+    shown = CliRunner().invoke(cli, ["--help"])
+    assert shown.exit_code == 0
+    assert all(command in shown.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_the_common_options(command: str) -> None:
+    shown = CliRunner().invoke(cli, [command, "--help"])
+    assert shown.exit_code == 0
+    assert all(
+        option in shown.output for option in ("--json", "--master", "--remote", "--conf", "--quiet", "--verbose")
+    )
+
+
+def test_help_does_not_load_spark() -> None:
+    code = "import sys, purchasecast.cli; sys.exit('pyspark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
+SWALLOWED = """
+import os, signal, sys
+from purchasecast import cli
+from purchasecast.spark import session
+
+def start(**options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except:
+        {then}
+
+session.get_session = start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "raise ImportError"])
+def test_an_interrupt_that_a_library_swallows_stops_the_run(tmp_path: Path, then: str) -> None:
+    code = SWALLOWED.format(then=then)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\npurchasecast: stopped\n")  # below a ^C
+    assert list(tmp_path.iterdir()) == []
+
+
+AT_WORK = """
+import sys
+from purchasecast import cli
+from purchasecast.datasets import generated_shop
+from purchasecast.spark import session
+
+class Session:
+    def interruptAll(self):
+        print("cancelled")
+
+def work(*given, **options):
+    raise KeyboardInterrupt
+
+session.get_session = lambda **options: Session()
+generated_shop.generate = work
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+cli.main()
+"""
+
+
+def test_an_interrupted_run_cancels_what_spark_does() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_WORK], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cancelled\n", "\npurchasecast: stopped\n")
+
+
+INTERRUPTED_IN_A_CALLBACK = """
+import signal, sys, time, weakref
+from purchasecast import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores Ctrl-C
+
+class Thing:
+    pass
+
+def let_go(reference):
+    raise KeyboardInterrupt
+
+def work(**options):
+    thing = Thing()
+    reference = weakref.ref(thing, let_go)
+    del thing
+    time.sleep(60)
+
+cli.cli.main = work
+cli.main()
+"""
+
+
+def test_an_interrupt_in_a_callback_that_can_raise_nothing_stops_the_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_CALLBACK], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "purchasecast: stopped\n")
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert run("train").returncode == 2
+    assert run("train", "data.csv", "--out", "m", "--folds", "1").returncode == 2
+    assert run("fly").returncode == 2
+
+
+def test_a_missing_model_is_one_sentence_and_exits_with_1() -> None:
+    found = run("evaluate", "no-such-model", "data.csv")
+    assert found.returncode == 1
+    assert found.stdout == ""
+    assert found.stderr.startswith("purchasecast: no-such-model: expected a model directory")
+    assert "Traceback" not in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_wrong_grid_and_a_wrong_schema_are_refused_before_spark_starts() -> None:
+    found = run("train", "data.csv", "--out", "m", "--grid", "regParam=cheap")
+    assert found.returncode == 2
+    assert "regParam" in found.stderr
+    found = run("validate", "data.csv", "--schema", "blackfriday")
+    assert found.returncode == 1
+    assert "black_friday" in found.stderr

@@ -1,0 +1,75 @@
+"""The documents against the code: commands parse, code compiles and imports, schemas load, links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from purchasecast.cli import cli
+from purchasecast.schema import Schema
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    (f"{page.relative_to(ROOT)}-{place}", language, text)
+    for page in PAGES
+    for place, (language, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+]
+PROGRAM = re.compile(r"^(?:\S*/)?purchasecast(?: |$)")
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """Return the words of every command line of ours in a block, comments left out."""
+    lines = [line.strip().removeprefix("$ ") for line in text.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if PROGRAM.match(line)]
+
+
+COMMANDS = [(name, words) for name, language, text in BLOCKS if language != "python" for words in commands_of(text)]
+
+
+def test_there_is_something_to_check():
+    assert len(COMMANDS) > 10
+    assert sum(language == "python" for _, language, _ in BLOCKS) > 4
+
+
+@pytest.mark.parametrize(("name", "words"), COMMANDS, ids=[f"{name} {' '.join(words)}" for name, words in COMMANDS])
+def test_every_command_in_the_documents_is_one_of_ours(name, words):
+    command, *arguments = words
+    cli.commands[command].make_context(command, arguments)
+
+
+@pytest.mark.parametrize(
+    "target", sorted({t for _, _, text in BLOCKS for t in re.findall(r"^make (\w[\w-]*)", text, re.MULTILINE)})
+)
+def test_every_target_in_the_documents_is_in_the_makefile(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", [pytest.param(t, id=n) for n, language, t in BLOCKS if language == "python"])
+def test_code_in_the_documents_compiles_and_its_imports_are_there(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            assert all(hasattr(module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+
+
+@pytest.mark.parametrize("text", [pytest.param(t, id=n) for n, language, t in BLOCKS if language == "toml"])
+def test_schemas_in_the_documents_are_schemas(text):
+    assert Schema.from_dict(tomllib.loads(text)).target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_the_documents_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    targets = [t.partition("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in t and t[0] != "#"]
+    assert [target for target in targets if not (page.parent / target).exists()] == []

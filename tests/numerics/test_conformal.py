@@ -1,0 +1,144 @@
+"""Calibration against what was planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from purchasecast.numerics import conformal
+from purchasecast.numerics.conformal import GRID_POINTS, bounds_at, bounds_by_group, calibrate, grid_of, scale_terms
+
+
+def plant(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return residuals whose spread depends on product and rows seen, the variance terms, groups and counts."""
+    random = np.random.default_rng(seed)
+    spread = random.uniform(200, 3_000, rows)
+    counts = np.where(random.random(rows) < 0.03, 0, random.integers(1, 300, rows)).astype(float)
+    terms = scale_terms(np.full(rows, 9_000.0), spread, [counts], [0.5], 1_000.0**2)
+    group = np.where(random.random(rows) < 0.3, "a", "b")
+    noise = random.normal(size=rows) * np.where(group == "a", 1.0, 2.0)
+    return np.sqrt(spread**2 + terms[:, 2]) * noise, terms, group, counts
+
+
+def spread_and_unseen(terms: np.ndarray) -> np.ndarray:
+    """Return the planted variance."""
+    return terms[:, 1] + terms[:, 2]
+
+
+def covered(found: dict, residual: np.ndarray, terms: np.ndarray, group: np.ndarray, level: float) -> np.ndarray:
+    scale = np.sqrt(np.maximum(terms @ np.array(found["weights"]), found["least"]))
+    lower, upper = at(found, group, level)
+    return (residual >= lower * scale) & (residual <= upper * scale)
+
+
+def at(found: dict, group: np.ndarray, level: float) -> np.ndarray:
+    """Return the scores' bounds of each row; the planted predictions are all in one bin."""
+    bounds = bounds_by_group(found, level)
+    return np.array([bounds.get(name, bounds[""])[1][0] for name in group]).T
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
+def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level: float) -> None:
+    residual, terms, group, _ = plant(40_000, 1)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    residual, terms, group, counts = plant(40_000, 2)
+    inside = covered(found, residual, terms, group, level)
+    assert abs(inside.mean() - level) < 0.012
+    for part in (group == "a", group == "b"):
+        assert abs(inside[part].mean() - level) < 0.015
+    assert inside[counts == 0].mean() > level - 0.06
+
+
+def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
+    residual, terms, group, _ = plant(40_000, 3)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    scale = np.sqrt(terms @ np.array(found["weights"]))
+    width = np.diff(at(found, group, 0.9), axis=0)[0]
+    constant = np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
+    assert (width * scale).mean() < 0.87 * constant
+    known = np.sqrt(spread_and_unseen(terms)) * np.where(group == "a", 1.0, 2.0) * 2 * 1.645
+    assert (width * scale).mean() == pytest.approx(known.mean(), rel=0.03)
+
+
+def test_small_groups_share_the_quantiles_of_all() -> None:
+    residual, terms, group, _ = plant(2_000, 4)
+    group[:100] = "rare"
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    assert set(found["groups"]) == {"a", "b"}
+
+
+def test_a_rare_group_that_errs_widely_is_covered_by_quantiles_of_its_own() -> None:
+    """With those of all groups three quarters of its rows would be missed or more."""
+    random = np.random.default_rng(9)
+    group = np.array(["usual"] * 20_000 + ["rare"] * 150)
+    terms = np.ones((len(group), 1))
+    shares = []
+    for _ in range(40):
+        residual = random.normal(size=len(group)) * np.where(group == "rare", 5.0, 1.0)
+        found = calibrate(residual, np.zeros(len(group)), terms, group, groups=0, least_rows=100)
+        (lower, upper), scale = bounds_by_group(found, 0.9)["rare"][1][0], np.sqrt(found["weights"][0])
+        new = 5.0 * random.normal(size=2_000)
+        shares.append(np.mean((new >= lower * scale) & (new <= upper * scale)))
+    assert 0.9 < np.mean(shares) < 0.95
+
+
+def test_few_rows_give_wider_bounds() -> None:
+    scores = np.random.default_rng(5).normal(size=2_001)
+    grid = grid_of(scores)
+    assert len(grid) == GRID_POINTS
+    few, many = bounds_at(grid, 40, 0.9), bounds_at(grid, 100_000, 0.9)
+    assert few[0] < 0 < few[1]
+    assert few[1] - few[0] > many[1] - many[0]
+
+
+def test_bounds_are_the_shortest_that_hold_so_many() -> None:
+    """Skewed scores: an interval from 0 on is much shorter than one with equal tails."""
+    scores = np.random.default_rng(6).exponential(size=50_000)
+    low, high = bounds_at(grid_of(scores), len(scores), 0.9)
+    assert low == pytest.approx(0.0, abs=0.05)
+    assert high == pytest.approx(-np.log(0.1), rel=0.05)
+
+
+def test_choosing_the_shortest_of_few_rows_still_covers_new_ones() -> None:
+    random = np.random.default_rng(9)
+    many = np.sort(random.normal(size=100_000))
+    inside = []
+    for _ in range(200):
+        found = bounds_at(grid_of(random.normal(size=500)), 500, 0.9)
+        inside.append(np.diff(np.searchsorted(many, found))[0] / len(many))
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.004)  # a standard error of 0.001
+
+
+def test_large_groups_are_cut_by_prediction() -> None:
+    """Below the middle purchases lie above the prediction, above it below: no common bounds are as short."""
+    random = np.random.default_rng(7)
+    prediction = random.uniform(0, 100, 20_000)
+    residual = np.where(prediction < 50, 1.0, -1.0) * random.exponential(10.0, 20_000)
+    terms = scale_terms(np.ones(20_000), np.full(20_000, 10.0), [], [], 1.0)
+    found = calibrate(residual, prediction, terms, np.full(20_000, "a"), groups=0, least_rows=500)
+    borders, bounds = bounds_by_group(found, 0.9)["a"]
+    assert len(bounds) == len(borders) + 1 == 24
+    scale = np.sqrt(terms @ np.array(found["weights"]))
+    lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
+    inside = (residual >= lower * scale) & (residual <= upper * scale)
+    assert inside.mean() == pytest.approx(0.9, abs=0.01)
+    assert ((upper - lower) * scale).mean() < 0.7 * np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
+
+
+def test_a_fitted_scale_gives_way_where_bins_by_prediction_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Purchases of low predictions are unsteady; what is known of that by product is noisy."""
+    random = np.random.default_rng(8)
+    prediction = random.uniform(0, 100, 20_000)
+    sd = np.where(prediction < 50, 10.0, 2.0)
+    residual = sd * random.normal(size=20_000)
+    terms = scale_terms(prediction, sd * random.lognormal(0.0, 0.8, 20_000), [], [], 1.0)
+    group = np.full(20_000, "a")
+    widths = []
+    for shares in (conformal._FITTED_SHARES, (1.0,)):
+        monkeypatch.setattr(conformal, "_FITTED_SHARES", shares)
+        found = calibrate(residual, prediction, terms, group, groups=0, least_rows=500)
+        borders, bounds = bounds_by_group(found, 0.9)["a"]
+        lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
+        widths.append(((upper - lower) * np.sqrt(np.maximum(terms @ found["weights"], found["least"]))).mean())
+    assert widths[0] < 0.95 * widths[1]
+    assert widths[0] == pytest.approx(2 * 1.645 * sd.mean(), rel=0.03)

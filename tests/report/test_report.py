@@ -1,0 +1,223 @@
+"""The page: whole without a network or a script, its numbers those of its sources, and parts that drop out."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from purchasecast.bundle import save_bundle
+from purchasecast.cli import cli
+from purchasecast.errors import SourceError
+from purchasecast.report import read_report, render_profile, render_report
+from purchasecast.results import ValidationReport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from purchasecast.report import ReportData
+    from purchasecast.results import Finding, Insights, Profile
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "source"}
+
+
+class Outline(HTMLParser):
+    """Read a page as a browser without network or script would: its texts, ids, and whether tags match."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: dict[str, int] = {}
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.links += [value for name, value in attrs if name in {"href", "src", "xlink:href"} and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text.append(" ".join(data.split()))
+
+    @property
+    def words(self) -> str:
+        return " ".join(filter(None, self.text))
+
+
+@pytest.fixture(scope="module")
+def page(shop_report: ReportData) -> str:
+    return render_report(shop_report)
+
+
+def test_the_page_is_whole_and_asks_for_nothing(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert "script" not in outline.tags
+    assert len(page.encode()) < 3_000_000
+    assert all(link.startswith(("#", "data:")) for link in outline.links)
+    assert not re.search(r"url\((?!data:|#)|@import|https?://(?!www\.w3\.org/)", page)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    assert outline.tags["h1"] == 1
+
+
+def test_every_picture_has_a_name_and_its_numbers(page: str) -> None:
+    outline = Outline(page)
+    assert page.count('class="chart"') == page.count('role="img"') == outline.tags["figure"]
+    assert outline.tags["figure"] >= 20
+    assert outline.tags["table"] >= outline.tags["figure"]
+    assert all(re.findall(r'role="img" aria-label="([^"]*)"', page))
+
+
+def test_the_page_shows_what_its_sources_hold(page: str, shop_profile: Profile, shop: Any) -> None:
+    words = Outline(page).words
+    assert f"{shop['Spend'].sum():,.0f}"[:3] in words
+    region = shop.groupby("Region")["Spend"].mean()
+    assert f"“south” has the highest mean, {region['south']:,.0f} EUR" in words
+    assert f"{100 * shop_profile.concentrations[0].top_fifth:.1f}%" in words
+    for expected in (
+        "10 0.33% of 3,010",
+        "Spend: negative",
+        "regParam 0.001 with elasticNetParam 0 does best of 6: RMSE 10.0",
+        "The model errs 16.7% less than each product's mean",
+        "worse than the product's mean for odd",
+        "90% intervals hold 91.0% to 91.0% of the truths",
+        "Do number 1. 12,345 EUR : what is left over",
+        "Number 0.50 EUR",
+        "Number 50.0% (90% interval 40.0% to 60.0%)",
+        "At stake 12,345 EUR: what is left over",
+        "Its typical error is 16.7% smaller than by each product's mean",
+        "hold 90.0%; on average they reach 25 EUR to either side",
+        "900 rows of 45 customers",
+        "No product role, so no prices.",
+        "offers.csv",
+        "Computed on rows of a test.",
+    ):
+        assert expected in words, expected
+
+
+def test_texts_of_the_data_cannot_become_markup(page: str) -> None:
+    assert "A shop &lt;with&gt; a name" in page
+    assert "<with>" not in page
+    assert "Claim number 1 <b>" not in page
+
+
+def test_missing_parts_drop_out_with_a_sentence(schemas: Any, report_data: Any) -> None:
+    nothing: dict[str, Any] = dict.fromkeys(("validation", "search", "evaluation"))
+    words = Outline(render_report(report_data(None, schemas(), **nothing))).words
+    for sentence in (
+        "There is no profile in this model",
+        "There was no grid search",
+        "No rows were held out",
+        "No findings were handed to this report",
+        "does not list its stages",
+        "comes without coefficients",
+    ):
+        assert sentence in words
+
+
+def test_a_table_without_customers_and_products_has_a_page(shop: Any, schemas: Any, profiler: Any) -> None:
+    schema = schemas(customer=False, product=False)
+    profile = profiler(shop, schema)
+    words = Outline(render_profile(profile, ValidationReport(3_000, 3_000, 0))).words
+    assert "customer" not in words.lower()
+    assert "Largest fifth" not in words
+    assert "No accepted row has an empty value" in words
+
+
+def test_stages_and_coefficients_are_drawn_where_there_are_some(
+    shop_profile: Profile, schemas: Any, report_data: Any
+) -> None:
+    model = {
+        "stages": [{"name": "index levels", "detail": "Region"}, {"name": "regression", "detail": "5 features"}],
+        "coefficients": [
+            {"name": "Region south", "value": 30.0, "low": 20.0, "high": 40.0},
+            {"name": "Kind b", "value": -4.0, "low": None, "high": None},
+        ],
+    }
+    words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
+    assert "index levels Region regression 5 features" in words
+    assert "Region south has the largest coefficient" in words
+    assert "beside the effects of products" not in words
+    model["coefficients"].append({"name": "effect of What", "value": 1.0, "low": None, "high": None, "in_money": False})
+    words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
+    assert "Region south has the largest coefficient, beside the effects of products" in words
+
+
+def test_the_first_screen_holds_the_best_action_of_each_theme(
+    schemas: Any, report_data: Any, shop_insights: Any
+) -> None:
+    kinds = ("offer", "offer", "concentration", "segment", "customers", "inventory")
+    found = tuple(
+        replace(one, kind=kind, money=100.0 - k, chart=None)
+        for k, (one, kind) in enumerate(zip(shop_insights.findings, kinds, strict=True))
+    )
+    page = render_report(report_data(None, schemas(), insights=replace(shop_insights, findings=found)))
+    first = page[: page.index("<nav")]
+    assert re.findall(r"Do number (\d)", first) == ["0", "2", "3", "5"]  # 1 and 4 stand behind others of their theme
+    assert re.findall(r'href="#(finding-\d)"', first) == [f"finding-{k}" for k in (0, 2, 3, 5)]
+    titles = [one.strip() for one in re.findall(r'class="whole theme">([^<]*)<', page)]
+    assert titles == ["Where the revenue is", "Who spends more, who less", "What to stock", "Whom to offer what"]
+
+
+def test_findings_of_one_picture_share_a_card_and_late_ones_a_table(
+    schemas: Any, report_data: Any, shop_insights: Any
+) -> None:
+    def drawn(findings: tuple[Finding, ...]) -> tuple[str, int]:
+        page = render_report(report_data(None, schemas(), insights=replace(shop_insights, findings=findings)))
+        section = page[page.index('<section id="findings"') :].split("</section>")[0]
+        assert all(one.claim in html.unescape(section) for one in findings)
+        return section, section.count("<article")
+
+    same = tuple(replace(one, chart=shop_insights.findings[0].chart) for one in shop_insights.findings[:3])
+    section, cards = drawn(same)
+    assert (cards, section.count('class="chart"')) == (1, 1)
+    assert "2 more in this picture" in section
+    section, cards = drawn(shop_insights.findings)
+    assert cards == 4
+    assert "2 more of this theme" in section
+
+
+def test_the_command_reads_a_bundle_and_findings(
+    shop_profile: Profile, schemas: Any, report_data: Any, shop_insights: Insights, tmp_path: Path
+) -> None:
+    data = report_data(shop_profile, schemas())
+    assert data.evaluation is not None
+    assert data.search is not None
+    assert data.validation is not None
+    documents = {
+        "profile": shop_profile.to_dict(),
+        "evaluation": data.evaluation.to_dict(),
+        "search": data.search.to_dict(),
+        "validation": data.validation.to_dict(),
+    }
+    manifest = {**data.manifest, "schema": schemas().to_dict()}
+    bundle = save_bundle(tmp_path / "model", write_parts=lambda _: None, documents=documents, manifest=manifest)
+    found = read_report(bundle)
+    assert (found.profile, found.evaluation, found.search) == (data.profile, data.evaluation, data.search)
+    (tmp_path / "findings.json").write_text(json.dumps(shop_insights.to_dict()))
+    arguments = ["report", str(tmp_path / "model"), "--out", str(tmp_path / "r.html"), "--insights", str(tmp_path)]
+    shown = CliRunner().invoke(cli, [*arguments, "--json", "--quiet"])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["bytes"] == (tmp_path / "r.html").stat().st_size
+    assert "Claim number 1" in (tmp_path / "r.html").read_text()
+    with pytest.raises(SourceError, match="no such file"):
+        read_report(bundle, insights=tmp_path / "nowhere")

@@ -1,0 +1,154 @@
+"""Posterior factors against a slow oracle of the same equations, and against planted taste."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from purchasecast.stages.latent_factors import variational
+from purchasecast.stages.latent_factors.solver import _alternate, _by_row
+from purchasecast.stages.latent_factors.variational import Posterior, indicators, solve_posterior
+
+if TYPE_CHECKING:
+    import pytest
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+USERS, ITEMS, RANK = 90, 50, 2
+
+
+def draw(seed: int, rows: int, *, taste: float = 1.0) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Return ratings, users, items and the true interaction of every pair; attributes carry half of the taste."""
+    random = np.random.default_rng(seed)
+    group, kind = np.arange(USERS) % 3, np.arange(ITEMS) % 4
+    u = random.normal(0, 1, (3, RANK))[group] + random.normal(0, 0.7, (USERS, RANK))
+    v = random.normal(0, 1, (4, RANK))[kind] + random.normal(0, 0.7, (ITEMS, RANK))
+    pairs = random.choice(USERS * ITEMS, rows, replace=False)
+    user, item = pairs // ITEMS, pairs % ITEMS
+    truth = taste * u @ v.T
+    return truth[user, item] + random.normal(0, 1.0, rows), user, item, truth
+
+
+def solve(
+    ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], *, attributes: bool = True, rounds: int = 40
+) -> Posterior:
+    numbers = [(np.arange(size)[:, None] % kinds, [kinds]) for size, kinds in ((USERS, 3), (ITEMS, 4))]
+    of_users, of_items = (indicators(*((some, sizes) if attributes else (some[:, :0], []))) for some, sizes in numbers)
+    both = sides(ratings, user, item)
+    return solve_posterior(*both, of_users, of_items, first_factors(*both), rounds)
+
+
+def sides(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp]) -> tuple[sp.csr_array, sp.csr_array]:
+    return _by_row(ratings, user, item, (USERS, ITEMS)), _by_row(ratings, item, user, (ITEMS, USERS))
+
+
+def first_factors(by_user: sp.csr_array, by_item: sp.csr_array) -> tuple[Floats, Floats]:
+    return _alternate(by_user, by_item, RANK, 0.1, 5, np.random.default_rng(1))
+
+
+def error(users: Floats, items: Floats, truth: Floats) -> float:
+    return float(np.sqrt(np.mean((users @ items.T - truth) ** 2)))
+
+
+def error_of(found: Posterior, truth: Floats) -> float:
+    return error(found.users, found.items, truth)
+
+
+def oracle(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], rounds: int) -> tuple[Floats, Floats]:
+    """Write the updates down one level and one rating at a time, with dense attributes."""
+    shape, small = (USERS, ITEMS), variational._FIRST_VARIANCE * np.eye(RANK)
+    means = list(first_factors(_by_row(ratings, user, item, shape), _by_row(ratings, item, user, shape[::-1])))
+    covariances, designs = [], []
+    for size, kinds in ((USERS, 3), (ITEMS, 4)):
+        covariances.append(np.array([small] * size))
+        designs.append(np.column_stack([np.ones(size), np.eye(kinds)[np.arange(size) % kinds]]))
+    precisions = [np.linalg.inv(mean.T @ mean / len(mean) + small) for mean in means]
+    expected = [np.zeros_like(mean) for mean in means]
+    variance = float(np.mean(ratings**2))
+    for done in range(rounds):
+        step = 1.7 if done else 1.0
+        for k, (own, others) in enumerate(((user, item), (item, user))):
+            for level in range(len(means[k])):
+                gram, right = precisions[k].copy(), precisions[k] @ expected[k][level]
+                for t in np.flatnonzero(own == level):
+                    m, c = means[1 - k][others[t]], covariances[1 - k][others[t]]
+                    gram += (np.outer(m, m) + c) / variance
+                    right = right + ratings[t] * m / variance
+                covariances[k][level] = np.linalg.inv(gram)
+                means[k][level] += step * (covariances[k][level] @ right - means[k][level])
+            x = designs[k]
+            ridge = variational._ATTRIBUTE_RIDGE * np.eye(x.shape[1])
+            expected[k] = x @ np.linalg.solve(x.T @ x + ridge, x.T @ means[k])
+            apart = means[k] - expected[k]
+            precisions[k] = np.linalg.inv((apart.T @ apart + covariances[k].sum(axis=0)) / len(apart))
+            left = 0.0
+            for t, (a, b) in enumerate(zip(user, item, strict=True)):
+                square = np.trace(
+                    (np.outer(means[0][a], means[0][a]) + covariances[0][a])
+                    @ (np.outer(means[1][b], means[1][b]) + covariances[1][b])
+                )
+                left += ratings[t] ** 2 - 2 * ratings[t] * means[0][a] @ means[1][b] + square
+            variance = left / len(ratings)
+    return means[0], means[1]
+
+
+def test_the_updates_are_those_of_the_slow_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings, user, item, _ = draw(3, 700)
+    monkeypatch.setattr(variational, "_BLOCK", 7)  # several blocks, the last of them short
+    mine, theirs = solve(ratings, user, item, rounds=4), oracle(ratings, user, item, 4)
+    np.testing.assert_allclose(mine.users, theirs[0], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(mine.items, theirs[1], rtol=1e-6, atol=1e-7)
+
+
+def test_planted_taste_is_found_better_than_by_least_squares_and_better_with_attributes() -> None:
+    ratings, user, item, truth = draw(4, 600)
+    both = sides(ratings, user, item)
+    best_als = min(
+        error(*_alternate(*both, RANK, penalty, 20, np.random.default_rng(1)), truth)
+        for penalty in (0.02, 0.05, 0.1, 0.2)
+    )
+    without, with_them = (error_of(solve(ratings, user, item, attributes=some), truth) for some in (False, True))
+    assert without < best_als
+    assert with_them < 0.95 * without
+
+
+def test_ratings_of_noise_alone_give_almost_nothing() -> None:
+    ratings, user, item, truth = draw(5, 1_200, taste=0.0)
+    assert error_of(solve(ratings, user, item), truth) < 0.2  # of a noise of 1
+
+
+def test_a_level_without_ratings_gets_what_its_attributes_say() -> None:
+    ratings, user, item, truth = draw(6, 3_000)
+    kept = item != 0
+    found = solve(ratings[kept], user[kept], item[kept])
+    u, v = found.users, found.items
+    alike, others = v[4::4].mean(axis=0), np.delete(v, np.s_[::4], axis=0).mean(axis=0)  # items of its kind, and not
+    assert np.linalg.norm(v[0] - alike) < 0.5 * np.linalg.norm(others - alike)
+    assert np.corrcoef(u @ v[0], truth[:, 0])[0, 1] > 0.5
+    np.testing.assert_allclose(v[0], found.item_means[0] + found.item_means[1], rtol=1e-12)
+
+
+def test_levels_without_ratings_change_nothing() -> None:
+    """What is known of attributes comes from levels that were rated; others would only repeat it."""
+    ratings, user, item, _ = draw(8, 900)
+    kept = item >= 10
+    with_them = solve(ratings[kept], user[kept], item[kept])
+    shape = (USERS, ITEMS - 10)
+    by_user = _by_row(ratings[kept], user[kept], item[kept] - 10, shape)
+    by_item = _by_row(ratings[kept], item[kept] - 10, user[kept], shape[::-1])
+    of_users = indicators(np.arange(USERS)[:, None] % 3, [3])
+    of_items = indicators(np.arange(10, ITEMS)[:, None] % 4, [4])
+    u, v = first_factors(*sides(ratings[kept], user[kept], item[kept]))
+    without = solve_posterior(by_user, by_item, of_users, of_items, (u, v[10:]), 40)
+    np.testing.assert_allclose(with_them.users, without.users, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(with_them.item_means, without.item_means, rtol=1e-6, atol=1e-9)
+
+
+def test_attributes_become_indicators_and_a_constant() -> None:
+    made = indicators(np.array([[0, 2], [1, -1], [-1, 0]]), [2, 3])
+    assert isinstance(made, sp.csr_array)
+    np.testing.assert_array_equal(made.toarray(), [[1, 1, 0, 0, 0, 1], [1, 0, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0]])
+    assert indicators(np.empty((2, 0), int), []).toarray().tolist() == [[1.0], [1.0]]

@@ -1,0 +1,23 @@
+"""What a recipe does where its members have no predictions that have not seen their row."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from purchasecast.progress import Steps
+from purchasecast.schema import load_schema
+from purchasecast.training.blend import weigh_and_calibrate
+
+
+@pytest.mark.parametrize("outputs", [["a"], ["a", "b"], ["a", "b", "c", "d"]])
+def test_members_without_predictions_out_of_fold_weigh_alike(
+    outputs: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        weights, bend, intervals = weigh_and_calibrate(outputs, None, load_schema("black_friday"), [], Steps())
+    assert weights == dict.fromkeys(outputs, 1 / len(outputs))
+    assert bend is None
+    assert intervals is None
+    assert ("weigh the same" in caplog.text) == (len(outputs) > 1)

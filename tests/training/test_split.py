@@ -1,0 +1,90 @@
+"""Splits depend on the rows alone: not on their order, their number or their partitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SettingsError
+from purchasecast.schema import Column, Schema
+from purchasecast.schema.reserved_columns import FOLD
+from purchasecast.training.split import holdout_split, with_folds
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+
+SCHEMA = Schema(
+    name="till",
+    title="Till",
+    key=("receipt",),
+    columns=(
+        Column("receipt", "nominal", role="row"),
+        Column("customer", "nominal", role="customer"),
+        Column("day", "date", role="time"),
+        Column("spend", "numeric", role="target"),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession) -> DataFrame:
+    days = sf.date_add(sf.lit("2024-01-01").cast("date"), (sf.col("id") % 100).cast("int"))
+    return spark.range(20_000).select(
+        sf.concat(sf.lit("r"), "id").alias("receipt"),
+        (sf.col("id") % 50).cast("string").alias("customer"),
+        days.alias("day"),
+        sf.col("id").cast("double").alias("spend"),
+    )
+
+
+def receipts(frame: DataFrame) -> set[str]:
+    return {row["receipt"] for row in frame.select("receipt").collect()}
+
+
+def test_random_parts_are_disjoint_complete_and_of_the_asked_size(rows: DataFrame) -> None:
+    training, held_out = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1)
+    assert receipts(training) | receipts(held_out) == receipts(rows)
+    assert not receipts(training) & receipts(held_out)
+    assert abs(held_out.count() / 20_000 - 0.2) < 0.01
+
+
+def test_parts_do_not_depend_on_order_partitions_or_other_rows(rows: DataFrame) -> None:
+    _, held_out = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1)
+    _, again = holdout_split(rows.orderBy(sf.desc("receipt")).repartition(7), SCHEMA, share=0.2, by="random", seed=1)
+    assert receipts(again) == receipts(held_out)
+    some = rows.where("spend < 5000")
+    _, of_some = holdout_split(some, SCHEMA, share=0.2, by="random", seed=1)
+    assert receipts(of_some) == receipts(held_out) & receipts(some)
+    _, other = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=2)
+    assert receipts(other) != receipts(held_out)
+
+
+def test_a_time_column_holds_out_the_latest_days_whole(rows: DataFrame) -> None:
+    training, held_out = holdout_split(rows, SCHEMA, share=0.2, seed=1)
+    last = training.agg(sf.max("day")).collect()[0][0]
+    first = held_out.agg(sf.min("day")).collect()[0][0]
+    assert last < first
+    assert 0.2 <= held_out.count() / 20_000 < 0.22
+
+
+def test_folds_are_even_and_independent_of_the_holdout(rows: DataFrame) -> None:
+    training, _ = holdout_split(rows, SCHEMA, share=0.5, by="random", seed=1)
+    counts = {
+        row[FOLD]: row["count"] for row in with_folds(training, SCHEMA, folds=4, seed=1).groupBy(FOLD).count().collect()
+    }
+    assert sorted(counts) == [0, 1, 2, 3]
+    assert max(counts.values()) / min(counts.values()) < 1.1
+
+
+def test_what_cannot_be_split_is_refused(rows: DataFrame) -> None:
+    with pytest.raises(SettingsError, match="holdout"):
+        holdout_split(rows, SCHEMA, share=1.0)
+    with pytest.raises(SettingsError, match="folds"):
+        with_folds(rows, SCHEMA, folds=1)
+    timeless = Schema(name="t", title="t", columns=tuple(c for c in SCHEMA.columns if c.role != "time"))
+    with pytest.raises(SettingsError, match="time"):
+        holdout_split(rows, timeless, share=0.2, by="time")
