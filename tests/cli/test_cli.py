@@ -48,8 +48,7 @@ def test_help_does_not_load_spark() -> None:
 
 SWALLOWED = """
 import os, signal, sys
-from purchasecast import cli
-from purchasecast.spark import session
+from purchasecast import cli, spark
 
 def start(**options):
     try:
@@ -57,7 +56,7 @@ def start(**options):
     except:
         {then}
 
-session.get_session = start
+spark.get_session = start
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
 cli.main()
@@ -74,9 +73,7 @@ def test_an_interrupt_that_a_library_swallows_stops_the_run(tmp_path: Path, then
 
 AT_WORK = """
 import sys
-from purchasecast import cli
-from purchasecast.datasets import generated_shop
-from purchasecast.spark import session
+from purchasecast import cli, datasets, spark
 
 class Session:
     def interruptAll(self):
@@ -85,8 +82,8 @@ class Session:
 def work(*given, **options):
     raise KeyboardInterrupt
 
-session.get_session = lambda **options: Session()
-generated_shop.generate = work
+spark.get_session = lambda **options: Session()
+datasets.generate = work
 sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
 cli.main()
 """
