@@ -9,18 +9,14 @@ from typing import Any, Literal, get_args
 from purchasecast.errors import SettingsError
 
 __all__ = [
-    "PREDICTION_TENTH",
     "TARGET_TRANSFORMS",
     "HoldoutBy",
     "InsightSettings",
     "ModelName",
+    "MonitorSettings",
     "TargetTransform",
     "TrainSettings",
-    "column_pair",
 ]
-
-#: Name of the slices of an evaluation by the size of the prediction.
-PREDICTION_TENTH = "prediction tenth"
 
 ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]
@@ -158,30 +154,38 @@ class InsightSettings:
                 raise SettingsError(f"{name}: expected 1 to {most:,}, found {getattr(self, name)}.")
 
 
-def column_pair(text: str) -> tuple[str, str]:
-    """Read two columns from a text with a comma between them.
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """How much drift is too much.
 
     Parameters
     ----------
-    text : str
-        Such as ``Category,Region``; blanks around the names do not count.
-
-    Returns
-    -------
-    (str, str)
-        The two names.
+    threshold : float, default 0.2
+        Largest population stability index of a column. Usual reading: up to 0.1 little, from 0.2 on a shift.
+    max_unseen : float, default 0.2
+        Largest share of rows whose customer, or product, training has not seen.
+    max_error_growth : float, default 0.1
+        By what share the error may exceed that of the holdout; for labelled rows.
+    max_coverage_loss : float, default 0.03
+        How far the coverage of the intervals may fall below their level; for labelled rows.
 
     Raises
     ------
     SettingsError
-        If there are not two.
-
-    Examples
-    --------
-    >>> column_pair("Category, Region")
-    ('Category', 'Region')
+        If a setting is outside its range.
     """
-    names = [name.strip() for name in text.split(",")]
-    if len(names) != 2 or not all(names):
-        raise SettingsError(f"--by: expected two columns with a comma between them, found {text!r}.")
-    return (names[0], names[1])
+
+    threshold: float = 0.2
+    max_unseen: float = 0.2
+    max_error_growth: float = 0.1
+    max_coverage_loss: float = 0.03
+
+    def __post_init__(self) -> None:
+        if self.threshold <= 0:
+            raise SettingsError(f"threshold: expected a number above 0, found {self.threshold}; take 0.2.")
+        for name in ("max_unseen", "max_coverage_loss"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise SettingsError(f"{name.replace('_', '-')}: expected a share from 0 to 1, found {value}.")
+        if self.max_error_growth < 0:
+            raise SettingsError(f"max-error-growth: expected a share of 0 or more, found {self.max_error_growth}.")

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 from scipy.stats import chi2
 
+from purchasecast.config import MonitorSettings
 from purchasecast.errors import BundleError, DataError
+from purchasecast.numerics.stability import population_stability
 from purchasecast.prediction.predict import checked_rows, score_rows
 from purchasecast.profiling.passes import NULL_LEVELS
 from purchasecast.progress import Steps
 from purchasecast.results import Check, ColumnDrift, DriftReport, Evaluation, LevelShift, Profile
-from purchasecast.results.drift import MonitorSettings, population_stability
 from purchasecast.schema.reserved_columns import PREDICTION
 from purchasecast.spark.columns import col
 

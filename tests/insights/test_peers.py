@@ -22,7 +22,7 @@ from purchasecast.insights.peers.tasks import (
     sum_moments,
     within_moments,
 )
-from purchasecast.insights.phrases import Words
+from purchasecast.insights.phrases import Phrases
 from purchasecast.insights.significance import judge
 from purchasecast.schema import Schema
 
@@ -166,7 +166,7 @@ def test_a_planted_town_is_found_with_its_sign_and_its_mix_told_apart() -> None:
     planted = shop(seed=1, town=(0.0, 0.0, -40.0), product_sd=150.0, customer_sd=20.0, taste=3.0)
     found = contrast_segments(slow_peers(planted.rows)[0], ("town", "age"), SAME)
     q = judge([found], 0.1)[0]
-    findings = {f.id: f for f in found.findings(q, 0.1, Words(SCHEMA))}
+    findings = {f.id: f for f in found.findings(q, 0.1, Phrases(SCHEMA))}
     cork = findings["segment:town=Cork"]
     assert cork.value < 0
     assert cork.interval is not None
@@ -206,7 +206,7 @@ def test_without_effects_findings_are_as_rare_as_stated() -> None:
     for seed in range(60):
         fitted, residuals = slow_peers(shop(seed=1_000 + seed, customers=200).rows)
         evidence = [contrast_segments(fitted, ("town", "age"), SAME), slow_shortfalls(residuals)]
-        claims = [e.findings(q, rate, Words(SCHEMA)) for e, q in zip(evidence, judge(evidence, rate), strict=True)]
+        claims = [e.findings(q, rate, Phrases(SCHEMA)) for e, q in zip(evidence, judge(evidence, rate), strict=True)]
         shops_with_a_claim += any(claims)
         tested += all(family.tried for one in evidence for family in one.trials)
     assert shops_with_a_claim <= 11  # 60 shops at 0.1: 6 expected, and two standard errors
@@ -234,7 +234,7 @@ def test_customers_below_their_like_are_found_and_the_sum_is_not_inflated() -> N
     names = [name for name, value in zip(found.customers, q, strict=True) if value <= 0.1]
     assert len(set(low) - set(names)) <= 1
     assert len(set(names) - set(low)) <= 2
-    finding = found.findings(q, 0.1, Words(SCHEMA))[0]
+    finding = found.findings(q, 0.1, Phrases(SCHEMA))[0]
     assert 0.7 * truth < finding.value < 1.05 * truth
     columns, lines = found.listing(q, 0.1)
     assert [line[0] for line in lines] == sorted(names, key=lambda n: -lines[[x[0] for x in lines].index(n)][3])

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from purchasecast.insights.concentration import lorenz, measure_concentration, revenue_tables
-from purchasecast.insights.phrases import Words
+from purchasecast.insights.phrases import Phrases
 from purchasecast.insights.prices.findings import Band, Judged, OffBand, Reach
 from purchasecast.insights.significance import judge
 from purchasecast.schema import Schema
@@ -31,7 +31,7 @@ SCHEMA = Schema.from_dict(
         },
     }
 )
-WORDS = Words(SCHEMA)
+WORDS = Phrases(SCHEMA)
 PRODUCTS, CUSTOMERS = 60, 400
 
 

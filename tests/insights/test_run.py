@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from purchasecast.bundle import load_bundle, save_bundle
-from purchasecast.config import InsightSettings, column_pair
+from purchasecast.cli.options import column_pair
+from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.insights import find_insights, summary
 from purchasecast.results import Insights

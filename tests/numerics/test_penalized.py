@@ -16,8 +16,8 @@ from purchasecast.numerics.gram import gram_by_fold, leave_one_out
 from purchasecast.numerics.normal_equations import Spectrum
 from purchasecast.numerics.penalized import metric_values, solve
 from purchasecast.results import Candidate, SearchResult
-from purchasecast.results.search import choose, summarize
 from purchasecast.search import DEFAULT_GRID, ParamGrid, parse_grid
+from purchasecast.search.choice import choose, summarize
 
 GRID = [(reg, ratio) for reg in (0.0, 0.01, 0.3, 2.0) for ratio in (0.0, 0.4, 1.0)]
 

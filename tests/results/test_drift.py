@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from purchasecast.config import MonitorSettings
 from purchasecast.errors import SettingsError
 from purchasecast.monitoring import _coarse
+from purchasecast.numerics.stability import population_stability
 from purchasecast.report import render_drift
 from purchasecast.results import Check, ColumnDrift, DriftReport, Histogram, LevelShift
-from purchasecast.results.drift import MonitorSettings, population_stability
 from purchasecast.schema import load_schema
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-__all__ = ["Run", "common", "rate_option", "reader_options", "rejects_option", "schema_option", "source"]
+__all__ = ["Run", "column_pair", "common", "rate_option", "reader_options", "rejects_option", "schema_option", "source"]
 
 
 class Run:
@@ -143,3 +143,32 @@ def reader_options(source: dict[str, Any]) -> dict[str, Any]:
         "table": source["table"],
         "options": _pairs(source["option"]),
     }
+
+
+def column_pair(text: str) -> tuple[str, str]:
+    """Read two columns from a text with a comma between them.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``Category,Region``; blanks around the names do not count.
+
+    Returns
+    -------
+    (str, str)
+        The two names.
+
+    Raises
+    ------
+    SettingsError
+        If there are not two.
+
+    Examples
+    --------
+    >>> column_pair("Category, Region")
+    ('Category', 'Region')
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise SettingsError(f"--by: expected two columns with a comma between them, found {text!r}.")
+    return (names[0], names[1])

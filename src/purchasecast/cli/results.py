@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, source
-from purchasecast.config import InsightSettings, column_pair
+from purchasecast.cli.options import Run, column_pair, common, rate_option, reader_options, rejects_option, source
+from purchasecast.config import InsightSettings
 from purchasecast.errors import SettingsError
 
 __all__ = ["insights", "monitor", "report", "serve"]
@@ -138,7 +138,7 @@ def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) 
 def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
     """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
     from purchasecast.bundle import load_bundle
-    from purchasecast.results.drift import MonitorSettings
+    from purchasecast.config import MonitorSettings
 
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})

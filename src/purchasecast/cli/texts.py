@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purchasecast.config import PREDICTION_TENTH
+from purchasecast.results.evaluation import PREDICTION_TENTH
 
 __all__ = ["evaluation_text", "training_text"]
 

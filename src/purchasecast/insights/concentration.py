@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.significance import Floats, Trials
 
@@ -85,15 +85,17 @@ class Concentration:
         """None: every row is counted."""
         return ()
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a curve."""
-        return [self._finding(curve, words) for curve in self.curves if curve.count >= _LEAST_COUNT and curve.total > 0]
+        return [
+            self._finding(curve, phrases) for curve in self.curves if curve.count >= _LEAST_COUNT and curve.total > 0
+        ]
 
-    def _finding(self, curve: Lorenz, words: Words) -> Finding:
+    def _finding(self, curve: Lorenz, phrases: Phrases) -> Finding:
         many = _PLURALS[curve.entity]
         claim = (
             f"The top fifth of {many} ({curve.top_count:,} of {curve.count:,}) brings {percent(curve.top_share)} "
-            f"of the revenue of {words.money(curve.total)}; Gini coefficient {curve.gini:.2f}."
+            f"of the revenue of {phrases.money(curve.total)}; Gini coefficient {curve.gini:.2f}."
         )
         rows = tuple((share, held) for share, held in curve.points)
         return Finding(

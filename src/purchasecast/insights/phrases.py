@@ -10,7 +10,7 @@ from purchasecast.formatting import compact, money, named
 if TYPE_CHECKING:
     from purchasecast.schema import Schema
 
-__all__ = ["Words", "slug"]
+__all__ = ["Phrases", "slug"]
 
 
 def slug(text: str) -> str:
@@ -26,7 +26,7 @@ def slug(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Phrases:
     """How a shop speaks.
 
     Attributes

@@ -27,8 +27,9 @@ from purchasecast.insights.output import make_folder, table_of, write_findings, 
 from purchasecast.insights.peers.regression import fit_peers
 from purchasecast.insights.peers.segments import contrast_segments
 from purchasecast.insights.peers.shortfalls import Shortfalls, measure_shortfalls
-from purchasecast.insights.phrases import Words, slug
-from purchasecast.insights.prices.measure import measure_pricing, measure_spread
+from purchasecast.insights.peers.spread import measure_spread
+from purchasecast.insights.phrases import Phrases, slug
+from purchasecast.insights.prices.measure import measure_pricing
 from purchasecast.insights.sales import Sales, read_sales
 from purchasecast.insights.significance import Evidence, judge, rank_findings
 from purchasecast.io import write_table
@@ -67,9 +68,9 @@ class _Run:
     loaded: Any = None
 
     @property
-    def words(self) -> Words:
-        """The shop's own words."""
-        return Words(self.bundle.schema, self.settings.level)
+    def phrases(self) -> Phrases:
+        """The shop's own phrases."""
+        return Phrases(self.bundle.schema, self.settings.level)
 
     @property
     def model(self) -> Any:
@@ -285,8 +286,8 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
     stock = Stock(pairs, cells, whole, products, noise.source, told)
     run.evidence.append(stock)
     for k, names in enumerate(pairs):
-        title = f"Expected revenue and units by {' and '.join(map(run.words.label, names))}"
-        table = table_of(*stock.listing(k, run.words))
+        title = f"Expected revenue and units by {' and '.join(map(run.phrases.label, names))}"
+        table = table_of(*stock.listing(k, run.phrases))
         files = write_list(table, run.out, f"inventory-{slug(' '.join(names))}")
         run.campaigns.append(Campaign(files[0].removesuffix(".csv"), title, files, table.num_rows, whole.expected))
 
@@ -297,7 +298,7 @@ def _conclude(run: _Run, reach: Reach | None) -> tuple[list[Finding], list[str]]
     found: list[Finding] = []
     little_known: list[str] = []
     for evidence, q in zip(run.evidence, judge(run.evidence, rate), strict=True):
-        found += evidence.findings(q, rate, run.words)
+        found += evidence.findings(q, rate, run.phrases)
         if evidence is reach and reach is not None:
             little_known = [product.product for product, _ in reach.kept(q, rate)][:MOST_LITTLE_KNOWN]
         if isinstance(evidence, Shortfalls):
@@ -335,10 +336,10 @@ def _offers(
     for offer in lists:
         table = offer.lines.rename_columns(_names(offer.lines.column_names, schema, sales.category))
         files = write_list(table, run.out, offer.file_name)
-        title = offer.title(run.words, sales.category)
+        title = offer.title(run.phrases, sales.category)
         run.campaigns.append(Campaign(offer.file_name, title, files, table.num_rows, offer.expected))
     rate = run.settings.false_discovery_rate
-    return offers.findings(judge([offers], rate)[0], rate, run.words)
+    return offers.findings(judge([offers], rate)[0], rate, run.phrases)
 
 
 def _names(columns: list[str], schema: Any, category: str | None) -> list[str]:

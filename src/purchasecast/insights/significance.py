@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.results import Finding
 
     Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ class Evidence(Protocol):
     def trials(self) -> tuple[Trials, ...]:
         """The tests in it, a family a question; none where it only states facts."""
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
         """Put into words what is kept, given the q-values of the tests at hand, family after family."""
 
 

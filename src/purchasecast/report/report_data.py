@@ -84,7 +84,7 @@ def read_report(bundle: Bundle, *, insights: str | Path | None = None) -> Report
         profile=Profile.from_dict(profile) if profile else None,
         search=SearchResult.from_dict(search) if search else None,
         evaluation=Evaluation.from_dict(evaluation) if evaluation else None,
-        model=bundle.document("model") or read_outline(bundle, bundle.schema),
+        model=read_outline(bundle, bundle.schema),
         insights=Insights.from_dict(found) if found else None,
     )
 

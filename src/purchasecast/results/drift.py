@@ -5,53 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from purchasecast.errors import SettingsError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-__all__ = ["Check", "ColumnDrift", "DriftReport", "LevelShift", "MonitorSettings", "population_stability"]
-
-_LEAST_SHARE = 1e-4  # a level that one side lacks would make the index infinite
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorSettings:
-    """How much drift is too much.
-
-    Parameters
-    ----------
-    threshold : float, default 0.2
-        Largest population stability index of a column. Usual reading: up to 0.1 little, from 0.2 on a shift.
-    max_unseen : float, default 0.2
-        Largest share of rows whose customer, or product, training has not seen.
-    max_error_growth : float, default 0.1
-        By what share the error may exceed that of the holdout; for labelled rows.
-    max_coverage_loss : float, default 0.03
-        How far the coverage of the intervals may fall below their level; for labelled rows.
-
-    Raises
-    ------
-    SettingsError
-        If a setting is outside its range.
-    """
-
-    threshold: float = 0.2
-    max_unseen: float = 0.2
-    max_error_growth: float = 0.1
-    max_coverage_loss: float = 0.03
-
-    def __post_init__(self) -> None:
-        if self.threshold <= 0:
-            raise SettingsError(f"threshold: expected a number above 0, found {self.threshold}; take 0.2.")
-        for name in ("max_unseen", "max_coverage_loss"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise SettingsError(f"{name.replace('_', '-')}: expected a share from 0 to 1, found {value}.")
-        if self.max_error_growth < 0:
-            raise SettingsError(f"max-error-growth: expected a share of 0 or more, found {self.max_error_growth}.")
+__all__ = ["Check", "ColumnDrift", "DriftReport", "LevelShift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,38 +142,3 @@ class DriftReport:
             "skipped": tuple(values["skipped"]),
         }
         return cls(**{name: value for name, value in {**values, **parts}.items() if name != "drifted"})
-
-
-def population_stability(before: Sequence[float], after: Sequence[float]) -> float:
-    r"""Return the population stability index of two distributions over the same levels.
-
-    Parameters
-    ----------
-    before, after : sequence of float
-        Rows, or shares, by level; each is divided by its sum.
-
-    Returns
-    -------
-    float
-        0 where both are the same; infinite for none.
-
-    Notes
-    -----
-    :math:`\sum_l (a_l - b_l) \ln(a_l / b_l)` of the shares, held to at least 0.0001 each: the symmetric form of the
-    Kullback-Leibler divergence. Where nothing moves it is about :math:`(1/n + 1/m)\,\chi^2` with a degree of freedom
-    less than levels.
-
-    References
-    ----------
-    B. Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan University, 2018.
-    https://scholarworks.wmich.edu/dissertations/3208
-
-    Examples
-    --------
-    >>> population_stability([50, 50], [500, 500])
-    0.0
-    >>> round(population_stability([50, 50], [80, 20]), 3)
-    0.416
-    """
-    b, a = (np.maximum(np.asarray(side, float) / np.sum(side), _LEAST_SHARE) for side in (before, after))
-    return float(np.sum((a - b) * np.log(a / b)))

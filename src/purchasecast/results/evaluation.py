@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-__all__ = ["Evaluation", "Reference", "Slice"]
+__all__ = ["PREDICTION_TENTH", "Evaluation", "Reference", "Slice"]
+
+#: What `Slice.by` says of the tenths of the rows by prediction.
+PREDICTION_TENTH = "prediction tenth"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from purchasecast.errors import SettingsError
 from purchasecast.numerics.gram import leave_one_out, merge_all
 from purchasecast.numerics.penalized import metric_values, solve
 from purchasecast.results import Candidate, SearchResult
-from purchasecast.results.search import choose, summarize
+from purchasecast.search.choice import choose, summarize
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid, parse_grid
 from purchasecast.search.model import LinearRegressionGridSearchModel, fitted_line
 from purchasecast.search.native import cross_validate, fit_native, fit_or_build

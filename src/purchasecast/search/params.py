@@ -20,7 +20,7 @@ from pyspark.ml.param.shared import (
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import SettingsError
-from purchasecast.results.search import SELECTIONS
+from purchasecast.search.choice import SELECTIONS
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid
 from purchasecast.search.native import native_regression
 from purchasecast.spark.gram import check_columns, fold_by_content, training_rows

@@ -1,4 +1,4 @@
-"""Inventory put into words: what to expect where, and what not to rely on. Without Spark."""
+"""Inventory put into phrases: what to expect where, and what not to rely on. Without Spark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from purchasecast.results import Chart, Finding, Support
 
 if TYPE_CHECKING:
     from purchasecast.insights.demand.measure import Cell, UncertainProduct
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats, Trials
 
 __all__ = ["Stock"]
@@ -53,28 +53,28 @@ class Stock:
         """None: these are forecasts, and carry intervals."""
         return ()
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a pair, and one of the products to be careful with."""
-        found = [self._pair(pair, cells, words) for pair, cells in zip(self.pairs, self.cells, strict=True) if cells]
+        found = [self._pair(pair, cells, phrases) for pair, cells in zip(self.pairs, self.cells, strict=True) if cells]
         certain = not self.products or not self.products[0].deviation
-        return found if certain else [*found, self._products(words)]
+        return found if certain else [*found, self._products(phrases)]
 
-    def _pair(self, pair: tuple[str, str], cells: tuple[Cell, ...], words: Words) -> Finding:
+    def _pair(self, pair: tuple[str, str], cells: tuple[Cell, ...], phrases: Phrases) -> Finding:
         whole, first = self.whole, cells[0]
-        interval = whole.interval(words.level) if whole.deviation else None
-        known = f" ({words.interval(*interval)})" if interval else ""
+        interval = whole.interval(phrases.level) if whole.deviation else None
+        known = f" ({phrases.interval(*interval)})" if interval else ""
         claim = (
-            f"{self.scored[0].upper()}{self.scored[1:]} are expected to bring {words.money(whole.expected)}{known} "
-            f"from {_amount(whole)}; most in {words.named(pair[0], first.first)} and "
-            f"{words.named(pair[1], first.second)}: {words.money(first.expected)} from {_amount(first)}."
+            f"{self.scored[0].upper()}{self.scored[1:]} are expected to bring {phrases.money(whole.expected)}{known} "
+            f"from {_amount(whole)}; most in {phrases.named(pair[0], first.first)} and "
+            f"{phrases.named(pair[1], first.second)}: {phrases.money(first.expected)} from {_amount(first)}."
         )
-        a, b = words.label(pair[0]), words.label(pair[1])
+        a, b = phrases.label(pair[0]), phrases.label(pair[1])
         return Finding(
             id=f"inventory:{pair[0]}*{pair[1]}",
             kind="inventory",
             claim=claim,
             value=whole.expected,
-            unit=words.money_unit,
+            unit=phrases.money_unit,
             interval=interval,
             support=Support(whole.rows, whole.customers),
             method=(
@@ -86,21 +86,21 @@ class Stock:
             money=(interval[1] - interval[0]) / 2 if interval else None,
             caveat=(
                 "Given that these purchases take place: which ones will is not forecast. A unit is a purchase unless "
-                f"the schema counts pieces. {words.no_trend}"
+                f"the schema counts pieces. {phrases.no_trend}"
             ),
-            chart=_heatmap(cells, pair, words),
+            chart=_heatmap(cells, pair, phrases),
             stake="half the interval's width: the reserve to hold",
         )
 
-    def _products(self, words: Words) -> Finding:
+    def _products(self, phrases: Phrases) -> Finding:
         first = self.products[0]
         shown = self.products[:_SHOWN]
-        half = {p.product: float(stats.norm.ppf((1 + words.level) / 2)) * p.deviation for p in shown}
+        half = {p.product: float(stats.norm.ppf((1 + phrases.level) / 2)) * p.deviation for p in shown}
         claim = (
-            f"The revenue of {first.product} is the least certain: {words.money(first.expected)} give or take "
-            f"{words.money(half[first.product])} ({percent(half[first.product] / first.expected)}, {words.level:.0%} "
-            f"interval), from {first.rows:,} purchases; the {len(shown)} least certain products hold "
-            f"{words.money(sum(half.values()))} of such doubt."
+            f"The revenue of {first.product} is the least certain: {phrases.money(first.expected)} give or take "
+            f"{phrases.money(half[first.product])} ({percent(half[first.product] / first.expected)}, "
+            f"{phrases.level:.0%} interval), from {first.rows:,} purchases; the {len(shown)} least certain products "
+            f"hold {phrases.money(sum(half.values()))} of such doubt."
             if first.expected
             else f"The revenue of {first.product} is the least certain."
         )
@@ -109,7 +109,7 @@ class Stock:
             kind="inventory",
             claim=claim,
             value=half[first.product],
-            unit=words.money_unit,
+            unit=phrases.money_unit,
             interval=None,
             support=Support(sum(p.rows for p in shown)),
             method="Half width of the interval of each product's sum, as for the cells.",
@@ -129,16 +129,16 @@ class Stock:
                 f"{first.product} is the least certain of {len(self.products):,} products",
                 "expected revenue",
                 "product",
-                words.money_unit,
+                phrases.money_unit,
             ),
             stake="the half widths of the products shown, added up",
         )
 
-    def listing(self, pair: int, words: Words) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
+    def listing(self, pair: int, phrases: Phrases) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
         """Return the columns and lines of a pair's table."""
         columns = (*self.pairs[pair], "purchases", "units", "expected_revenue", "low", "high")
         lines: list[tuple[str | float, ...]] = [
-            (c.first, c.second, c.rows, c.units, c.expected, *c.interval(words.level)) for c in self.cells[pair]
+            (c.first, c.second, c.rows, c.units, c.expected, *c.interval(phrases.level)) for c in self.cells[pair]
         ]
         return columns, lines
 
@@ -149,9 +149,9 @@ def _amount(cell: Cell) -> str:
     return purchases if cell.units == cell.rows else f"{compact(cell.units)} units in {purchases}"
 
 
-def _heatmap(cells: tuple[Cell, ...], pair: tuple[str, str], words: Words) -> Chart:
+def _heatmap(cells: tuple[Cell, ...], pair: tuple[str, str], phrases: Phrases) -> Chart:
     """Return the picture of the first column's levels with most revenue."""
-    a, b = map(words.label, pair)
+    a, b = map(phrases.label, pair)
     by_level: dict[str, float] = {}
     for cell in cells:
         by_level[cell.first] = by_level.get(cell.first, 0.0) + cell.expected
@@ -160,5 +160,5 @@ def _heatmap(cells: tuple[Cell, ...], pair: tuple[str, str], words: Words) -> Ch
     rows = tuple((c.second, c.first, c.expected) for c in heat)
     whole, top = sum(by_level.values()), shown[0]
     share = percent(by_level[top] / whole) if whole else "0%"
-    title = f"{words.named(pair[0], top)} is expected to bring {share} of the revenue"
-    return Chart("heatmap", (b, a, "expected revenue"), rows, title, b, a, words.money_unit)
+    title = f"{phrases.named(pair[0], top)} is expected to bring {share} of the revenue"
+    return Chart("heatmap", (b, a, "expected revenue"), rows, title, b, a, phrases.money_unit)

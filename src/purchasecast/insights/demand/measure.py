@@ -67,7 +67,7 @@ class Noise:
     residual, customer, product : float
         Variance components of the crossed effects.
     source : str
-        Where these are from, in words.
+        Where these are from, in phrases.
     """
 
     of_category: Mapping[str, float]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from purchasecast.bundle import Bundle
     from purchasecast.config import InsightSettings
     from purchasecast.insights.demand.measure import Noise
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.significance import Floats, Trials
 
@@ -71,14 +71,14 @@ class Offer:
         """What its files are called, without suffix."""
         return f"offers-{slug(self.name)}"
 
-    def title(self, words: Words, category: str | None) -> str:
+    def title(self, phrases: Phrases, category: str | None) -> str:
         """Return what the list holds, for people."""
         if self.name == "new-category":
             return "Customers and the categories that they have not bought from yet"
         if self.name == "little-known":
             return "Customers for dear products that few have met"
         level = self.name.removeprefix("category:")
-        return f"Customers for {words.named(category, level) if category else level}"
+        return f"Customers for {phrases.named(category, level) if category else level}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ class Offers:
         """None: these are forecasts, and carry intervals."""
         return ()
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding a list."""
-        return [self._finding(offer, words) for offer in self.campaigns if offer.lines.num_rows]
+        return [self._finding(offer, phrases) for offer in self.campaigns if offer.lines.num_rows]
 
     def deviation(self, offer: Offer) -> float:
         """Return the standard deviation of a list's revenue: who buys is a coin toss, what is paid has an error."""
@@ -118,17 +118,17 @@ class Offers:
         error = np.array([known.get(category, self.noise.of_any) for category in categories])
         return float(np.sqrt(np.sum(uptake * (error + predicted**2) - (uptake * predicted) ** 2)))
 
-    def _finding(self, offer: Offer, words: Words) -> Finding:
-        half = float(stats.norm.ppf((1 + words.level) / 2)) * self.deviation(offer)
+    def _finding(self, offer: Offer, phrases: Phrases) -> Finding:
+        half = float(stats.norm.ppf((1 + phrases.level) / 2)) * self.deviation(offer)
         value, lines = offer.expected, offer.lines
         interval = (max(value - half, 0.0), value + half)
         people = len(pc.unique(lines["customer"]))
         mean, uptake = (float(pc.mean(lines[name]).as_py()) for name in ("predicted", "uptake"))
-        title = offer.title(words, self.category)
+        title = offer.title(phrases, self.category)
         claim = (
             f"{title}: {counted(lines.num_rows, 'offer')} to {counted(people, 'customer')} of what they have not "
-            f"bought, worth {words.money(mean)} a purchase by the model; {words.money(value)} "
-            f"({words.interval(*interval)}) if as many of them buy as of all customers ({percent(uptake)})."
+            f"bought, worth {phrases.money(mean)} a purchase by the model; {phrases.money(value)} "
+            f"({phrases.interval(*interval)}) if as many of them buy as of all customers ({percent(uptake)})."
         )
         by_product: dict[str, float] = {}
         for product, expected in zip(lines["product"].to_pylist(), lines["expected"].to_pylist(), strict=True):
@@ -139,7 +139,7 @@ class Offers:
             kind="offer",
             claim=claim,
             value=value,
-            unit=words.money_unit,
+            unit=phrases.money_unit,
             interval=interval,
             support=Support(lines.num_rows, people),
             method=(
@@ -160,7 +160,7 @@ class Offers:
                 f"{first[0][0]} is expected to bring {percent(first[0][1] / value)} of the list",
                 "expected revenue",
                 "product",
-                words.money_unit,
+                phrases.money_unit,
             ),
             stake="expected of the list, if as many buy as of all customers",
         )

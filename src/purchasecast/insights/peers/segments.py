@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from purchasecast.insights.peers.regression import Peers
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats
 
 __all__ = ["Contrast", "Estimate", "Segments", "contrast_segments"]
@@ -102,25 +102,25 @@ class Segments:
         of = ([c.adjusted.p_value for c in self.contrasts], [c.mix.p_value for c in self.contrasts])
         return tuple(Trials(np.array(p), len(p)) for p in of)
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
         """Return the segments that differ, and those that the mix of products flatters or hides."""
         half = len(self.contrasts)
         found = []
         for contrast, q_adjusted, q_mix in zip(self.contrasts, q[:half], q[half:], strict=True):
             if q_adjusted <= rate:
-                found.append(self._difference(contrast, float(q_adjusted), words))
+                found.append(self._difference(contrast, float(q_adjusted), phrases))
             if q_mix <= rate and _disagree(contrast, kept=bool(q_adjusted <= rate)):
-                found.append(self._mix(contrast, float(q_mix), words))
+                found.append(self._mix(contrast, float(q_mix), phrases))
         return found
 
-    def _difference(self, contrast: Contrast, q: float, words: Words) -> Finding:
+    def _difference(self, contrast: Contrast, q: float, phrases: Phrases) -> Finding:
         value = contrast.adjusted.value
-        low, high = contrast.adjusted.interval(words.level)
-        name = words.named(contrast.column, contrast.level)
+        low, high = contrast.adjusted.interval(phrases.level)
+        name = phrases.named(contrast.column, contrast.level)
         direction = "more" if value > 0 else "less"
         claim = (
-            f"Customers of {name} pay {words.money(abs(value))} {direction} a purchase than the others for {self.same} "
-            f"({words.interval(low, high)}); in plain figures it is {_signed(contrast.raw.value)}."
+            f"Customers of {name} pay {phrases.money(abs(value))} {direction} a purchase than the others for "
+            f"{self.same} ({phrases.interval(low, high)}); in plain figures it is {_signed(contrast.raw.value)}."
         )
         action = (
             f"Try larger packs and full prices on {name} first, which spends more on the same; keep a control group."
@@ -132,27 +132,27 @@ class Segments:
             kind="segment",
             claim=claim,
             value=value,
-            unit=words.per_purchase,
+            unit=phrases.per_purchase,
             interval=(low, high),
             support=Support(contrast.rows, contrast.customers),
             method=(
                 f"Regression of the purchase on the customer's attributes within items ({self.same}); variance "
-                f"clustered by customer; {words.level:.0%} interval."
+                f"clustered by customer; {phrases.level:.0%} interval."
             ),
             action=action,
             money=abs(value) * contrast.rows,
             caveat="An association, not a cause: a customer who moves to this segment need not change.",
-            chart=self._chart(contrast.column, words),
+            chart=self._chart(contrast.column, phrases),
             q_value=q,
             stake="that difference times their purchases",
         )
 
-    def _mix(self, contrast: Contrast, q: float, words: Words) -> Finding:
+    def _mix(self, contrast: Contrast, q: float, phrases: Phrases) -> Finding:
         value = contrast.mix.value
-        low, high = contrast.mix.interval(words.level)
-        name = words.named(contrast.column, contrast.level)
+        low, high = contrast.mix.interval(phrases.level)
+        name = phrases.named(contrast.column, contrast.level)
         raw, adjusted = contrast.raw.value, contrast.adjusted.value
-        low_adjusted, high_adjusted = contrast.adjusted.interval(words.level)
+        low_adjusted, high_adjusted = contrast.adjusted.interval(phrases.level)
         if low_adjusted <= 0 <= high_adjusted:
             story = "what they buy, and who they are otherwise, can be all there is to it"
         elif abs(raw) < abs(adjusted) and raw * adjusted > 0:
@@ -162,7 +162,7 @@ class Segments:
         else:
             story = f"{percent(min(abs(value / raw), 1.0))} of it comes from what they buy and who they are otherwise"
         claim = (
-            f"{name} spends {_more(raw, words.money_unit)} a purchase in plain figures, but {_more(adjusted)} for "
+            f"{name} spends {_more(raw, phrases.money_unit)} a purchase in plain figures, but {_more(adjusted)} for "
             f"{self.same}: {story}."
         )
         return Finding(
@@ -170,34 +170,34 @@ class Segments:
             kind="segment-mix",
             claim=claim,
             value=value,
-            unit=words.per_purchase,
+            unit=phrases.per_purchase,
             interval=(low, high),
             support=Support(contrast.rows, contrast.customers),
             method=(
                 "Plain difference of means less the difference within items; the variance of their difference is "
-                f"clustered by customer; {words.level:.0%} interval."
+                f"clustered by customer; {phrases.level:.0%} interval."
             ),
             action=f"Judge {name} by the figure for {self.same}; the rest is their assortment, so plan that.",
             money=abs(value) * contrast.rows,
             caveat="An association, not a cause; what else sets these customers apart is not in the data.",
-            chart=self._chart(contrast.column, words),
+            chart=self._chart(contrast.column, phrases),
             q_value=q,
             stake="what the plain difference says too much or too little, times their purchases",
         )
 
-    def _chart(self, column: str, words: Words) -> Chart:
-        label, unit = words.label(column), "difference to the others"
+    def _chart(self, column: str, phrases: Phrases) -> Chart:
+        label, unit = phrases.label(column), "difference to the others"
         own = [contrast for contrast in self.contrasts if contrast.column == column]
-        if words.schema.column(column).kind == "nominal":
+        if phrases.schema.column(column).kind == "nominal":
             own.sort(key=lambda contrast: -contrast.adjusted.value)
         rows = [
-            (contrast.level, estimate.value, *estimate.interval(words.level), series)
+            (contrast.level, estimate.value, *estimate.interval(phrases.level), series)
             for contrast in own
             for series, estimate in ((f"for {self.same}", contrast.adjusted), ("plain", contrast.raw))
         ]
         title = f"{label}: what plain figures say, and what is left for {self.same}"
         return Chart(
-            "interval", (label, unit, "low", "high", "series"), tuple(rows), title, unit, label, words.money_unit
+            "interval", (label, unit, "low", "high", "series"), tuple(rows), title, unit, label, phrases.money_unit
         )
 
 

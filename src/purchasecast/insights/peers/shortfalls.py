@@ -28,7 +28,7 @@ from purchasecast.results import Chart, Finding, Support
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats
 
 __all__ = ["Shortfalls", "measure_shortfalls"]
@@ -92,19 +92,19 @@ class Shortfalls:
         ]
         return columns, lines
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
         """Return one finding of all customers that are below their like."""
         kept = np.flatnonzero(q <= rate)
         if not len(kept):
             return []
         shortfall, error = self.shrunken()
-        value, half = float(shortfall[kept].sum()), float(stats.norm.ppf((1 + words.level) / 2))
+        value, half = float(shortfall[kept].sum()), float(stats.norm.ppf((1 + phrases.level) / 2))
         spread = half * float(np.sqrt((error[kept] ** 2).sum()))
         first = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
-        furthest = f"{self.customers[first[0]]} is furthest below her like: {words.money(shortfall[first[0]])}"
+        furthest = f"{self.customers[first[0]]} is furthest below her like: {phrases.money(shortfall[first[0]])}"
         claim = (
             f"{len(kept):,} of {self.tried:,} customers pay less than customers like them for {self.same}, together "
-            f"{words.money(value)} ({words.interval(value - spread, value + spread)})."
+            f"{phrases.money(value)} ({phrases.interval(value - spread, value + spread)})."
         )
         return [
             Finding(
@@ -112,7 +112,7 @@ class Shortfalls:
                 kind="customers",
                 claim=claim,
                 value=value,
-                unit=words.money_unit,
+                unit=phrases.money_unit,
                 interval=(value - spread, value + spread),
                 support=Support(int(self.rows[kept].sum()), len(kept)),
                 method=(
@@ -125,7 +125,7 @@ class Shortfalls:
                     "decide to leave them be."
                 ),
                 money=value,
-                caveat=f"They may buy the rest elsewhere, or need less: the data do not say. {words.no_trend}",
+                caveat=f"They may buy the rest elsewhere, or need less: the data do not say. {phrases.no_trend}",
                 chart=Chart(
                     "bar",
                     ("customer", "shortfall"),
@@ -133,7 +133,7 @@ class Shortfalls:
                     f"Customer {furthest}",
                     "shortfall",
                     "customer",
-                    words.money_unit,
+                    phrases.money_unit,
                 ),
                 q_value=float(q[kept].max()),
                 stake="what they pay less than their like, as far as that is not luck",

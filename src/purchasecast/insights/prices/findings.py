@@ -18,7 +18,7 @@ from purchasecast.insights.significance import Trials
 from purchasecast.results import Chart, Finding, Support
 
 if TYPE_CHECKING:
-    from purchasecast.insights.phrases import Words
+    from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats
 
 __all__ = ["LEAST_ROWS", "Band", "Bands", "Judged", "OffBand", "Reach"]
@@ -90,20 +90,20 @@ class Bands:
         """None: every row is counted."""
         return ()
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:  # noqa: ARG002  nothing was tested
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
         """Return one finding: the widest and the narrowest band, and a picture of all."""
         usable = [band for band in self.bands if band.median > 0]
         if not usable:
             return []
         by_width = sorted(usable, key=lambda band: (band.high - band.low) / band.median)
         narrow, wide = by_width[0], by_width[-1]
-        name, other = words.named(self.category, wide.category), words.named(self.category, narrow.category)
+        name, other = phrases.named(self.category, wide.category), phrases.named(self.category, narrow.category)
         claim = (
             f"{name} has the widest price band for its level: the middle four fifths of its {wide.products:,} products "
-            f"bring {compact(wide.low)} to {words.money(wide.high)} a purchase"
+            f"bring {compact(wide.low)} to {phrases.money(wide.high)} a purchase"
             + ("." if narrow is wide else f"; {other} the narrowest, {compact(narrow.low)} to {compact(narrow.high)}.")
         )
-        label = words.label(self.category)
+        label = phrases.label(self.category)
         shown = sorted(usable, key=lambda band: -band.total)[:_SHOWN]
         rows = tuple((b.category, b.median, b.low, b.high) for b in sorted(shown, key=lambda band: -band.median))
         return [
@@ -129,7 +129,7 @@ class Bands:
                     f"Price bands by {label}: where the middle four fifths of the products lie",
                     "price",
                     label,
-                    words.per_purchase,
+                    phrases.per_purchase,
                 ),
                 stake="what products below their band bring less than its lower edge",
             )
@@ -160,22 +160,22 @@ class OffBand:
         low, high = self.bands[product.category].fences
         return product.mean - high if product.mean > high else product.mean - low
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
         """Return one finding of all products off their band."""
         kept = [(product, q_value) for product, q_value in zip(self.judged, q, strict=True) if q_value <= rate]
         if not kept:
             return []
         kept.sort(key=lambda pair: (-abs(self._beyond(pair[0])) * pair[0].rows, pair[0].product))
         money = sum(abs(self._beyond(product)) * product.rows for product, _ in kept)
-        half = float(stats.norm.ppf((1 + words.level) / 2))
+        half = float(stats.norm.ppf((1 + phrases.level) / 2))
         spread = half * float(np.sqrt(sum((product.error * product.rows) ** 2 for product, _ in kept)))
         above = sum(self._beyond(product) > 0 for product, _ in kept)
         first = kept[0][0]
         low, high = self.bands[first.category].fences
         claim = (
-            f"{len(kept):,} of {self.tried:,} products lie off the price band of their {words.label(self.category)}, "
+            f"{len(kept):,} of {self.tried:,} products lie off the price band of their {phrases.label(self.category)}, "
             f"{above:,} above and {len(kept) - above:,} below; most money is in {first.product}, at "
-            f"{words.money(first.mean)} where its category runs from {compact(max(low, 0))} to {compact(high)}."
+            f"{phrases.money(first.mean)} where its category runs from {compact(max(low, 0))} to {compact(high)}."
         )
         rows = tuple((p.product, self._beyond(p) * p.rows) for p, _ in kept[:_SHOWN])
         return [
@@ -184,7 +184,7 @@ class OffBand:
                 kind="pricing",
                 claim=claim,
                 value=money,
-                unit=words.money_unit,
+                unit=phrases.money_unit,
                 interval=(max(money - spread, 0.0), money + spread),
                 support=Support(sum(product.rows for product, _ in kept)),
                 method=(
@@ -201,7 +201,7 @@ class OffBand:
                     f"{first.product} lies furthest off its band, purchases counted",
                     "beyond the band",
                     "product",
-                    words.money_unit,
+                    phrases.money_unit,
                 ),
                 q_value=float(max(q_value for _, q_value in kept)),
                 stake="the distance to the band times purchases",
@@ -239,20 +239,20 @@ class Reach:
                 gains.append((product, missing * self.price(product)))
         return sorted(gains, key=lambda pair: (-pair[1], pair[0].product))
 
-    def findings(self, q: Floats, rate: float, words: Words) -> list[Finding]:
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
         """Return one finding of all dear products of small reach."""
         kept = self.kept(q, rate)
         if not kept:
             return []
         money = sum(gain for _, gain in kept)
-        half = float(stats.norm.ppf((1 + words.level) / 2))
+        half = float(stats.norm.ppf((1 + phrases.level) / 2))
         errors = [gain / self.price(p) * p.error * p.rows / (p.rows + _PRIOR_ROWS) for p, gain in kept]
         spread = half * float(np.sqrt(np.square(errors).sum()))
         first = kept[0][0]
         share = (first.buyers or 0) / max(self.customers, 1)
         claim = (
             f"Few customers have met {counted(len(kept), 'product')} dearer than the middle of the category: "
-            f"{first.product}, for one, brings {words.money(self.price(first))} a purchase and has reached "
+            f"{first.product}, for one, brings {phrases.money(self.price(first))} a purchase and has reached "
             f"{percent(share)} of the customers."
         )
         return [
@@ -261,7 +261,7 @@ class Reach:
                 kind="reach",
                 claim=claim,
                 value=money,
-                unit=words.money_unit,
+                unit=phrases.money_unit,
                 interval=(max(money - spread, 0.0), money + spread),
                 support=Support(sum(product.rows for product, _ in kept)),
                 method=(
@@ -282,7 +282,7 @@ class Reach:
                     f"{first.product} would gain most from the usual reach",
                     "at usual reach",
                     "product",
-                    words.money_unit,
+                    phrases.money_unit,
                 ),
                 q_value=float(max(v for v in q if v <= rate)),
                 stake="if they reached as many buyers as their category's middle product",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.config import PREDICTION_TENTH
 from purchasecast.formatting import money, named, number, percent
 from purchasecast.report import charts
 from purchasecast.report.elements import Figure, Fold, Note, Section, Stage, Stages, Table, Tile, Tiles
+from purchasecast.results.evaluation import PREDICTION_TENTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
