@@ -55,3 +55,12 @@ def test_everything_survives_json() -> None:
 def test_a_chart_that_cannot_be_drawn_is_refused(change: dict[str, object], told: str) -> None:
     with pytest.raises(DataError, match=told):
         Chart.from_dict({**CHART.to_dict(), **change})
+
+
+def test_charts_are_made_of_their_rows() -> None:
+    bars = Chart.bars("city", "revenue", [("A", 2.0), ("B", 1.0)], "City A sells most", "USD")
+    assert (bars.kind, bars.x, bars.y, bars.rows) == ("bar", "revenue", "city", (("A", 2.0), ("B", 1.0)))
+    single = Chart.intervals("city", "revenue", [("A", 2.0, 1.0, 3.0)], "", None)
+    assert single.columns == ("city", "revenue", "low", "high")
+    several = Chart.intervals("city", "revenue", [("A", 2.0, 1.0, 3.0, "now")], "", None)
+    assert several.columns[-1] == "series"

@@ -1,4 +1,4 @@
-"""Result objects: frozen dataclasses with `to_dict` and `from_dict`, and no Spark in them."""
+"""Result objects: frozen dataclasses that go to JSON and back, without Spark."""
 
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift

@@ -1,54 +1,48 @@
-"""The distribution of a number, and of the target: part of a `Profile`, without Spark."""
+"""The distribution of a number, and of the target: part of a `Profile`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from purchasecast.results.record import Record
 
 __all__ = ["Histogram", "Mode", "NumberProfile", "TargetProfile", "Transformation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Rows by bin; a bin holds its left edge, the last one both.
+class Histogram(Record):
+    """Rows by bin. A bin includes its left edge; the last bin includes both edges.
 
     Attributes
     ----------
     edges : tuple of float
-        One more than bins.
+        Edges of the bins, one more than there are bins.
     rows : tuple of int
         Rows of each bin.
     scale : {"linear", "log"}
-        What the bins are of equal width on.
+        Scale on which all bins have the same width.
     """
 
     edges: tuple[float, ...]
     rows: tuple[int, ...]
     scale: Literal["linear", "log"]
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Histogram:
-        """Return what `dataclasses.asdict` was called on."""
-        return cls(tuple(values["edges"]), tuple(values["rows"]), values["scale"])
-
 
 @dataclass(frozen=True, slots=True)
-class NumberProfile:
-    """The distribution of one number over the rows that have it.
+class NumberProfile(Record):
+    """The distribution of a number over the rows that have a value.
 
     Attributes
     ----------
     rows : int
         Rows with a value.
     mean, sd, minimum, maximum : float
-        As usual; the standard deviation is the sample's.
+        Mean, sample standard deviation, and range.
     skewness, kurtosis : float or None
-        Third standardised moment, and the fourth less 3; None where all values are equal.
+        Third standardized moment, and the fourth minus 3; None where all values are equal.
     quantiles : dict of str to float
-        Values by probability (``"0.5"`` is the median), with linear interpolation between neighbours.
+        Values by probability (``"0.5"`` is the median), interpolated linearly.
     histogram : Histogram
         Rows by value.
     """
@@ -63,24 +57,19 @@ class NumberProfile:
     quantiles: dict[str, float]
     histogram: Histogram
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> NumberProfile:
-        """Return what `dataclasses.asdict` was called on."""
-        return cls(**{**values, "histogram": Histogram.from_dict(values["histogram"])})
-
 
 @dataclass(frozen=True, slots=True)
-class Mode:
-    """A value around which purchases gather, such as a price level.
+class Mode(Record):
+    """A value at which many purchases lie, such as a price level.
 
     Attributes
     ----------
     value : float
-        Where the smoothed distribution has its peak.
+        Position of the peak of the smoothed distribution.
     low, high : float
-        Between which valleys it lies.
+        The valleys on both sides of the peak.
     share_of_rows : float
-        Share of rows between them.
+        Share of the rows between the valleys.
     """
 
     value: float
@@ -90,18 +79,18 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
-class Transformation:
+class Transformation(Record):
     """Whether a transformed target would be easier to model.
 
     Attributes
     ----------
     skewness : dict of str to float
-        Skewness of the target as it is (``none``), of its square root and of log(1 + target).
+        Skewness of the target as it is (``none``), of its square root (``sqrt``) and of log(1 + target) (``log``).
     power : float or None
-        Power that would make the spread the same at every level: 1 less the slope of log sd on log mean over the levels
-        of the strongest feature that hold 1 % of the rows each; None where there are too few.
+        Power that would give all levels the same spread: 1 minus the slope of log sd on log mean over the levels of the
+        strongest feature that have at least 1 % of the rows; None where there are too few such levels.
     advice : {"none", "sqrt", "log"}
-        The least skewed of them; ``none`` where the skewness as it is stays below 1.
+        The least skewed of the three; ``none`` where the target as it is has a skewness below 1.
     """
 
     skewness: dict[str, float]
@@ -110,29 +99,29 @@ class Transformation:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetProfile:
+class TargetProfile(Record):
     """The distribution of the target.
 
     Attributes
     ----------
     name, label : str
-        The column, and its name for people.
+        The column, and its name in reports.
     total : float
         Sum over all rows.
     low, high : float or None
-        95 % interval of the mean, clustered by customer; None for a single cluster.
+        95 % interval of the mean, clustered by customer; None where there is a single cluster.
     numbers : NumberProfile
         The distribution.
     fences : tuple of float
-        Tukey's: 1.5 interquartile ranges outside the quartiles.
+        Tukey's fences: 1.5 interquartile ranges outside the quartiles.
     outliers_below, outliers_above : int
-        Rows outside them.
+        Rows outside the fences.
     share_of_outliers : float
-        Their share of the total.
+        Share of the total that the outliers hold.
     deciles : tuple of float
         Share of the total in each tenth of the rows, smallest purchases first.
     modes : tuple of Mode
-        Values around which purchases gather, smallest first.
+        Values at which many purchases lie, smallest first.
     transformation : Transformation
         Whether a transformation would help.
     """
@@ -150,15 +139,3 @@ class TargetProfile:
     deciles: tuple[float, ...]
     modes: tuple[Mode, ...]
     transformation: Transformation
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TargetProfile:
-        """Return what `dataclasses.asdict` was called on."""
-        parts = {
-            "numbers": NumberProfile.from_dict(values["numbers"]),
-            "fences": tuple(values["fences"]),
-            "deciles": tuple(values["deciles"]),
-            "modes": tuple(Mode(**mode) for mode in values["modes"]),
-            "transformation": Transformation(**values["transformation"]),
-        }
-        return cls(**{**values, **parts})

@@ -1,26 +1,25 @@
-"""How far new data are from those of the training, in numbers; no Spark here, so that a page can be drawn anywhere."""
+"""Result of a comparison of new rows with the training data."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from purchasecast.results.record import Record
 
 __all__ = ["Check", "ColumnDrift", "DriftReport", "LevelShift"]
 
 
 @dataclass(frozen=True, slots=True)
-class LevelShift:
-    """Share of the rows that have a level, in the training data and now.
+class LevelShift(Record):
+    """Share of the rows that have a level, in the training data and in the new rows.
 
     Attributes
     ----------
     level : str
-        The level, or the bin of a number; ``(new)`` holds all levels that training has not seen.
+        The level, or the bin of a number; ``(new)`` stands for all levels that the training data do not have.
     before, after : float
-        Shares of all rows.
+        Share of all rows in the training data, and in the new rows.
     """
 
     level: str
@@ -29,19 +28,19 @@ class LevelShift:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnDrift:
+class ColumnDrift(Record):
     """How far the distribution of a column has moved.
 
     Attributes
     ----------
     name, label : str
-        The column, and its name for people.
+        The column, and its name in reports.
     role : str
         ``feature`` or ``target``.
     index : float
         Population stability index over `levels`.
     chance : float
-        What the index exceeds in one of a thousand samples of this size where nothing has moved.
+        The index that one of a thousand samples of this size exceeds by chance, when nothing has moved.
     levels : tuple of LevelShift
         In the order of the training profile.
     """
@@ -54,29 +53,24 @@ class ColumnDrift:
     levels: tuple[LevelShift, ...]
 
     def has_moved(self, threshold: float) -> bool:
-        """Return whether the index is past a threshold, and past what chance makes of it."""
+        """Return whether the index exceeds both a threshold and what chance explains."""
         return self.index > max(threshold, self.chance)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ColumnDrift:
-        """Return what `dataclasses.asdict` was called on."""
-        return cls(**{**values, "levels": tuple(LevelShift(**level) for level in values["levels"])})
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One limit, and whether it held.
+class Check(Record):
+    """One limit, and whether the new rows keep it.
 
     Attributes
     ----------
     name : str
         Stable name: ``column:NAME``, ``unseen:ROLE``, ``error`` or ``coverage``.
     value, limit : float
-        What was found, and what is allowed.
+        The value of the new rows, and the limit.
     held : bool
-        Whether the value keeps to the limit.
+        Whether the value keeps the limit.
     sentence : str
-        The same for people.
+        The same as a sentence.
     """
 
     name: str
@@ -87,30 +81,30 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftReport:
-    """New data beside those that a model was trained on.
+class DriftReport(Record):
+    """New rows compared with the training data of a model.
 
     Attributes
     ----------
     rows, rejected : int
-        Accepted rows, which all figures are of, and rejected ones.
+        Accepted rows, which all figures describe, and rejected rows.
     labelled : bool
         Whether the rows have the target.
     columns : tuple of ColumnDrift
         Largest index first.
     unseen : dict of str to int
-        Rows by role, or by column, whose customer, product or level training has not seen.
+        Rows whose customer, product or level the training data do not have, by role or column.
     mean_prediction : float
         Mean predicted amount, in money.
     figures : dict of str to float
-        Of labelled rows: ``rmse``, ``bias`` (prediction minus target) and ``coverage``, each also as of the holdout
-        (``holdout_rmse`` and so on) where there was one.
+        Of labelled rows: ``rmse``, ``bias`` (prediction minus target) and ``coverage``; where the model was evaluated
+        on a holdout also ``holdout_rmse``, ``holdout_bias`` and ``holdout_coverage``.
     checks : tuple of Check
-        Every limit, those that did not hold first.
+        All limits, exceeded ones first.
     skipped : tuple of str
         Columns that were not compared, each with the reason.
     seconds : dict of str to float
-        Seconds a step.
+        Seconds per step.
     """
 
     rows: int
@@ -126,19 +120,15 @@ class DriftReport:
 
     @property
     def alarms(self) -> tuple[Check, ...]:
-        """The limits that did not hold."""
+        """The limits that are exceeded."""
         return tuple(check for check in self.checks if not check.held)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return {**asdict(self), "drifted": bool(self.alarms)}
+        """Return the fields by name, and ``drifted``: whether any limit is exceeded.
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DriftReport:
-        """Return what `to_dict` was called on, also after a passage through JSON."""
-        parts = {
-            "columns": tuple(ColumnDrift.from_dict(column) for column in values["columns"]),
-            "checks": tuple(Check(**check) for check in values["checks"]),
-            "skipped": tuple(values["skipped"]),
-        }
-        return cls(**{name: value for name, value in {**values, **parts}.items() if name != "drifted"})
+        Returns
+        -------
+        dict
+            What `from_dict` reads.
+        """
+        return {**asdict(self), "drifted": bool(self.alarms)}

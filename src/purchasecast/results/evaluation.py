@@ -1,47 +1,43 @@
-"""What an evaluation found, as data without Spark."""
+"""Result of an evaluation on labelled rows."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from purchasecast.results.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["PREDICTION_TENTH", "Evaluation", "Reference", "Slice"]
 
-#: What `Slice.by` says of the tenths of the rows by prediction.
+#: `Slice.by` of the tenths of the rows by prediction.
 PREDICTION_TENTH = "prediction tenth"
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """What the training rows say that an evaluation compares with.
+class Reference(Record):
+    """Figures of the training rows that an evaluation compares with.
 
     Attributes
     ----------
     rows : int
         Training rows.
     mean : float
-        Mean of the target over them, in money: the first baseline.
+        Mean of the target, in money: the first baseline.
     heavy_customer_rows : float
-        Median of the rows a customer has: customers with more are heavy, the others light; 0 without customers.
+        Median number of rows per customer: customers with more are heavy, the others light; 0 without customers.
     """
 
     rows: int
     mean: float
     heavy_customer_rows: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Reference:
-        """Return what `to_dict` was called on."""
-        return cls(int(data["rows"]), float(data["mean"]), float(data["heavy_customer_rows"]))
-
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Metrics of some of the rows.
+class Slice(Record):
+    """Metrics of a subset of the rows.
 
     Attributes
     ----------
@@ -50,24 +46,24 @@ class Slice:
     rows : int
         Number of rows.
     rmse, mae : float
-        Root mean squared and mean absolute error, in money.
+        Root mean squared error and mean absolute error, in money.
     r2 : float or None
-        Coefficient of determination around the slice's own mean; None where all its targets are equal.
+        Coefficient of determination around the slice's own mean; None where all targets are equal.
     bias : float
         Mean of prediction minus target, in money.
     baseline_rmse : dict of str to float
-        RMSE of the baselines on the same rows: ``mean`` and ``product_mean`` (of the training rows).
+        RMSE of the baselines on the same rows: ``mean`` and ``product_mean``, both of the training rows.
     coverage : float or None
-        Share of targets inside the interval; None without intervals.
+        Share of the targets inside their interval; None without intervals.
     mean_width : float or None
-        Mean width of the interval, in money.
+        Mean width of the intervals, in money.
     interval_score : float or None
-        Mean Winkler score, in money: the width, and for a target outside 2 / (1 - level) times its distance to the
-        interval; the smaller the better.
+        Mean Winkler score, in money: the width plus, for a target outside, 2 / (1 - level) times its distance to the
+        interval. Smaller is better.
     constant_width : float or None
-        Mean width of an interval of the same level that is as wide for every row, in money.
+        Width that an interval of the same level needs if it is equal for all rows, in money.
     mean_prediction : float or None
-        Mean prediction, in money: beside the mean target, which is that much less the bias, it shows calibration.
+        Mean prediction, in money; minus the bias it is the mean target, which shows calibration.
     """
 
     by: str
@@ -86,24 +82,24 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How good predictions were on labelled rows.
+class Evaluation(Record):
+    """How well predictions matched labelled rows.
 
     Attributes
     ----------
     overall : Slice
         All rows.
     slices : tuple of Slice
-        Seen and unseen products and customers, light and heavy customers, every first category, all rows without and
-        with only the smallest categories, and tenths of the rows by prediction.
+        Seen and unseen products and customers, light and heavy customers, each level of the main category, the smallest
+        categories and all others, and tenths of the rows by prediction.
     computed_on : str
-        Which rows these were, in one sentence.
+        The rows that were measured, in one sentence.
     seconds : dict of str to float
-        Seconds a step.
+        Seconds per step.
     level : float or None
-        Level of the intervals; None without.
+        Level of the intervals; None without intervals.
     target_transform : dict or None
-        What the target was put through before the regressions, and the errors that say why; None where not known.
+        The transformation of the target and the errors it was chosen by; None where not known.
     """
 
     overall: Slice
@@ -114,7 +110,13 @@ class Evaluation:
     target_transform: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data, with the overall figures at the top level."""
+        """Return the fields by name, with the figures of all rows at the top level.
+
+        Returns
+        -------
+        dict
+            What `from_dict` reads.
+        """
         overall = asdict(self.overall)
         del overall["by"], overall["level"]
         return {
@@ -127,13 +129,23 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Evaluation:
-        """Return what `to_dict` was called on."""
-        values = dict(data)
-        slices = tuple(Slice(**part) for part in values.pop("slices"))
-        computed_on, level, seconds = values.pop("computed_on"), values.pop("level", None), values.pop("seconds")
-        transform = values.pop("target_transform", None)
-        return cls(Slice(by="all", level="all", **values), slices, computed_on, seconds, level, transform)
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the evaluation that `to_dict` was called on, also after a trip through JSON.
+
+        Parameters
+        ----------
+        values : mapping
+            Fields by name.
+
+        Returns
+        -------
+        Evaluation
+            The evaluation.
+        """
+        whole = Slice.from_dict({**values, "by": "all", "level": "all"})
+        slices = tuple(Slice.from_dict(part) for part in values["slices"])
+        options = {name: values[name] for name in ("seconds", "level", "target_transform") if name in values}
+        return cls(whole, slices, values["computed_on"], **options)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
         """Return the same evaluation with other timings."""

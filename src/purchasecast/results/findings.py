@@ -1,17 +1,18 @@
-"""What was found in the data, as plain values: one `Finding` a claim, and `Insights`, all of a run.
+"""Findings: one `Finding` per claim, and `Insights` for all findings of a run.
 
-This module knows neither Spark nor NumPy: a report renders what it reads here, and computes nothing.
+A report only renders these values. It computes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
 
 from purchasecast.errors import DataError
+from purchasecast.results.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 __all__ = ["Absent", "Campaign", "Chart", "ChartKind", "Finding", "Insights", "Support"]
 
@@ -19,29 +20,29 @@ ChartKind = Literal["bar", "line", "interval", "heatmap", "scatter"]
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """The data of one picture; whoever draws it computes nothing.
+class Chart(Record):
+    """The data of one chart.
 
     Parameters
     ----------
     kind : {"bar", "line", "interval", "heatmap", "scatter"}
-        ``interval`` has columns ``low`` and ``high`` around `x`; ``heatmap`` colours the cells of `x` and `y` by its
-        last column; ``line`` and ``interval`` may have a column ``series``.
+        ``interval`` has the columns ``low`` and ``high``, the interval of `x`; ``heatmap`` colours the cells of `x` and
+        `y` by its last column; ``line`` and ``interval`` may have a column ``series``.
     columns : tuple of str
         Names of the columns of `rows`.
     rows : tuple of tuple of (str, float or None)
-        The data, in the order to be drawn in.
+        The data, in drawing order.
     title : str
-        The finding in a few words.
+        The message of the chart, in a few words.
     x, y : str
-        Which columns the horizontal and the vertical axis show; they also name the axes.
+        Columns of the horizontal and the vertical axis; their names are the titles of the axes.
     unit : str, optional
         Unit of the numbers, such as ``USD``.
 
     Raises
     ------
     DataError
-        If the kind is unknown, an axis is no column, or a row has too few or too many values.
+        If the kind is unknown, an axis is not a column, or a row has the wrong number of values.
 
     Examples
     --------
@@ -68,29 +69,65 @@ class Chart:
             if len(row) != len(self.columns):
                 raise DataError(f"chart {self.title!r}: expected {len(self.columns)} values a row, found {row}.")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return {**asdict(self), "columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+    @classmethod
+    def bars(cls, name: str, value: str, rows: Iterable[tuple[str, float]], title: str, unit: str | None) -> Chart:
+        """Return a chart of one bar per row, in the given order.
+
+        Parameters
+        ----------
+        name, value : str
+            Names of the two columns.
+        rows : iterable of (str, float)
+            Name and length of each bar.
+        title : str
+            The message of the chart.
+        unit : str or None
+            Unit of the lengths.
+
+        Returns
+        -------
+        Chart
+            Of the kind ``bar``.
+        """
+        return cls("bar", (name, value), tuple(rows), title, value, name, unit)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Chart:
-        """Return what `to_dict` was called on."""
-        values = dict(data)
-        return cls(
-            **{**values, "columns": tuple(values["columns"]), "rows": tuple(tuple(row) for row in values["rows"])}
-        )
+    def intervals(
+        cls, name: str, value: str, rows: Iterable[tuple[str | float, ...]], title: str, unit: str | None
+    ) -> Chart:
+        """Return a chart of points with their intervals.
+
+        Parameters
+        ----------
+        name, value : str
+            Names of the columns of the levels and of the points.
+        rows : iterable of tuple
+            Level, point, low end, high end and, where there are several series, the name of the series.
+        title : str
+            The message of the chart.
+        unit : str or None
+            Unit of the points.
+
+        Returns
+        -------
+        Chart
+            Of the kind ``interval``.
+        """
+        data = tuple(rows)
+        series = ("series",) if data and len(data[0]) > 4 else ()
+        return cls("interval", (name, value, "low", "high", *series), data, title, value, name, unit)
 
 
 @dataclass(frozen=True, slots=True)
-class Support:
-    """How much data stands behind a claim.
+class Support(Record):
+    """How much data a claim rests on.
 
     Attributes
     ----------
     rows : int
         Transactions.
     customers : int or None
-        Customers; None where the table names none.
+        Customers; None where the table has no customer column.
     """
 
     rows: int
@@ -98,41 +135,41 @@ class Support:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One claim, the number behind it, and what to do about it.
+class Finding(Record):
+    """One claim, its number, and what to do about it.
 
     Attributes
     ----------
     id : str
-        Stable name: the same claim of other data of this schema has the same one.
+        Stable name: the same claim about other data of this schema has the same id.
     kind : str
-        What it is about: ``concentration``, ``segment``, ``segment-mix``, ``inventory``, ``pricing``, ``offer``,
+        Topic: ``concentration``, ``segment``, ``segment-mix``, ``inventory``, ``pricing``, ``offer``,
         ``reach`` or ``customers``.
     claim : str
-        One plain sentence.
+        One sentence.
     value : float
-        The number of the claim.
+        Number of the claim.
     unit : str
         Unit of the value, such as ``USD a purchase`` or ``share``.
     interval : (float, float) or None
-        Low and high end, at the level that `method` names; None where the value is a count of all rows.
+        Low and high end, at `Insights.level`; None where the value is a count of all rows.
     support : Support
-        Rows and customers behind it.
+        Rows and customers that the claim rests on.
     method : str
-        How the number was computed, in a sentence or two.
+        How the number was computed.
     action : str
-        What to do.
+        Recommended action.
     money : float or None
-        Money at stake, in the unit of the target; None where no honest amount can be named.
+        Money at stake, in the unit of the target; None where no amount can be given.
     caveat : str
-        What the number does not say.
+        Limits of the claim.
     chart : Chart or None, default None
-        A picture of it.
+        Chart of the claim.
     q_value : float or None, default None
-        Share of false findings among all of its question that are at least as certain, raised by what it costs to
-        ask several questions (``insights/discovery.py``); None where nothing was tested.
+        Expected share of false findings among those of the same family of tests that are at least as certain,
+        adjusted for the number of families (`purchasecast.insights.significance`); None where nothing was tested.
     stake : str, default ""
-        What `money` is, in a few words that go after it.
+        What `money` is, as a phrase to follow it.
     """
 
     id: str
@@ -150,35 +187,17 @@ class Finding:
     q_value: float | None = None
     stake: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values["interval"] = list(self.interval) if self.interval else None
-        values["support"] = asdict(self.support)
-        values["chart"] = self.chart.to_dict() if self.chart else None
-        return values
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
-        """Return what `to_dict` was called on."""
-        values = dict(data)
-        interval, chart = values["interval"], values.get("chart")
-        values["interval"] = (float(interval[0]), float(interval[1])) if interval else None
-        values["support"] = Support(**values["support"])
-        values["chart"] = Chart.from_dict(chart) if chart else None
-        return cls(**values)
-
 
 @dataclass(frozen=True, slots=True)
-class Absent:
-    """Findings that could not be looked for.
+class Absent(Record):
+    """A kind of findings that could not be computed.
 
     Attributes
     ----------
     kind : str
-        Which, as in `Finding`.
+        As in `Finding`.
     reason : str
-        Why, and what would bring them, in one sentence.
+        The reason, and what is needed, in one sentence.
     """
 
     kind: str
@@ -186,21 +205,21 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
-class Campaign:
-    """A target list that was written.
+class Campaign(Record):
+    """A target list that was written to files.
 
     Attributes
     ----------
     name : str
-        Stable name; the files are called after it.
+        Stable name, from which the file names are made.
     title : str
-        What the list holds, for people.
+        What the list contains, for readers.
     files : tuple of str
-        Its files, relative to the folder of the run.
+        Names of the files, relative to the folder of the run.
     rows : int
-        Lines of the list; at most the cap of the run, where it has one.
+        Lines of the list.
     expected_revenue : float or None
-        Sum over the list, in the unit of the target; None for a list that promises none.
+        Sum over the list, in the unit of the target; None where the list has no expected revenue.
     """
 
     name: str
@@ -211,27 +230,27 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
-class Insights:
+class Insights(Record):
     """All findings of a run, best first.
 
     Attributes
     ----------
     findings : tuple of Finding
-        Ranked by money and certainty.
+        Ranked by the money that is certain.
     absent : tuple of Absent
-        What was not looked for, and why.
+        Kinds of findings that could not be computed, and why.
     campaigns : tuple of Campaign
         Target lists.
     computed_on : str
-        Which rows the findings are of, in one sentence.
+        The rows that the findings describe, in one sentence.
     money_unit : str or None
-        Unit of all money.
+        Unit of all amounts.
     false_discovery_rate : float
         Largest share of false findings among the tested ones.
     level : float
         Level of the intervals.
     seconds : dict of str to float
-        Seconds a step.
+        Seconds per step.
     """
 
     findings: tuple[Finding, ...]
@@ -242,30 +261,3 @@ class Insights:
     false_discovery_rate: float = 0.1
     level: float = 0.9
     seconds: dict[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            "absent": [asdict(absent) for absent in self.absent],
-            "campaigns": [{**asdict(campaign), "files": list(campaign.files)} for campaign in self.campaigns],
-            "computed_on": self.computed_on,
-            "money_unit": self.money_unit,
-            "false_discovery_rate": self.false_discovery_rate,
-            "level": self.level,
-            "seconds": dict(self.seconds),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Insights:
-        """Return what `to_dict` was called on."""
-        values = dict(data)
-        campaigns = [Campaign(**{**campaign, "files": tuple(campaign["files"])}) for campaign in values["campaigns"]]
-        return cls(
-            **{
-                **values,
-                "findings": tuple(Finding.from_dict(finding) for finding in values["findings"]),
-                "absent": tuple(Absent(**absent) for absent in values["absent"]),
-                "campaigns": tuple(campaigns),
-            }
-        )

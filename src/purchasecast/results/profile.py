@@ -1,17 +1,18 @@
-"""What profiling found, in numbers; no Spark here, so that a report can be drawn, or drift measured, anywhere."""
+"""Result of a profile: the target, every feature, pairs of features, and warnings."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from purchasecast.results.distribution import NumberProfile, TargetProfile
+from purchasecast.results.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "Concentration",
@@ -24,31 +25,31 @@ __all__ = [
     "furthest_apart",
 ]
 
-_CERTAIN = 0.05  # chance that two equal levels are called different, over all pairs of a feature
-_ENOUGH_ROWS = 30  # of a level whose interval is trusted beside all others
-_REACH = NormalDist().inv_cdf(0.975)  # standard errors from a mean to the end of its 95 % interval
+_FALSE_ALARM_RATE = 0.05  # chance of calling any two equal levels of a feature different
+_MIN_ROWS = 30  # the interval of a level with fewer rows is not reliable enough to compare it with all others
+_HALF_WIDTH = NormalDist().inv_cdf(0.975)  # standard errors from a mean to the end of its 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
-class LevelProfile:
+class LevelProfile(Record):
     """The rows of one level of a feature.
 
     Attributes
     ----------
     level : str
-        The level; a bin of a numeric feature; a month or a year of a date.
+        The level, the bin of a numeric feature, or the month or year of a date.
     rows : int
-        Rows that have it.
+        Rows that have the level.
     share_of_rows : float
-        Their share.
+        Share of all rows.
     total : float
-        Sum of the target over them.
+        Sum of the target over the rows.
     share_of_total : float
-        Its share; 0 where the whole total is 0.
+        Share of the total of all rows; 0 where that is 0.
     mean, sd : float
         Mean and standard deviation of the target.
     low, high : float or None
-        95 % interval of the mean, clustered by customer; None for a single cluster.
+        95 % interval of the mean, clustered by customer; None where there is a single cluster.
     customers : int or None
         Customers among the rows; None without a customer column.
     """
@@ -66,29 +67,33 @@ class LevelProfile:
 
 
 def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelProfile, bool] | None:
-    """Return the levels of the highest and of the lowest mean that can be told apart.
+    """Return the two levels whose means differ most among those that differ significantly.
 
     Parameters
     ----------
     levels : sequence of LevelProfile
-        Of one feature; those without an interval do not count.
+        Levels of one feature; levels without an interval are ignored.
 
     Returns
     -------
     tuple of (LevelProfile, LevelProfile, bool) or None
-        None where fewer than two levels have an interval. Of the pairs of 30 rows or more each whose difference is
-        certain, that of the largest one, and True; without any, the highest and the lowest, and False. Some of many
-        levels lie apart by chance, so each difference is judged as one of all pairs (Bonferroni).
+        The level with the higher mean, the level with the lower mean, and whether they differ significantly. Where no
+        two levels do, the highest and the lowest mean and False; None where fewer than two levels have an interval.
+
+    Notes
+    -----
+    Of many levels some differ by chance, so every pair of levels with at least 30 rows is tested at 5 % divided by the
+    number of pairs (Bonferroni).
     """
     known = sorted((one for one in levels if one.low is not None and one.high is not None), key=lambda one: -one.mean)
     if len(known) < 2:
         return None
-    reach = NormalDist().inv_cdf(1 - _CERTAIN / (len(known) * (len(known) - 1)))
-    error = {one.level: ((one.high or 0.0) - (one.low or 0.0)) / (2 * _REACH) for one in known}
+    critical = NormalDist().inv_cdf(1 - _FALSE_ALARM_RATE / (len(known) * (len(known) - 1)))
+    error = {one.level: ((one.high or 0.0) - (one.low or 0.0)) / (2 * _HALF_WIDTH) for one in known}
     apart = [
         (top, bottom)
-        for top, bottom in combinations([one for one in known if one.rows >= _ENOUGH_ROWS], 2)
-        if top.mean - bottom.mean > reach * math.hypot(error[top.level], error[bottom.level])
+        for top, bottom in combinations([one for one in known if one.rows >= _MIN_ROWS], 2)
+        if top.mean - bottom.mean > critical * math.hypot(error[top.level], error[bottom.level])
     ]
     if not apart:
         return known[0], known[-1], False
@@ -96,31 +101,31 @@ def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelP
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureProfile:
+class FeatureProfile(Record):
     """A feature, and the target by its levels.
 
     Attributes
     ----------
     name, label, kind : str
-        The column, its name for people, and what its values are.
+        The column, its name in reports, and the kind of its values.
     of : str or None
-        Whose attribute it is.
+        ``customer`` or ``product`` where the column is an attribute of one.
     unit : str or None
         Unit of its values.
     nulls : int
         Rows without a value.
     levels : tuple of LevelProfile
-        Ordinal, numeric and date features in their order; nominal ones by rows, most first.
+        Ordinal, numeric and date features in their order; nominal features by rows, most first.
     correlation_ratio : float
         Square root of the share of the target's variance between the levels.
     explained : float
-        That share, corrected for the number of levels; 0 at least.
+        That share, adjusted for the number of levels; at least 0.
     spearman : float or None
         Rank correlation with the target; None where the values have no order.
     pearson : float or None
-        Linear correlation with the target, of numeric features.
+        Linear correlation with the target; None where the feature is not numeric.
     numbers : NumberProfile or None
-        The distribution of a numeric feature.
+        The distribution of the values of a numeric feature.
     """
 
     name: str
@@ -136,39 +141,29 @@ class FeatureProfile:
     pearson: float | None = None
     numbers: NumberProfile | None = None
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FeatureProfile:
-        """Return what `dataclasses.asdict` was called on."""
-        numbers = values["numbers"]
-        parts = {
-            "levels": tuple(LevelProfile(**level) for level in values["levels"]),
-            "numbers": None if numbers is None else NumberProfile.from_dict(numbers),
-        }
-        return cls(**{**values, **parts})
-
 
 @dataclass(frozen=True, slots=True)
-class Concentration:
-    """How unevenly the total is spread over the levels of a column that has very many.
+class Concentration(Record):
+    """How unevenly the total is distributed over the levels of a column with very many levels.
 
     Attributes
     ----------
     name, label : str
-        The column, and its name for people.
+        The column, and its name in reports.
     role : str or None
-        ``customer``, ``product`` or nothing.
+        ``customer``, ``product`` or None.
     levels, once : int
-        Levels, and those with a single row.
+        Number of levels, and of levels with a single row.
     rows_per_level : dict of str to float
-        Quantiles of the rows a level has, by probability.
+        Quantiles of the number of rows per level, by probability.
     curve : tuple of (float, float)
-        Share of the levels, largest totals first, and the share of the total that they hold.
+        Share of the levels, largest totals first, and their share of the total.
     top_fifth : float
-        Share of the total that the largest fifth of the levels holds.
+        Share of the total in the largest fifth of the levels.
     gini : float
-        Gini coefficient of the totals: 0 all equal, near 1 all in one hand.
+        Gini coefficient of the totals: 0 where all are equal, near 1 where one level has everything.
     explained : float
-        Share of the target's variance between the levels, corrected for their number; 0 at least.
+        Share of the target's variance between the levels, adjusted for their number; at least 0.
     """
 
     name: str
@@ -182,22 +177,17 @@ class Concentration:
     gini: float
     explained: float
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Concentration:
-        """Return what `dataclasses.asdict` was called on."""
-        return cls(**{**values, "curve": tuple((float(x), float(y)) for x, y in values["curve"])})
-
 
 @dataclass(frozen=True, slots=True)
-class PairCell:
-    """The rows that have one level of a feature and one of another.
+class PairCell(Record):
+    """The rows of one combination of levels of two features.
 
     Attributes
     ----------
     first, second : str
         The levels.
     rows : int
-        Rows.
+        Number of rows.
     total, mean : float
         Sum and mean of the target.
     low, high : float or None
@@ -214,19 +204,19 @@ class PairCell:
 
 
 @dataclass(frozen=True, slots=True)
-class PairProfile:
-    """The target by two features at once.
+class PairProfile(Record):
+    """The target by two features.
 
     Attributes
     ----------
     first, second : str
         The columns.
     first_label, second_label : str
-        Their names for people.
+        Their names in reports.
     interaction : float
-        Share of the target's variance between the cells beyond the sum of the two features' effects.
+        Share of the target's variance between the cells that the sum of both features' effects does not explain.
     cells : tuple of PairCell
-        One a pair of levels that occurs.
+        One per combination of levels in the data.
     """
 
     first: str
@@ -236,15 +226,10 @@ class PairProfile:
     interaction: float
     cells: tuple[PairCell, ...]
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PairProfile:
-        """Return what `dataclasses.asdict` was called on."""
-        return cls(**{**values, "cells": tuple(PairCell(**cell) for cell in values["cells"])})
-
 
 @dataclass(frozen=True, slots=True)
-class ProfileWarning:
-    """Something a data scientist would point at.
+class ProfileWarning(Record):
+    """A property of the data that can mislead an analysis.
 
     Attributes
     ----------
@@ -252,9 +237,9 @@ class ProfileWarning:
         ``near-constant``, ``leak suspect``, ``one part only``, ``file order``, ``rare levels``, ``near-unique``,
         ``not constant`` or ``weight``.
     column : str
-        The column it is about.
+        Affected column.
     sentence : str
-        What was found and what to do, in one or two sentences.
+        What was found and what to do.
     """
 
     kind: str
@@ -263,31 +248,31 @@ class ProfileWarning:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Record):
     """Univariate statistics of a table of transactions.
 
     Attributes
     ----------
     schema, title : str
-        Name of the schema, and of the table for people.
+        Name of the schema, and title of the table.
     money : str or None
         Unit of the target.
     rows : int
-        Accepted rows, which all figures are of.
+        Accepted rows, which all figures describe.
     target : TargetProfile
         The target.
     features : tuple of FeatureProfile
-        Features of few levels, in schema order.
+        Features with few levels, in schema order.
     concentrations : tuple of Concentration
-        Customer, product, and nominal features of very many levels.
+        Customer, product, and nominal features with very many levels.
     pairs : tuple of PairProfile
         Pairs of features, largest interaction first.
     file_order : tuple of LevelProfile
-        The target by tenth of the file, in file order; fewer for a tiny table.
+        The target by tenth of the file, in file order; fewer parts where the table is tiny.
     warnings : tuple of ProfileWarning
-        What to look at.
+        Properties of the data that can mislead.
     seconds : dict of str to float
-        Seconds a step.
+        Seconds per step.
     """
 
     schema: str
@@ -303,26 +288,9 @@ class Profile:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def concentration(self, role: str) -> Concentration | None:
-        """Return the concentration of the column with a role, ``customer`` or ``product``; None without one."""
+        """Return the concentration of the column with a role, ``customer`` or ``product``; None where there is none."""
         return next((found for found in self.concentrations if found.role == role), None)
 
     def feature(self, name: str) -> FeatureProfile | None:
-        """Return a feature by the name of its column; None where it has too many levels, or is not there."""
+        """Return the feature of a column; None where it has too many levels or does not exist."""
         return next((found for found in self.features if found.name == name), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Profile:
-        """Return what `to_dict` was called on, also after a passage through JSON."""
-        parts = {
-            "target": TargetProfile.from_dict(values["target"]),
-            "features": tuple(FeatureProfile.from_dict(one) for one in values["features"]),
-            "concentrations": tuple(Concentration.from_dict(one) for one in values["concentrations"]),
-            "pairs": tuple(PairProfile.from_dict(one) for one in values["pairs"]),
-            "file_order": tuple(LevelProfile(**one) for one in values["file_order"]),
-            "warnings": tuple(ProfileWarning(**one) for one in values["warnings"]),
-        }
-        return cls(**{**values, **parts})
