@@ -1,7 +1,7 @@
-"""A schema and a model's name become one `pyspark.ml.Pipeline`.
+"""Turn a schema and the name of a model into the stages of a `pyspark.ml.Pipeline`.
 
-The columns that stages hand each other start with ``_pc_``, which no table may use; what users read is
-``prediction`` and the columns of `Features`.
+The columns that stages hand each other start with ``_pc_`` (`purchasecast.schema.reserved_columns`), which no table may
+use.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
+from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import functions as sf
 
 from purchasecast.schema.reserved_columns import (
@@ -23,12 +23,11 @@ from purchasecast.schema.reserved_columns import (
     FOLD,
     INDEX,
     INDICATORS,
+    LABEL,
     LEVEL,
-    LINEAR_PREDICTION,
     NO_LEVEL,
     NUMBER,
     ORDER,
-    PREDICTION,
     PRODUCT_ROWS,
     SCALE,
     STATISTICS_OF,
@@ -36,43 +35,64 @@ from purchasecast.schema.reserved_columns import (
     UNKNOWN_LEVEL,
     made_name,
 )
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.columns import col
 from purchasecast.stages import (
     BoostedTreesRegressor,
+    ColumnPreparation,
     CrossedEffectsEncoder,
     LatentFactorEncoder,
     LevelStatisticsEncoder,
 )
-from purchasecast.stages.level_statistics.params import STATISTICS, WITHIN
+from purchasecast.stages.level_statistics import STATISTICS, WITHIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable
 
     from pyspark.sql import DataFrame
 
-    from purchasecast.config import ModelName
-    from purchasecast.numerics.soft_minimum import SoftMinimum
-    from purchasecast.schema import Column, Schema
+    from purchasecast.config import ModelName, TrainSettings
+    from purchasecast.schema import Schema
 
-__all__ = [
-    "FeaturePlan",
-    "boosted_stage",
-    "columns_read",
-    "feature_stages",
-    "plan_features",
-    "prediction_stage",
-    "step_name",
-    "weighed_sum",
-]
+__all__ = ["Recipe", "columns_read", "interval_columns", "resolve_recipe", "step_name"]
 
-MOST_ONE_HOT_LEVELS = 100
-
+MAX_ONE_HOT_LEVELS = 100
 _RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
 
 @dataclass(frozen=True, slots=True)
-class FeaturePlan:
-    """Which column is encoded how.
+class Recipe:
+    """The stages of a model before they are fitted; resolved once for the whole run.
+
+    Attributes
+    ----------
+    model : {"linear", "boosted", "blend"}
+        Name of the recipe.
+    stages : tuple of Estimator or Transformer
+        From accepted rows to what the members read; where there is a linear member, the last one assembles
+        ``_pc_features``.
+    trees : BoostedTreesRegressor or None
+        The boosted member; None in ``linear``.
+    """
+
+    model: ModelName
+    stages: tuple[Any, ...]
+    trees: BoostedTreesRegressor | None
+
+    @property
+    def has_linear_member(self) -> bool:
+        """Whether the recipe has a linear regression."""
+        return self.model != "boosted"
+
+    @property
+    def member_columns(self) -> list[str]:
+        """Columns that the members read."""
+        features = [FEATURES] if self.has_linear_member else []
+        return [*features, FOLD, ORDER, *(self.trees.getInputCols() if self.trees else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _FeaturePlan:
+    """How each column is encoded.
 
     Attributes
     ----------
@@ -80,114 +100,121 @@ class FeaturePlan:
         Columns encoded by crossed effects: customer, product, and nominal features of very many levels.
     one_hot : tuple of str
         Nominal and ordinal columns encoded by indicators, of few levels each.
-    numeric : tuple of str
-        Numeric columns, calendar parts included.
-    imputed : tuple of str
-        Those of `numeric` whose nulls are filled by the median.
+    numbers : tuple of (str, str, bool)
+        Column, part of the date (empty for a number), and whether nulls are filled by the median.
     """
 
     groups: tuple[str, ...]
     one_hot: tuple[str, ...]
-    numeric: tuple[str, ...]
-    imputed: tuple[str, ...]
+    numbers: tuple[tuple[str, str, bool], ...]
+
+    @property
+    def index(self) -> list[str]:
+        """Columns of level numbers."""
+        return [made_name(INDEX, name) for name in self.one_hot]
+
+    @property
+    def numeric(self) -> list[str]:
+        """Columns of numbers, parts of dates included."""
+        return [_number_name(name, part) for name, part, _ in self.numbers]
+
+    @property
+    def effects(self) -> list[str]:
+        """Columns of crossed effects."""
+        return [made_name(EFFECT, name) for name in self.groups]
 
 
-def plan_features(frame: DataFrame, schema: Schema) -> FeaturePlan:
-    """Decide how each column is encoded, from the schema and the number of levels.
+def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> Recipe:
+    """Resolve the recipe for a table.
 
     Parameters
     ----------
-    frame : DataFrame
+    rows : DataFrame
         Accepted rows.
     schema : Schema
         Their description.
+    settings : TrainSettings
+        The model's name, folds and seed.
 
     Returns
     -------
-    FeaturePlan
-        The decision; deterministic for the same rows.
+    Recipe
+        The same for the same rows, whatever their order.
 
     Notes
     -----
-    One pass, over the nominal features without a domain only, and none where all have one.
+    One pass, over the nominal features without a domain only; none where all have one.
     """
+    plan = _plan_features(rows, schema)
+    stages: list[Any] = [_preparation(schema, plan)]
+    imputed = [_number_name(name, part) for name, part, fill in plan.numbers if fill]
+    if imputed:
+        stages.append(Imputer(inputCols=imputed, outputCols=imputed, strategy="median"))
+    if plan.index:
+        levels = [made_name(LEVEL, name) for name in plan.one_hot]
+        # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
+        stages.append(StringIndexer(inputCols=levels, outputCols=plan.index, handleInvalid="keep"))
+    encoders = _encoders(schema, plan, settings)
+    stages += encoders
+    # Once effects and taste are there, statistics give a line less than they cost (docs/benchmarks.md).
+    statistics = _statistics(schema, settings.folds) if settings.model != "linear" else []
+    stages += statistics
+    if settings.model != "boosted":
+        stages += _assembly(plan, encoders)
+    trees = _boosted_trees(plan, encoders, statistics, settings.seed) if settings.model != "linear" else None
+    return Recipe(settings.model, tuple(stages), trees)
+
+
+def _plan_features(rows: DataFrame, schema: Schema) -> _FeaturePlan:
+    """Decide how each column is encoded, from the schema and the number of levels."""
     categories = [*schema.nominal, *schema.ordinal]
     open_ended = [column.name for column in categories if not (column.domain or column.order)]
-    counts: dict[str, int] = {}
+    many: list[str] = []
     if open_ended:
-        row = frame.agg(*[sf.approx_count_distinct(col(name)) for name in open_ended]).collect()[0]
-        counts = dict(zip(open_ended, map(int, row), strict=True))
-    many = [name for name in open_ended if counts[name] > MOST_ONE_HOT_LEVELS]
-    calendar = [_calendar_name(column, part) for column in schema.calendars for part in column.calendar]
-    imputed = [column.name for column in schema.numeric if column.null != "forbidden"]
-    imputed += [
-        _calendar_name(column, part)
-        for column in schema.calendars
-        for part in column.calendar
-        if column.null != "forbidden"
-    ]
-    return FeaturePlan(
+        counts = rows.agg(*[sf.approx_count_distinct(col(name)) for name in open_ended]).collect()[0]
+        many = [name for name, count in zip(open_ended, counts, strict=True) if count > MAX_ONE_HOT_LEVELS]
+    parts = [(column, "") for column in schema.numeric]
+    parts += [(column, part) for column in schema.calendars for part in column.calendar]
+    return _FeaturePlan(
         groups=tuple([name for name in (schema.customer, schema.product) if name] + many),
         one_hot=tuple(column.name for column in categories if column.name not in many),
-        numeric=tuple([column.name for column in schema.numeric] + calendar),
-        imputed=tuple(imputed),
+        numbers=tuple((column.name, part, column.null != "forbidden") for column, part in parts),
     )
 
 
-def feature_stages(
-    schema: Schema, plan: FeaturePlan, *, folds: int, seed: int, model: ModelName = "linear"
-) -> list[Any]:
-    """Return the stages from accepted rows to the features.
+def _preparation(schema: Schema, plan: _FeaturePlan) -> ColumnPreparation:
+    """Return the stage that gives nulls their meaning and dates their parts."""
+    nulls = {name: NO_LEVEL if schema.column(name).null == "level" else UNKNOWN_LEVEL for name in plan.one_hot}
+    return ColumnPreparation(
+        levelCols=list(plan.one_hot),
+        nullLevels=list(nulls.values()),
+        levelOutputCols=[made_name(LEVEL, name) for name in plan.one_hot],
+        numberCols=[name for name, _, _ in plan.numbers],
+        numberParts=[part for _, part, _ in plan.numbers],
+        numberOutputCols=plan.numeric,
+    )
 
-    Parameters
-    ----------
-    schema : Schema
-        Description of the rows.
-    plan : FeaturePlan
-        How each column is encoded.
-    folds : int
-        Folds of cross-fitting; training rows carry them in ``_pc_fold``.
-    seed : int
-        Seed of the latent factors.
-    model : {"linear", "boosted", "blend"}, default "linear"
-        The recipe.
 
-    Returns
-    -------
-    list of Estimator or Transformer
-        Stages for a `Pipeline`; where the recipe has a linear member, the last makes the vector ``_pc_features``.
-    """
-    numeric = [made_name(NUMBER, name) for name in plan.numeric]
-    stages: list[Any] = [SQLTransformer(statement=_prepare_statement(schema, plan))]
-    if plan.imputed:
-        names = [made_name(NUMBER, name) for name in plan.imputed]
-        stages.append(Imputer(inputCols=names, outputCols=names, strategy="median"))
-    index = [made_name(INDEX, name) for name in plan.one_hot]
-    indicators = [made_name(INDICATORS, name) for name in plan.one_hot]
-    if index:
-        levels = [made_name(LEVEL, name) for name in plan.one_hot]
-        # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
-        stages.append(StringIndexer(inputCols=levels, outputCols=index, handleInvalid="keep"))
-    features = [*indicators, *numeric]
+def _encoders(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> list[Any]:
+    """Return the stages of crossed effects and taste; none without groups."""
+    encoders: list[Any] = []
     if plan.groups:
-        effects = [made_name(EFFECT, name) for name in plan.groups]
-        encoder = CrossedEffectsEncoder(
+        effects = CrossedEffectsEncoder(
             inputCols=list(plan.groups),
-            outputCols=effects,
+            outputCols=plan.effects,
             countCols=[_count_name(schema, name) for name in plan.groups],
             labelCol=schema.target,
-            attributeCols=index,
-            numericCols=numeric,
+            attributeCols=plan.index,
+            numericCols=plan.numeric,
             baselineCol=BASELINE,
             fittedCol=FITTED,
             fitsCol=FITS,
             foldCol=FOLD,
-            numFolds=folds,
+            numFolds=settings.folds,
         )
-        stages.append(encoder.setWeightCol(schema.weight) if schema.weight else encoder)
-        features += [*effects, FITTED]
+        encoders.append(effects.setWeightCol(schema.weight) if schema.weight else effects)
     if schema.customer and schema.product:
-        stages.append(
+        encoders.append(
             LatentFactorEncoder(
                 userCol=schema.customer,
                 itemCol=schema.product,
@@ -195,68 +222,29 @@ def feature_stages(
                 offsetCol=FITS,
                 outputCol=TASTE,
                 foldCol=FOLD,
-                numFolds=folds,
-                seed=seed,
+                numFolds=settings.folds,
+                seed=settings.seed,
                 rank=_RANK,
                 userAttributeCols=_indexed(schema, plan, "customer"),
                 itemAttributeCols=_indexed(schema, plan, "product"),
                 scaleCol=SCALE,
             )
         )
-        features.append(TASTE)
-    if model != "linear":
-        # Once effects and taste are there, statistics give a line less than they cost (docs/benchmarks.md).
-        stages += _statistics_stages(schema, folds=folds)
-    if model == "boosted":
-        return stages
-    if index:
-        # After the encoders, which read index columns: the vectors need not wait in memory for them.
-        stages.append(OneHotEncoder(inputCols=index, outputCols=indicators, dropLast=True))
-    stages.append(VectorAssembler(inputCols=features, outputCol=FEATURES))
-    return stages
+    return encoders
 
 
-def _indexed(schema: Schema, plan: FeaturePlan, role: str) -> list[str]:
-    """Return the columns of level numbers of what belongs to the customer or to the product."""
+def _indexed(schema: Schema, plan: _FeaturePlan, role: str) -> list[str]:
+    """Return the columns of level numbers of the customer's or the product's attributes."""
     return [made_name(INDEX, name) for name in plan.one_hot if schema.column(name).of == role]
 
 
-def boosted_stage(schema: Schema, plan: FeaturePlan, *, seed: int) -> BoostedTreesRegressor:
-    """Return the boosted trees on what the encoders make: no indicators, but spreads and all statistics.
-
-    Of the counts only those of the statistics, which out of fold are scaled up to what they will be at scoring.
-    """
-    columns = [
-        *[made_name(INDEX, name) for name in plan.one_hot],
-        *[made_name(NUMBER, name) for name in plan.numeric],
-    ]
-    if plan.groups:
-        columns += [made_name(EFFECT, name) for name in plan.groups]
-        columns += [BASELINE, FITTED]
-    if schema.customer and schema.product:
-        columns += [TASTE, SCALE]
-    for encoder in _statistics_stages(schema, folds=2):
-        columns += encoder.output_names()
-    return BoostedTreesRegressor(
-        inputCols=columns,
-        labelCol="label",
-        predictionCol=BOOSTED_PREDICTION,
-        foldCol=FOLD,
-        validationFold=0,
-        everyFold=True,
-        orderCol=ORDER,
-        seed=seed,
-    )
-
-
-def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEncoder]:
-    """Return the stage of customers, products, and customers within the first category; none without either."""
+def _statistics(schema: Schema, folds: int) -> list[LevelStatisticsEncoder]:
+    """Return the stage for customers, products, and customers within the main category; none without either role."""
     keys = [(name, "") for name in (schema.customer, schema.product) if name]
     if not keys:
         return []
-    category = schema.main_category
-    if schema.customer and category:
-        keys.append((schema.customer, category))
+    if schema.customer and schema.main_category:
+        keys.append((schema.customer, schema.main_category))
     ranked = schema.customer is not None and schema.product is not None
     encoder = LevelStatisticsEncoder(
         inputCols=[first for first, _ in keys],
@@ -273,84 +261,66 @@ def _statistics_stages(schema: Schema, *, folds: int) -> list[LevelStatisticsEnc
     return [encoder]
 
 
-def prediction_stage(
-    schema: Schema, members: Mapping[str, float] | None = None, bend: SoftMinimum | None = None
-) -> SQLTransformer:
-    """Return the last stage but the intervals: the members' values, held to the range that the schema allows.
+def _assembly(plan: _FeaturePlan, encoders: list[Any]) -> list[Any]:
+    """Return the stages that make the vector of the linear member."""
+    indicators = [made_name(INDICATORS, name) for name in plan.one_hot]
+    features = [*indicators, *plan.numeric, *_encoded(plan, encoders, [FITTED], [TASTE])]
+    stages: list[Any] = []
+    if plan.index:
+        # After the encoders, which read index columns: the vectors need not wait in memory for them.
+        stages.append(OneHotEncoder(inputCols=plan.index, outputCols=indicators, dropLast=True))
+    return [*stages, VectorAssembler(inputCols=features, outputCol=FEATURES)]
 
-    Parameters
-    ----------
-    schema : Schema
-        Description of the rows.
-    members : mapping of str to float, optional
-        Weight of each member's column; by default the linear regression alone.
-    bend : SoftMinimum, optional
-        How values come near to the least purchase; by default they are cut off at it.
+
+def _boosted_trees(
+    plan: _FeaturePlan, encoders: list[Any], statistics: list[LevelStatisticsEncoder], seed: int
+) -> BoostedTreesRegressor:
+    """Return the boosted member: level numbers instead of indicators, and spreads and statistics besides.
+
+    Of the counts it reads only those of the statistics, which out of fold are scaled up to what they are at scoring.
     """
-    value = weighed_sum(members)
-    minimum = schema.target_minimum
-    if bend is not None:
-        bounded = bend.sql(f"({value})")
-    else:
-        bounded = value if minimum is None else f"greatest({value}, {minimum!r}D)"
-    return SQLTransformer(statement=_select_all_and([f"{bounded} AS {quoted(PREDICTION)}"]))
+    columns = [*plan.index, *plan.numeric, *_encoded(plan, encoders, [BASELINE, FITTED], [TASTE, SCALE])]
+    for encoder in statistics:
+        columns += encoder.output_names()
+    return BoostedTreesRegressor(
+        inputCols=columns,
+        labelCol=LABEL,
+        predictionCol=BOOSTED_PREDICTION,
+        foldCol=FOLD,
+        validationFold=0,
+        everyFold=True,
+        orderCol=ORDER,
+        seed=seed,
+    )
 
 
-def weighed_sum(members: Mapping[str, float] | None = None) -> str:
-    """Return the members' columns, weighed and added up, as SQL; by default the linear regression alone."""
-    terms = [
-        quoted(name) if weight == 1.0 else f"{float(weight)!r}D * {quoted(name)}"
-        for name, weight in (members or {LINEAR_PREDICTION: 1.0}).items()
-    ]
-    return " + ".join(terms)
+def _encoded(plan: _FeaturePlan, encoders: list[Any], with_effects: list[str], with_taste: list[str]) -> list[str]:
+    """Return the columns of the encoders that are there."""
+    kinds = {type(encoder) for encoder in encoders}
+    effects = [*plan.effects, *with_effects] if CrossedEffectsEncoder in kinds else []
+    return [*effects, *(with_taste if LatentFactorEncoder in kinds else [])]
+
+
+def interval_columns(schema: Schema) -> list[str]:
+    """Return the columns that intervals read beside the prediction."""
+    return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([schema.main_category] if schema.main_category else [])]
 
 
 def _count_name(schema: Schema, name: str) -> str:
     return {schema.customer: CUSTOMER_ROWS, schema.product: PRODUCT_ROWS}.get(name, made_name("_pc_n_", name))
 
 
-def _calendar_name(column: Column, part: str) -> str:
-    return f"{column.name} {part}"
+def _number_name(column: str, part: str) -> str:
+    return made_name(NUMBER, f"{column} {part}" if part else column)
 
-
-def _prepare_statement(schema: Schema, plan: FeaturePlan) -> str:
-    """Return the SELECT that gives nulls their meaning and dates their calendar parts."""
-    terms = []
-    for name in plan.one_hot:
-        stand_in = NO_LEVEL if schema.column(name).null == "level" else UNKNOWN_LEVEL
-        terms.append(f"coalesce({quoted(name)}, '{stand_in}') AS {quoted(made_name(LEVEL, name))}")
-    for column in schema.numeric:
-        alias = quoted(made_name(NUMBER, column.name))
-        terms += [f"CAST({quoted(column.name)} AS DOUBLE) AS {alias}"]
-    for column in schema.calendars:
-        for part in column.calendar:
-            alias = quoted(made_name(NUMBER, _calendar_name(column, part)))
-            terms.append(f"CAST({_CALENDAR_SQL[part]}({quoted(column.name)}) AS DOUBLE) AS {alias}")
-    return _select_all_and(terms)
-
-
-def _select_all_and(terms: list[str]) -> str:
-    """Return the statement of a SQLTransformer; every name in it is quoted, every number a float's own text."""
-    return f"SELECT {', '.join(['*', *terms])} FROM __THIS__"  # noqa: S608  see above
-
-
-_CALENDAR_SQL = {
-    "year": "year",
-    "quarter": "quarter",
-    "month": "month",
-    "week": "weekofyear",
-    "dayofmonth": "dayofmonth",
-    "dayofweek": "dayofweek",
-    "dayofyear": "dayofyear",
-}
 
 _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
     *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
-    *("userAttributeCols", "itemAttributeCols"),
+    *("userAttributeCols", "itemAttributeCols", "levelCols", "numberCols"),
 )
 _STEP_NAMES = {
-    "SQLTransformer": "prepare",
+    "ColumnPreparation": "prepare",
     "Imputer": "impute",
     "StringIndexer": "index levels",
     "OneHotEncoder": "indicators",
@@ -368,7 +338,7 @@ def step_name(stage: Any) -> str:
     return _STEP_NAMES.get(name, name)
 
 
-def columns_read(stages: Sequence[Any]) -> set[str]:
+def columns_read(stages: Iterable[Any]) -> set[str]:
     """Return the names of the columns that stages read, from their params."""
     names: set[str] = set()
     for stage in stages:

@@ -8,7 +8,8 @@ import pytest
 
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
-from purchasecast.training.blend import weigh_and_calibrate
+from purchasecast.training.blend import Blend, weigh_and_calibrate
+from purchasecast.training.members import FittedMember
 
 
 @pytest.mark.parametrize("outputs", [["a"], ["a", "b"], ["a", "b", "c", "d"]])
@@ -16,8 +17,7 @@ def test_members_without_predictions_out_of_fold_weigh_alike(
     outputs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        weights, bend, intervals = weigh_and_calibrate(outputs, None, load_schema("black_friday"), [], Steps())
-    assert weights == dict.fromkeys(outputs, 1 / len(outputs))
-    assert bend is None
-    assert intervals is None
+        members = [FittedMember(output, (), None) for output in outputs]
+        blend = weigh_and_calibrate(members, object(), load_schema("black_friday"), [], Steps())
+    assert blend == Blend(dict.fromkeys(outputs, 1 / len(outputs)), None, None)
     assert ("weigh the same" in caplog.text) == (len(outputs) > 1)

@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from pyspark.ml import PipelineModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as sf
 
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
-from purchasecast.export.pipeline import _Export
 from purchasecast.numerics.soft_minimum import SoftMinimum
-from purchasecast.recipes import prediction_stage
 from purchasecast.schema import load_schema
 from purchasecast.schema.reserved_columns import BOOSTED_PREDICTION, LINEAR_PREDICTION, PREDICTION, TARGET
-from purchasecast.scorer.format import ScorerWriter
 from purchasecast.search import fold_lines
-from purchasecast.stages import Retransform
+from purchasecast.stages import BoundedPrediction, Retransform
 from purchasecast.stages.retransform import transformed
 from purchasecast.training import target_transform
+from purchasecast.training.blend import bounded_prediction
 from purchasecast.training.out_of_fold import out_of_fold
-from purchasecast.training.target_transform import choose_transform, retransform_stage
+from purchasecast.training.target_transform import choose_transform, smearing_means
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +69,8 @@ def test_money_comes_back_without_bias(spark: SparkSession, tmp_path: Path, tran
     labelled = frame.withColumn(TARGET, transformed(sf.col("label"), transform))
     lines = fold_lines(labelled, features="features", label=TARGET, fold="fold", folds=FOLDS, penalty=(0.0, 0.0))
     held_out = labelled.withColumn("v", out_of_fold(lines, "features", "fold"))
-    stage = retransform_stage(held_out, "label", "v", "money", transform)
+    means = smearing_means(held_out, "label", "v", transform)
+    stage = Retransform(inputCol="v", outputCol="money", transformName=transform, smearing=list(means))
     sums = stage.transform(held_out).agg(sf.sum("money"), sf.sum("label"), sf.sum(sf.expm1("v"))).collect()[0]
     assert sums[0] == pytest.approx(sums[1], rel=0.01)
     if transform == "log1p":
@@ -101,15 +99,30 @@ def test_what_the_range_does_not_allow_is_refused(spark: SparkSession) -> None:
         choose(frame, asked="log1p", least=-5.0)
 
 
-def test_bent_predictions_are_the_same_in_sql_and_in_numpy(spark: SparkSession) -> None:
-    schema = load_schema("black_friday")
+def test_the_prediction_stage_says_the_same_in_spark_in_numpy_and_when_loaded(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     values = np.concatenate([np.linspace(-3_000.0, 3_000.0, 61), [-1e7, 1e7]])
-    frame = spark.createDataFrame(pd.DataFrame({LINEAR_PREDICTION: values}))
+    frame = spark.createDataFrame(pd.DataFrame({LINEAR_PREDICTION: values, BOOSTED_PREDICTION: values[::-1]}))
     for bend in (SoftMinimum(0.0, 20.5, 1e-3), SoftMinimum(0.0, -310.25, 120.0)):
-        found = prediction_stage(schema, None, bend).transform(frame).toPandas()
-        np.testing.assert_allclose(found[PREDICTION], bend.values(found[LINEAR_PREDICTION].to_numpy()), rtol=1e-12)
-        np.testing.assert_allclose([bend.value(v) for v in values], bend.values(values), rtol=1e-12)
-        for members in ({LINEAR_PREDICTION: 1.0}, {LINEAR_PREDICTION: 0.37, BOOSTED_PREDICTION: 6.5e-1}):
-            stages = PipelineModel([prediction_stage(schema, members, bend)])
-            export = _Export(stages, schema, ScorerWriter(schema))
-            assert (export._members(), export._bend()) == (members, bend)
+        for weights in ({LINEAR_PREDICTION: 1.0}, {LINEAR_PREDICTION: 0.37, BOOSTED_PREDICTION: 6.5e-1}):
+            stage = bounded_prediction(load_schema("black_friday"), weights, bend)
+            result = stage.transform(frame).toPandas()
+            total = sum(weight * result[name].to_numpy() for name, weight in weights.items())
+            np.testing.assert_allclose(result[PREDICTION], bend.values(total), rtol=1e-12)
+            np.testing.assert_allclose([bend.value(v) for v in values], bend.values(values), rtol=1e-12)
+            stage.write().overwrite().save(str(tmp_path / "stage"))
+            loaded = BoundedPrediction.load(str(tmp_path / "stage"))
+            assert loaded.to_portable() == stage.to_portable()
+            assert (loaded.members(), loaded.soft_minimum()) == (weights, bend)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"weights": [1.0, 2.0]}, {"bend": [1.0, 2.0]}, {"minimum": [0.0], "bend": [1.0]}, {"minimum": [0.0, 1.0]}]
+)
+def test_a_prediction_stage_whose_params_do_not_fit_together_is_refused(
+    spark: SparkSession, wrong: dict[str, list[float]]
+) -> None:
+    frame = spark.createDataFrame([(1.0,)], "a double")
+    with pytest.raises(SettingsError, match="expected"):
+        BoundedPrediction(inputCols=["a"], **wrong).transform(frame)

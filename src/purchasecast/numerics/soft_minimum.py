@@ -60,17 +60,6 @@ class SoftMinimum:
         step = (value - self.origin) / self.width
         return self.minimum + self.width * (max(step, 0.0) + math.log1p(math.exp(-abs(step))))
 
-    def sql(self, value: str) -> str:
-        """Return the same as Spark SQL.
-
-        Examples
-        --------
-        >>> print(SoftMinimum(0.0, 2.0, 10.0).sql("`x`"))
-        0.0D + 10.0D * (greatest((`x` - 2.0D) / 10.0D, 0D) + log1p(exp(-abs((`x` - 2.0D) / 10.0D))))
-        """
-        step = f"({value} - {self.origin!r}D) / {self.width!r}D"
-        return f"{self.minimum!r}D + {self.width!r}D * (greatest({step}, 0D) + log1p(exp(-abs({step}))))"
-
 
 def find_soft_minimum(values: Floats, labels: Floats, minimum: float) -> SoftMinimum | None:
     """Return the bend of least squared error that keeps the labels' mean; None where none is needed.

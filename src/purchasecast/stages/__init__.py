@@ -10,11 +10,15 @@ from purchasecast.stages.crossed_effects.backfit import VarianceComponents
 from purchasecast.stages.crossed_effects.stage import CrossedEffectsEncoder, CrossedEffectsModel
 from purchasecast.stages.latent_factors.stage import LatentFactorEncoder, LatentFactorModel
 from purchasecast.stages.level_statistics.stage import LevelStatisticsEncoder, LevelStatisticsModel
+from purchasecast.stages.prediction import BoundedPrediction
+from purchasecast.stages.preparation import ColumnPreparation
 from purchasecast.stages.retransform import Retransform
 
 __all__ = [
     "BoostedTreesModel",
     "BoostedTreesRegressor",
+    "BoundedPrediction",
+    "ColumnPreparation",
     "ConformalIntervals",
     "ConformalIntervalsModel",
     "CrossedEffectsEncoder",
@@ -30,6 +34,8 @@ __all__ = [
 for _stage in (
     BoostedTreesModel,
     BoostedTreesRegressor,
+    BoundedPrediction,
+    ColumnPreparation,
     ConformalIntervals,
     ConformalIntervalsModel,
     CrossedEffectsEncoder,

@@ -1,12 +1,10 @@
-"""What a recipe's members make together: weights, the bend at the least purchase, and intervals.
-
-All of it from predictions that have not seen their row.
-"""
+"""Blend member predictions and calibrate intervals, from predictions out of fold."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,54 +14,95 @@ from pyspark.storagelevel import StorageLevel
 
 from purchasecast.numerics.nonnegative import nonnegative_weights
 from purchasecast.numerics.soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
-from purchasecast.recipes import prediction_stage, weighed_sum
+from purchasecast.recipes import interval_columns
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, LABEL, PREDICTION, PRODUCT_ROWS, SCALE
 from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.shipping import map_in_tasks
-from purchasecast.stages import ConformalIntervals, ConformalIntervalsModel, CrossedEffectsModel
+from purchasecast.stages import BoundedPrediction, ConformalIntervals, ConformalIntervalsModel, CrossedEffectsModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pyspark.sql import DataFrame
 
     from purchasecast.progress import Steps
     from purchasecast.schema import Schema
+    from purchasecast.training.members import FittedMember
 
-__all__ = ["LABEL", "cached", "interval_columns", "weigh_and_calibrate"]
+__all__ = ["Blend", "cached", "weigh_and_calibrate"]
 
 logger = logging.getLogger(__name__)
 
-_MOST_BENT = 200_000  # rows that the bend is found on
+_MAX_BEND_ROWS = 200_000  # the bend is chosen on at most so many rows
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How the members' predictions become one, with an interval.
+
+    Attributes
+    ----------
+    weights : dict of str to float
+        Weight of each member's column.
+    bend : SoftMinimum or None
+        Bend of the predictions toward the minimum of the target; None where they are cut off at it.
+    intervals : ConformalIntervalsModel or None
+        The calibrated intervals; None where no row has an out-of-fold prediction.
+    """
+
+    weights: dict[str, float]
+    bend: SoftMinimum | None = None
+    intervals: ConformalIntervalsModel | None = None
+
+    def stages(self, schema: Schema) -> list[Any]:
+        """Return the last stages of the pipeline."""
+        prediction = bounded_prediction(schema, self.weights, self.bend)
+        return [prediction, *([self.intervals] if self.intervals else [])]
+
+
+def bounded_prediction(schema: Schema, weights: dict[str, float], bend: SoftMinimum | None) -> BoundedPrediction:
+    """Return the stage that blends the members, not below the minimum of the target."""
+    minimum = schema.target_minimum
+    return BoundedPrediction(
+        inputCols=list(weights),
+        weights=list(weights.values()),
+        outputCol=PREDICTION,
+        minimum=[] if minimum is None else [minimum],
+        bend=[bend.origin, bend.width] if bend else [],
+    )
 
 
 def weigh_and_calibrate(
-    outputs: list[str], held_out: DataFrame | None, schema: Schema, stages: list[Any], steps: Steps
-) -> tuple[dict[str, float], SoftMinimum | None, ConformalIntervalsModel | None]:
-    """Return the members' weights, the bend toward the least purchase, and the intervals.
+    members: Sequence[FittedMember], table: DataFrame, schema: Schema, stages: list[Any], steps: Steps
+) -> Blend:
+    """Weigh the members, choose the bend toward the minimum, and calibrate intervals.
 
     Parameters
     ----------
-    outputs : list of str
-        Column of each member.
-    held_out : DataFrame or None
-        Training rows with members' predictions that have not seen them; None where there are none.
+    members : sequence of FittedMember
+        The fitted members.
+    table : DataFrame
+        Training rows with features, label and fold.
     schema : Schema
         Description of the rows.
     stages : list of Transformer
-        The fitted stages up to the features; the crossed effects among them know variances.
+        The fitted stages up to the features; the crossed effects among them hold variance components.
     steps : Steps
         Times the steps.
 
     Returns
     -------
-    tuple of (dict, SoftMinimum or None, ConformalIntervalsModel or None)
-        Without such predictions all weigh alike, and there is neither bend nor interval.
+    Blend
+        Where a member has no out-of-fold predictions, all weigh the same, without bend and intervals.
     """
-    if held_out is None:
-        if len(outputs) > 1:
-            logger.warning("blend: no member has predictions out of fold, so that all weigh the same")
-        return dict.fromkeys(outputs, 1.0 / len(outputs)), None, None
+    outputs = [member.output for member in members]
+    held_out = table
+    for member in members:
+        if member.out_of_fold is None:
+            if len(outputs) > 1:
+                logger.warning("blend: %s has no out-of-fold predictions, so all members weigh the same", member.output)
+            return Blend(dict.fromkeys(outputs, 1.0 / len(outputs)))
+        held_out = member.out_of_fold(held_out)
     needed = [name for name in (LABEL, *outputs, *interval_columns(schema)) if name in held_out.columns]
     with cached(held_out.select(*map(quoted, needed))) as rows:  # the members predict once
         weights = dict.fromkeys(outputs, 1.0)
@@ -71,48 +110,41 @@ def weigh_and_calibrate(
             with steps.step("blend"):
                 weights = _blend_weights(rows, outputs)
         with steps.step("intervals"):
-            bend = _bend(rows, weights, schema)
-            predicted = prediction_stage(schema, weights, bend).transform(rows)
-            return weights, bend, _calibrate(predicted, schema, stages)
+            bend = _choose_bend(rows, weights, schema)
+            predicted = bounded_prediction(schema, weights, bend).transform(rows)
+            return Blend(weights, bend, _calibrate(predicted, schema, stages))
 
 
 def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
-    """Return the non-negative least-squares weights of the members, from their out-of-fold predictions."""
+    """Return the non-negative least-squares weights of the members; one pass."""
     columns = [*members, LABEL]
     products = [col(a) * col(b) for a in columns for b in columns]
     row = held_out.agg(*[sf.avg(product) for product in products]).collect()[0]
     gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
-    found = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
-    return dict(zip(members, map(float, found), strict=True))
+    weights = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
+    return dict(zip(members, map(float, weights), strict=True))
 
 
-def _bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
-    """Return how predictions come near to the least purchase, from those out of fold; mostly one pass and no bend."""
+def _choose_bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
+    """Return the bend of predictions toward the minimum of the target; mostly one pass and no bend."""
     minimum = schema.target_minimum
     if minimum is None:
         return None
-    rows = held_out.selectExpr(f"{weighed_sum(weights)} as value", f"{quoted(LABEL)} as label").where(
-        "value is not null"
-    )
-    count, below = rows.selectExpr("count(1)", f"count_if(value < {float(minimum)!r}D)").collect()[0]
+    total = bounded_prediction(schema, weights, None).total()
+    rows = held_out.select(total.alias("value"), col(LABEL).alias("label")).where("value is not null")
+    count, below = rows.agg(sf.count(sf.lit(1)), sf.count_if(sf.col("value") < minimum)).collect()[0]
     if below < LEAST_SHARE * count:
         return None
-    drawn = -(-count // _MOST_BENT)
-    if drawn > 1:
-        rows = rows.where(f"pmod(xxhash64(value, label), {drawn}) = 0")
+    every = -(-count // _MAX_BEND_ROWS)
+    if every > 1:
+        rows = rows.where(f"pmod(xxhash64(value, label), {every}) = 0")
     work = partial(solve_soft_minimum, minimum=minimum)
-    found = map_in_tasks(rows.repartition(1), work, "origin double, width double").collect()
-    return SoftMinimum(minimum, found[0]["origin"], found[0]["width"]) if found else None
-
-
-def interval_columns(schema: Schema) -> list[str]:
-    """Return the columns that intervals read beside the prediction."""
-    category = schema.main_category
-    return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([category] if category else [])]
+    bends = map_in_tasks(rows.repartition(1), work, "origin double, width double").collect()
+    return SoftMinimum(minimum, bends[0]["origin"], bends[0]["width"]) if bends else None
 
 
 def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> ConformalIntervalsModel:
-    """Calibrate intervals on rows whose prediction has not seen them."""
+    """Calibrate intervals on out-of-fold predictions."""
     encoders = [stage for stage in stages if isinstance(stage, CrossedEffectsModel)]
     counts: list[str] = []
     shrinkages: list[float] = []

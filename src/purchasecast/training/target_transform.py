@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as sf
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from purchasecast.config import TrainSettings
 
-__all__ = ["TARGET", "TransformChoice", "choose_transform", "curved", "retransform_stage"]
+__all__ = ["TARGET", "TransformChoice", "choose_transform", "smearing_means"]
 
 _TRIAL_PENALTY = (0.001, 0.0)
 _TRIAL_TREES, _TRIAL_RATE = 60, 0.2
@@ -41,22 +41,10 @@ class TransformChoice:
     rmse : dict of str to float
         Root mean squared error in money of a trial fit by transformation, on folds it has not seen and after
         smearing; empty where the transformation was asked for.
-    smearing : dict of str to list of float
-        Means of the smearing terms, by the member's column.
     """
 
     chosen: str = "none"
     rmse: dict[str, float] = field(default_factory=dict)
-    smearing: dict[str, list[float]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
-        return asdict(self)
-
-
-def curved(column: str, transform: str) -> str:
-    """Return the column of a member's prediction before it is turned back into money."""
-    return column if transform == "none" else f"{column}_{transform}"
 
 
 def choose_transform(
@@ -90,7 +78,7 @@ def choose_transform(
     Returns
     -------
     TransformChoice
-        Without smearing yet: that is the final fit's own.
+        The name, and the errors that it was chosen by.
 
     Raises
     ------
@@ -134,18 +122,31 @@ def _errors(tried: DataFrame, label: str) -> dict[str, float]:
     money = {"none": col(f"{_TRIED}_none")}
     for name in SMEARED:
         column = f"{_TRIED}_{name}"
-        stage = retransform_stage(tried, label, column, column, name)
-        tried = stage.setOutputCol(f"{column}_money").transform(tried)
+        means = smearing_means(tried, label, column, name)
+        stage = Retransform(inputCol=column, outputCol=f"{column}_money", transformName=name, smearing=list(means))
+        tried = stage.transform(tried)
         money[name] = col(f"{column}_money")
     error: Callable[[Column], Column] = lambda value: sf.sqrt(sf.avg((value - col(label)) * (value - col(label))))  # noqa: E731
     row = tried.agg(*[error(value).alias(name) for name, value in money.items()]).collect()[0]
     return {name: float(row[name]) for name in money}
 
 
-def retransform_stage(held_out: DataFrame, label: str, column: str, output: str, transform: str) -> Retransform:
-    """Return the stage that turns a member's prediction into money, by residuals of rows not seen; one pass."""
+def smearing_means(held_out: DataFrame, label: str, column: str, transform: str) -> tuple[float, ...]:
+    """Return the means of the smearing terms over residuals of predictions out of fold; one pass.
+
+    Parameters
+    ----------
+    held_out : DataFrame
+        Rows with the label in money and the prediction on the transformed scale.
+    label, column : str
+        Their columns.
+    transform : {"log1p", "sqrt"}
+        Transformation of the target.
+
+    Returns
+    -------
+    tuple of float
+        Two means, for `purchasecast.stages.Retransform`.
+    """
     terms = smearing_terms(transformed(col(label), transform) - col(column), transform)
-    means = held_out.agg(*[sf.avg(term) for term in terms]).collect()[0]
-    return Retransform(
-        inputCol=column, outputCol=output, transformName=transform, smearing=[float(value) for value in means]
-    )
+    return tuple(map(float, held_out.agg(*[sf.avg(term) for term in terms]).collect()[0]))

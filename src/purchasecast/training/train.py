@@ -18,10 +18,10 @@ from purchasecast.evaluation import evaluate, reference_of
 from purchasecast.export import write_scorer
 from purchasecast.profiling import profile
 from purchasecast.progress import Steps
-from purchasecast.recipes import FeaturePlan, feature_stages, plan_features
+from purchasecast.recipes import Recipe, resolve_recipe
 from purchasecast.results.validation import check_reject_rate
 from purchasecast.spark.columns import col
-from purchasecast.training.fit import Fitted, fit_recipe
+from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.split import holdout_split
 from purchasecast.validation import Validated, validate, write_rejects
 
@@ -148,23 +148,22 @@ def train(
             write_rejects(checked, rejects)
         check_reject_rate(checked.report, settings.max_reject_rate)
         _check_size(checked.report, settings)
-        plan = plan_features(checked.accepted, schema)
-        return _run(checked, schema, plan, out, settings, steps)
+        recipe = resolve_recipe(checked.accepted, schema, settings)
+        return _run(checked, schema, recipe, out, settings, steps)
 
 
 def _run(
-    checked: Validated, schema: Schema, plan: FeaturePlan, out: str | Path, settings: TrainSettings, steps: Steps
+    checked: Validated, schema: Schema, recipe: Recipe, out: str | Path, settings: TrainSettings, steps: Steps
 ) -> TrainResult:
     rows = checked.accepted
     has_holdout = settings.holdout > 0
     fits_twice = has_holdout and settings.refit
-    stages = len(feature_stages(schema, plan, folds=2, seed=0, model=settings.model))
-    extra = int(settings.model == "blend")  # one more member, and the weighing of the two
-    steps.expect(4 + extra + (1 + fits_twice) * (2 + extra + stages) + has_holdout)
+    once = 4 + (settings.model == "blend") + has_holdout  # validate, blend, intervals, evaluate, profile, save
+    steps.expect(once + (1 + fits_twice) * step_count(recipe))
     training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     _check_target(training, schema)
     journal = Path(out).with_name(f"{Path(out).name}.tuning")
-    fitted = fit_recipe(training, schema, plan, settings, steps, journal=journal)
+    fitted = fit_recipe(training, schema, recipe, settings, steps, journal=journal)
     evaluation, reference = None, reference_of(training, schema)
     if has_holdout:
         with steps.step("evaluate") as step:
@@ -172,11 +171,11 @@ def _run(
             evaluation = evaluate(
                 fitted.model.transform(held_out), schema, fitted.model, reference, computed_on=computed_on
             )
-            evaluation = evaluation.with_transform(fitted.transform.to_dict())
+            evaluation = evaluation.with_transform(fitted.transform_to_dict())
             step.rows = evaluation.overall.rows
     final, final_reference = fitted, reference
     if fits_twice:
-        final = fit_recipe(rows, schema, plan, settings, steps, chosen=fitted)
+        final = fit_recipe(rows, schema, recipe, settings, steps, chosen=fitted)
         final_reference = reference_of(rows, schema)
     with steps.step("profile") as step:
         described = profile(checked, schema)
@@ -188,7 +187,7 @@ def _run(
     if evaluation:
         evaluation = evaluation.with_seconds(seconds)
     boosting = asdict(fitted.boosting) if fitted.boosting else None
-    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.members)
+    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.blend.weights)
 
 
 def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
@@ -255,9 +254,9 @@ def _save(
         "settings": settings.to_dict(),
         "data": _fingerprint(checked.accepted, names),
         "reference": reference.to_dict(),
-        "members": final.members,
+        "members": final.blend.weights,
         "boosting": asdict(final.boosting) if final.boosting else None,
-        "target_transform": final.transform.to_dict(),
+        "target_transform": final.transform_to_dict(),
         "trained_on": "all rows" if settings.refit or not settings.holdout else "training rows only",
         "metrics": {name: getattr(evaluation.overall, name) for name in ("rmse", "mae", "r2")} if evaluation else None,
     }

@@ -1,0 +1,121 @@
+"""Prepare columns for stages that take neither nulls nor dates: levels as text, numbers as doubles, parts of dates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark import keyword_only
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import functions as sf
+
+from purchasecast.errors import SettingsError
+from purchasecast.spark.columns import col
+from purchasecast.stages.base import require_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import Column, DataFrame
+
+__all__ = ["ColumnPreparation"]
+
+_PARTS: dict[str, Callable[[Column], Column]] = {
+    "": lambda value: value,
+    "year": sf.year,
+    "quarter": sf.quarter,
+    "month": sf.month,
+    "week": sf.weekofyear,
+    "dayofmonth": sf.dayofmonth,
+    "dayofweek": sf.dayofweek,
+    "dayofyear": sf.dayofyear,
+}
+
+
+class ColumnPreparation(Transformer, DefaultParamsReadable[Any], DefaultParamsWritable):
+    """Add columns of levels without nulls, and columns of numbers.
+
+    Parameters
+    ----------
+    levelCols, levelOutputCols : list of str, default []
+        Text columns, and what to call their copies.
+    nullLevels : list of str, default []
+        What stands for a null, one a level column.
+    numberCols, numberOutputCols : list of str, default []
+        Numeric or date columns, and what to call the doubles made of them. A null stays null.
+    numberParts : list of str, default []
+        Part of the date to take, one a number column, such as ``"month"``; empty for a column that is a number.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If a column is missing.
+    SettingsError
+        If lists that belong together differ in length, or a part is unknown.
+    """
+
+    levelCols: Param[list[str]] = Param(
+        Params._dummy(), "levelCols", "text columns", typeConverter=TypeConverters.toListString
+    )
+    nullLevels: Param[list[str]] = Param(
+        Params._dummy(), "nullLevels", "what stands for a null", typeConverter=TypeConverters.toListString
+    )
+    levelOutputCols: Param[list[str]] = Param(
+        Params._dummy(), "levelOutputCols", "copies without nulls", typeConverter=TypeConverters.toListString
+    )
+    numberCols: Param[list[str]] = Param(
+        Params._dummy(), "numberCols", "numeric or date columns", typeConverter=TypeConverters.toListString
+    )
+    numberParts: Param[list[str]] = Param(
+        Params._dummy(), "numberParts", "parts of dates; empty for numbers", typeConverter=TypeConverters.toListString
+    )
+    numberOutputCols: Param[list[str]] = Param(
+        Params._dummy(), "numberOutputCols", "doubles made of them", typeConverter=TypeConverters.toListString
+    )
+
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        levelCols: list[str] | None = None,
+        nullLevels: list[str] | None = None,
+        levelOutputCols: list[str] | None = None,
+        numberCols: list[str] | None = None,
+        numberParts: list[str] | None = None,
+        numberOutputCols: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self._setDefault(
+            levelCols=[], nullLevels=[], levelOutputCols=[], numberCols=[], numberParts=[], numberOutputCols=[]
+        )
+        self._set(**self._input_kwargs)
+
+    def levels(self) -> list[tuple[str, str, str]]:
+        """Return source, what stands for a null, and output of each level column."""
+        return self._together("levelCols", "nullLevels", "levelOutputCols")
+
+    def numbers(self) -> list[tuple[str, str, str]]:
+        """Return source, part of the date (empty for a number) and output of each number."""
+        return self._together("numberCols", "numberParts", "numberOutputCols")
+
+    def _together(self, *names: str) -> list[tuple[str, str, str]]:
+        lists = [self.getOrDefault(name) for name in names]
+        if len({len(values) for values in lists}) > 1:
+            raise SettingsError(
+                f"{', '.join(names)}: expected lists of one length, found {[len(values) for values in lists]}; "
+                "give each column an entry in every list."
+            )
+        return list(zip(*lists, strict=True))
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        levels, numbers = self.levels(), self.numbers()
+        unknown = sorted({part for _, part, _ in numbers} - set(_PARTS))
+        if unknown:
+            raise SettingsError(f"numberParts: expected one of {sorted(filter(None, _PARTS))}, found {unknown}.")
+        require_columns(self, dataset, [name for name, *_ in (*levels, *numbers)])
+        made = {output: sf.coalesce(col(name), sf.lit(stand_in)) for name, stand_in, output in levels}
+        made |= {output: _PARTS[part](col(name)).cast("double") for name, part, output in numbers}
+        return dataset.withColumns(made) if made else dataset

@@ -1,0 +1,269 @@
+"""The members of a recipe: each is fitted on the training rows, and again on all rows with what it chose before."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyspark.ml.regression import LinearRegression
+
+from purchasecast.errors import DataError
+from purchasecast.recipes import step_name
+from purchasecast.schema.reserved_columns import (
+    BOOSTED_PREDICTION,
+    FEATURES,
+    FOLD,
+    LABEL,
+    LINEAR_PREDICTION,
+    TARGET,
+)
+from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch
+from purchasecast.stages import Retransform
+from purchasecast.training.out_of_fold import out_of_fold
+from purchasecast.training.target_transform import smearing_means
+from purchasecast.training.tuning import Tuned, tune_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame
+
+    from purchasecast.config import TrainSettings
+    from purchasecast.progress import Steps
+    from purchasecast.recipes import Recipe
+    from purchasecast.results import SearchResult
+    from purchasecast.stages import BoostedTreesRegressor
+
+__all__ = ["Boosting", "FittedMember", "Member", "members_of"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Boosting:
+    """What early stopping chose.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of trees.
+    error : float or None
+        Root mean squared error on the validation fold, on the scale that the trees are fitted on.
+    tuned : Tuned or None
+        Result of the hyper-parameter search; None without one.
+    """
+
+    rounds: int
+    error: float | None
+    tuned: Tuned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMember:
+    """A fitted member.
+
+    Attributes
+    ----------
+    output : str
+        Column of its predictions, in units of the target.
+    stages : tuple of Transformer
+        From features to `output`.
+    out_of_fold : callable or None
+        Adds `output` to training rows, each predicted by a fit that has not seen its fold; None where there is none.
+    search : SearchResult or None
+        The grid search; None for trees.
+    boosting : Boosting or None
+        What early stopping chose; None for the regression.
+    smearing : tuple of float
+        Means of the smearing terms; empty where the target is not transformed.
+    """
+
+    output: str
+    stages: tuple[Any, ...]
+    out_of_fold: Callable[[DataFrame], DataFrame] | None
+    search: SearchResult | None = None
+    boosting: Boosting | None = None
+    smearing: tuple[float, ...] = field(default=())
+
+
+class Member(Protocol):
+    """A regression on the features of a recipe."""
+
+    def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
+        """Choose hyper-parameters on the folds of `table` and fit on all its rows."""
+
+    def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:
+        """Fit on all rows of `table` with the hyper-parameters of an earlier fit."""
+
+
+def members_of(recipe: Recipe, settings: TrainSettings, transform: str, journal: Path | None) -> list[Member]:
+    """Return the members of a recipe before they are fitted.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The resolved recipe.
+    settings : TrainSettings
+        Grid, folds, seed and tuning budget.
+    transform : {"none", "log1p", "sqrt"}
+        Transformation of the target.
+    journal : Path or None
+        File of the trials where the trees are tuned.
+
+    Returns
+    -------
+    list of Member
+        In the order of their columns.
+    """
+    members: list[Member] = []
+    if recipe.has_linear_member:
+        members.append(LinearMember(settings, transform))
+    if recipe.trees is not None:
+        members.append(BoostedMember(recipe.trees, settings, transform, journal))
+    return members
+
+
+class LinearMember:
+    """A linear regression whose penalty a grid search chooses in one pass.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Grid, folds and seed.
+    transform : {"none", "log1p", "sqrt"}
+        Transformation of the target.
+    """
+
+    def __init__(self, settings: TrainSettings, transform: str) -> None:
+        self._settings = settings
+        self._transform = transform
+        self._column = _curved(LINEAR_PREDICTION, transform)
+
+    def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
+        """Search the grid and fit the best candidate; one pass over the rows, and Spark's own fit."""
+        settings = self._settings
+        with steps.step("regression"):
+            search = LinearRegressionGridSearch(
+                featuresCol=FEATURES,
+                labelCol=TARGET,
+                predictionCol=self._column,
+                foldCol=FOLD,
+                numFolds=settings.folds,
+                seed=settings.seed,
+                regParam=list(settings.reg_param or DEFAULT_GRID.reg_param),
+                elasticNetParam=list(settings.elastic_net_param or DEFAULT_GRID.elastic_net_param),
+            ).fit(table)
+        lines, column = search.foldLines, self._column
+        if lines is None:
+            logger.warning("a search by Spark's CrossValidator keeps no fold's fit: this model has no intervals")
+        fitted = FittedMember(
+            LINEAR_PREDICTION,
+            (search.bestModel,),
+            None if lines is None else lambda rows: rows.withColumn(column, out_of_fold(lines, FEATURES, FOLD)),
+            search=search.searchResult,
+        )
+        return _in_money(fitted, table, self._transform)
+
+    def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:
+        """Fit with the penalty of the earlier search."""
+        if chosen.search is None:
+            return self.fit(table, steps)
+        best = chosen.search.best
+        with steps.step("regression"):
+            model = LinearRegression(
+                featuresCol=FEATURES,
+                labelCol=TARGET,
+                predictionCol=self._column,
+                regParam=best.reg_param,
+                elasticNetParam=best.elastic_net_param,
+            ).fit(table)
+        return _in_money(replace(chosen, stages=(model,), out_of_fold=None), table, self._transform)
+
+
+class BoostedMember:
+    """Boosted trees, their number chosen by early stopping on a fold.
+
+    Parameters
+    ----------
+    trees : BoostedTreesRegressor
+        The trees of the recipe.
+    settings : TrainSettings
+        Seed and tuning budget.
+    transform : {"none", "log1p", "sqrt"}
+        Transformation of the target.
+    journal : Path or None
+        File of the trials where the trees are tuned.
+    """
+
+    def __init__(
+        self, trees: BoostedTreesRegressor, settings: TrainSettings, transform: str, journal: Path | None
+    ) -> None:
+        column = _curved(BOOSTED_PREDICTION, transform)
+        self._trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: column})
+        self._settings = settings
+        self._transform = transform
+        self._journal = journal
+
+    def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
+        """Tune where asked, then fit with early stopping."""
+        tuned = None
+        if self._settings.tune and self._journal is not None:
+            tuned = tune_trees(table, self._trees, self._settings, self._journal, steps)
+        return self._fit(table, steps, self._trees, tuned)
+
+    def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:
+        """Fit as many trees as before, with the settings tuned before."""
+        if chosen.boosting is None:
+            return self.fit(table, steps)
+        trees = self._trees
+        fixed = trees.copy({trees.validationFold: -1, trees.numRounds: chosen.boosting.rounds})
+        fitted = self._fit(table, steps, fixed, chosen.boosting.tuned, chosen.smearing)
+        return replace(fitted, boosting=chosen.boosting)
+
+    def _fit(
+        self,
+        table: DataFrame,
+        steps: Steps,
+        trees: BoostedTreesRegressor,
+        tuned: Tuned | None,
+        smearing: tuple[float, ...] = (),
+    ) -> FittedMember:
+        if tuned:
+            trees = trees.copy({trees.getParam(name): value for name, value in tuned.params.items()})
+        with steps.step(step_name(trees)):
+            model = trees.fit(table)
+        stopped = model.without_folds.get(trees.getOrDefault("validationFold"))
+        fitted = FittedMember(
+            BOOSTED_PREDICTION,
+            (model,),
+            model.out_of_fold if model.without_folds else None,
+            boosting=Boosting(model.rounds, stopped.error if stopped else None, tuned),
+            smearing=smearing,
+        )
+        return _in_money(fitted, table, self._transform)
+
+
+def _curved(column: str, transform: str) -> str:
+    """Return the column of a member's prediction on the scale that it is fitted on."""
+    return column if transform == "none" else f"{column}_{transform}"
+
+
+def _in_money(member: FittedMember, table: DataFrame, transform: str) -> FittedMember:
+    """Add the stage that turns predictions on the transformed scale back into units of the target.
+
+    Its means are those of the residuals out of fold; a refit takes over those of the first fit.
+    """
+    if transform == "none":
+        return member
+    column, smearing, before = _curved(member.output, transform), member.smearing, member.out_of_fold
+    if not smearing and before is not None:
+        smearing = smearing_means(before(table), LABEL, column, transform)
+    if not smearing:
+        raise DataError(
+            f"target_transform: expected predictions out of fold to turn {transform} back by, found none; use none."
+        )
+    back = Retransform(inputCol=column, outputCol=member.output, transformName=transform, smearing=list(smearing))
+    after = None if before is None else lambda rows: back.transform(before(rows))
+    return replace(member, stages=(*member.stages, back), out_of_fold=after, smearing=smearing)
