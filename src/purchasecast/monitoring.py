@@ -18,7 +18,9 @@ from scipy.stats import chi2
 from purchasecast.config import MonitorSettings
 from purchasecast.errors import BundleError, DataError
 from purchasecast.numerics.stability import population_stability
-from purchasecast.prediction.predict import checked_rows, score_rows
+from purchasecast.prediction import score
+from purchasecast.prediction.predict import checked_rows
+from purchasecast.prediction.scoring import unseen_flags
 from purchasecast.profiling.passes import NULL_LEVELS
 from purchasecast.progress import Steps
 from purchasecast.results import Check, ColumnDrift, DriftReport, Evaluation, LevelShift, Profile
@@ -226,7 +228,8 @@ def _effective_size(rows: DataFrame, name: str) -> float:
 def _score(rows: DataFrame, bundle: Bundle, *, labelled: bool) -> tuple[dict[str, float], dict[str, int]]:
     """Return sums over the scored rows, and the rows by role or column that training has not seen."""
     target = bundle.schema.target
-    scored, flags = score_rows(rows, bundle, [target] if labelled else [])
+    scored = score(rows, bundle, [target] if labelled else [])
+    flags = unseen_flags(scored)
     sums = {"rows": sf.count(sf.lit(1)), "prediction": sf.sum(PREDICTION)}
     if labelled:
         error = sf.col(PREDICTION) - col(target)

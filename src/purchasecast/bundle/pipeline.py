@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.ml import PipelineModel, Transformer
 
-from purchasecast.stages import CrossedEffectsModel, LatentFactorModel
+from purchasecast.stages import ConformalIntervalsModel, CrossedEffectsModel, LatentFactorModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["load_level_stages", "load_pipeline", "save_pipeline"]
 
 _FOLDER = "pipeline"
-_LEVEL_STAGES = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (CrossedEffectsModel, LatentFactorModel)}
+_LEVEL_STAGES = {
+    f"{kind.__module__}.{kind.__qualname__}": kind
+    for kind in (CrossedEffectsModel, LatentFactorModel, ConformalIntervalsModel)
+}
 
 
 def load_pipeline(bundle: Bundle) -> PipelineModel:
@@ -37,7 +40,7 @@ def load_pipeline(bundle: Bundle) -> PipelineModel:
 
 
 def load_level_stages(bundle: Bundle) -> PipelineModel:
-    """Read the stages that know levels, and no other: effects and latent factors.
+    """Read the stages that hold levels and intervals, and no other: effects, latent factors, conformal intervals.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def load_level_stages(bundle: Bundle) -> PipelineModel:
     Returns
     -------
     PipelineModel
-        These stages, in their order. It is for looking into: it does not predict.
+        These stages, in their order; for their tables, not to predict with.
     """
     folders = [*(bundle.path / _FOLDER / "stages").resolve().iterdir()]
     stages: list[Transformer] = []

@@ -33,10 +33,11 @@ from purchasecast.insights.prices.measure import measure_pricing
 from purchasecast.insights.sales import Sales, read_sales
 from purchasecast.insights.significance import Evidence, judge, rank_findings
 from purchasecast.io import write_table
-from purchasecast.prediction.for_insights import predictions, with_training_rows
+from purchasecast.prediction import score
 from purchasecast.progress import Steps
 from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights
 from purchasecast.results.validation import check_reject_rate
+from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PRODUCT_ROWS
 from purchasecast.stages import CrossedEffectsModel
 from purchasecast.validation import validate
 
@@ -271,10 +272,10 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
             "inventory", "The schema has no category and place to add expected revenue up by: name them with --by."
         )
         return
-    noise, model = run.noise(), run.model
+    noise = run.noise()
     with run.steps.step("inventory") as step:
         read = [name for name in demand_columns(schema, pairs) if name in rows.columns]
-        scored = with_training_rows(predictions(rows, run.bundle, model, read), model, schema)
+        scored = score(rows, run.bundle, read, derived=[CUSTOMER_ROWS, PRODUCT_ROWS])
         demand = demand_frame(scored, schema, noise, pairs)
         demand.persist(StorageLevel.MEMORY_AND_DISK)
         cleanup.callback(demand.unpersist)

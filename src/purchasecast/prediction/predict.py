@@ -8,43 +8,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
-from purchasecast.bundle.pipeline import load_pipeline
+from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluation import evaluate
 from purchasecast.io import write_single_csv, write_table
 from purchasecast.io.single_csv import check_single_csv
-from purchasecast.prediction.scoring import score_in_tasks
+from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Reference, ValidationReport
 from purchasecast.results.validation import check_reject_rate
 from purchasecast.schema.reserved_columns import (
     CUSTOMER_ROWS,
-    INDEX,
     POSITION,
-    PREDICTION,
     PRODUCT_ROWS,
     UNSEEN,
-    source_name,
 )
-from purchasecast.spark.columns import col
-from purchasecast.stages import ConformalIntervalsModel
 from purchasecast.validation import Validated, validate, write_rejects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from pyspark.ml import PipelineModel
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
 
-__all__ = ["Output", "PredictResult", "checked_rows", "evaluate_bundle", "predict", "score_rows"]
-
-_PREDICTIONS = (PREDICTION, "lower", "upper")
+__all__ = ["Output", "PredictResult", "checked_rows", "evaluate_bundle", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +160,9 @@ def predict(
     with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
             kept = [*_named_by(checked.accepted, bundle), POSITION]
-            scored, unseen = score_rows(checked.accepted, bundle, kept, level=level, explain=explain)
+            scored = score(checked.accepted, bundle, kept, level=level, explain=explain)
         with steps.step("score and write") as step:
-            observed = _write(scored, unseen, output, is_empty=not checked.report.accepted)
+            observed = _write(scored, output, is_empty=not checked.report.accepted)
             step.rows = observed.pop("rows")
     return _result(checked.report, step.rows, observed, output, steps)
 
@@ -215,10 +206,11 @@ def evaluate_bundle(
     steps.expect(3)
     with checked_rows(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
-            model = load_pipeline(bundle)
+            model = load_level_stages(bundle)
         with steps.step("evaluate") as step:
+            kept = [name for name in bundle.schema.names if name in checked.accepted.columns]
             found = evaluate(
-                model.transform(checked.accepted),
+                score(checked.accepted, bundle, kept, derived=[CUSTOMER_ROWS, PRODUCT_ROWS]),
                 bundle.schema,
                 model,
                 Reference.from_dict(bundle.manifest["reference"]),
@@ -274,65 +266,15 @@ def checked_rows(
         yield checked
 
 
-def score_rows(
-    rows: DataFrame, bundle: Bundle, kept: Sequence[str], *, level: float | None = None, explain: bool = False
-) -> tuple[DataFrame, dict[str, Column]]:
-    """Score rows by the portable model where there is one, else by the pipeline, which takes several times as long.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Accepted rows.
-    bundle : Bundle
-        The model.
-    kept : sequence of str
-        Columns of `rows` to keep.
-    level : float, optional
-        Of the intervals; by default that of the training.
-    explain : bool, default False
-        Whether to add what drives each prediction.
-
-    Returns
-    -------
-    DataFrame
-        The kept columns and the predictions; one row a row.
-    dict of str to Column
-        By role or column: whether training has not seen a row's level.
-
-    Raises
-    ------
-    SettingsError
-        If an explanation is asked of a model without a portable part.
-    """
-    if bundle.scorer_folder.is_dir():
-        folder = bundle.scorer_folder.resolve()
-        scored = score_in_tasks(rows, folder, kept, level=level, explain=explain)
-        flags = {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
-        return scored, flags
-    if explain:
-        raise SettingsError("explain: expected a model with a portable part, found one without; train it again.")
-    model = load_pipeline(bundle)
-    for stage in model.stages:
-        if level is not None and isinstance(stage, ConformalIntervalsModel):
-            stage.setLevel(level)
-    scored = model.transform(rows)
-    unseen = _unseen(scored, model)
-    named = {UNSEEN + name: flag for name, flag in unseen.items()}
-    made = [name for name in _PREDICTIONS if name in scored.columns]
-    columns = [col(name) for name in (*kept, *made)]
-    return scored.select(*columns, *[flag.alias(name) for name, flag in named.items()]), {
-        name: col(UNSEEN + name) for name in unseen
-    }
-
-
 def _named_by(rows: DataFrame, bundle: Bundle) -> list[str]:
     """Return the columns that name a row: the key, else all but the target."""
     schema = bundle.schema
     return list(schema.key) or [name for name in schema.names if name in rows.columns and name != schema.target]
 
 
-def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output, *, is_empty: bool) -> dict[str, int]:
+def _write(scored: DataFrame, output: Output, *, is_empty: bool) -> dict[str, int]:
     """Write the predictions; return the rows written and, by role or column, the rows that were unseen."""
+    unseen = unseen_flags(scored)
     counts = [sf.count_if(flag).alias(name) for name, flag in unseen.items()]
     observation = Observation()
     # Adaptive execution drops an observation together with the plan of rows that turn out to be none.
@@ -352,20 +294,6 @@ def _write(scored: DataFrame, unseen: Mapping[str, Column], output: Output, *, i
     if is_empty:
         return {"rows": 0, **dict.fromkeys(unseen, 0)}
     return {name: int(value) for name, value in observation.get.items()}
-
-
-def _unseen(scored: DataFrame, model: PipelineModel) -> dict[str, Column]:
-    """Return, by role or column, whether training has not seen a row's level."""
-    flags = {
-        role: col(rows) == 0
-        for role, rows in (("customer", CUSTOMER_ROWS), ("product", PRODUCT_ROWS))
-        if rows in scored.columns
-    }
-    for stage in model.stages:
-        if isinstance(stage, StringIndexerModel):
-            for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
-                flags[source_name(INDEX, index)] = col(index) == float(len(labels))
-    return flags
 
 
 def _result(report: ValidationReport, rows: int, unseen: dict[str, int], output: Output, steps: Steps) -> PredictResult:

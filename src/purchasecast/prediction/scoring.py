@@ -1,101 +1,184 @@
-"""Score a table by the portable model, inside the tasks of Spark: one read of the rows, no join, no exchange.
+"""Score a frame with a model: by its portable form inside the tasks of Spark, or by its pipeline where it has none.
 
-A scoring pipeline of stock stages copies every row once a join and once a vector; the portable model scores a batch of
-Arrow columns with NumPy in a twentieth of the time. Tests hold the two to the same predictions.
+This is the one place that decides between the two. A pipeline of stock stages copies every row once a join and once a
+vector; the portable model scores a batch of Arrow columns with NumPy in a twentieth of the time. Tests hold the two to
+the same predictions.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
+from purchasecast.bundle.pipeline import load_pipeline
+from purchasecast.errors import SettingsError
 from purchasecast.numerics.arrow_buckets import chunks
-from purchasecast.schema.reserved_columns import UNSEEN
+from purchasecast.schema.reserved_columns import (
+    CUSTOMER_ROWS,
+    INDEX,
+    LOWER,
+    PREDICTION,
+    PRODUCT_ROWS,
+    UNSEEN,
+    UPPER,
+    source_name,
+)
 from purchasecast.scorer import read_scorer
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import map_in_tasks
+from purchasecast.stages import ConformalIntervalsModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pyspark.sql import DataFrame
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import Column, DataFrame
 
+    from purchasecast.bundle import Bundle
     from purchasecast.scorer import Prediction, Scorer
 
-__all__ = ["score_in_tasks"]
+__all__ = ["score", "unseen_flags"]
 
 _BLOCK_ROWS = 65_536  # levels are looked up once a block
 
 
-def score_in_tasks(
-    rows: DataFrame, folder: Path, kept: Sequence[str], *, level: float | None = None, explain: bool = False
+def score(
+    rows: DataFrame,
+    bundle: Bundle,
+    kept: Sequence[str] | None = None,
+    *,
+    derived: Sequence[str] = (),
+    level: float | None = None,
+    explain: bool = False,
+    errors: Literal["raise", "mark"] = "raise",
 ) -> DataFrame:
-    """Add predictions to the rows.
+    """Add predictions to rows.
 
     Parameters
     ----------
     rows : DataFrame
-        Accepted rows, with the columns that the model reads.
-    folder : Path
-        The portable model, on a disk that the executors share with this machine, as they do to load a pipeline.
-    kept : sequence of str
-        Columns of `rows` to keep.
+        Rows with the columns that the model reads; usually the accepted rows of a validation.
+    bundle : Bundle
+        The model, in a directory that the executors can read.
+    kept : sequence of str, optional
+        Columns of `rows` to keep; all by default.
+    derived : sequence of str, default ()
+        Columns that the stages make and that are wanted besides, such as ``_pc_customer_rows``; those that the model
+        does not make are left out.
     level : float, optional
-        Level of the intervals; by default that of the training.
+        Level of the intervals; that of the training by default.
     explain : bool, default False
-        Whether to add what drives each prediction.
+        Whether to add ``base`` and a column ``from ...`` for each source of the prediction; they sum to it.
+    errors : {"raise", "mark"}, default "raise"
+        Whether a row that breaks a rule of the schema stops the job, or has null predictions.
 
     Returns
     -------
     DataFrame
-        The kept columns; ``prediction`` and, where the model has intervals, ``lower`` and ``upper``; and flags
-        ``_pc_unseen_`` with a role or column behind it: whether training has not seen the row's level. With `explain`
-        also ``base``, and ``from ...`` for what each column, or columns together, adds: they sum to the prediction.
+        One row a row, lazy: the kept columns; ``prediction`` and, where the model has intervals, ``lower`` and
+        ``upper``; the derived columns; and flags ``_pc_unseen_`` with a role or column behind it: whether training has
+        not seen the row's level.
+
+    Raises
+    ------
+    SettingsError
+        If an explanation is asked of a model without a portable form.
 
     Notes
     -----
-    No pass of its own; every task reads the model, which takes milliseconds.
+    No pass of its own. Every task reads the portable model, which takes milliseconds.
     """
-    scorer = _read(folder, level)
-    read = [name for name in scorer.columns if name not in kept]
-    selected = rows.select(*[col(name) for name in (*kept, *read)])
-    example = scorer.predict(list(scorer.examples[:1]), explain=explain)
-    made = [StructField(name, DoubleType()) for name in {**example.to_columns(), **_contributions(example)}]
+    names = list(rows.columns if kept is None else kept)
+    if bundle.scorer_folder.is_dir():
+        folder = str(bundle.scorer_folder.resolve())
+        return _in_tasks(rows, _Work(folder, tuple(names), tuple(derived), level, explain, errors))
+    if explain:
+        raise SettingsError("explain: expected a model with a portable form, found one without; train it again.")
+    return _by_pipeline(rows, load_pipeline(bundle), names, derived, level)
+
+
+def unseen_flags(scored: DataFrame) -> dict[str, Column]:
+    """Return, by role or column, whether training has not seen a row's level."""
+    return {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
+
+
+def _in_tasks(rows: DataFrame, work: _Work) -> DataFrame:
+    """Return the rows scored by the portable model."""
+    scorer = work.read()
+    read = [name for name in scorer.columns if name not in work.kept]
+    selected = rows.select(*[col(name) for name in (*work.kept, *read)])
+    example = scorer.predict(list(scorer.examples[:1]), explain=work.explain, derived=work.derived)
+    made = [StructField(name, DoubleType()) for name in _columns(example)]
     flags = [StructField(UNSEEN + name, BooleanType()) for name in example.unseen]
-    fields = [selected.schema[name] for name in kept]
-    work = partial(_score, folder=str(folder), kept=list(kept), level=level, explain=explain)
-    return map_in_tasks(selected, work, StructType([*fields, *made, *flags]))
+    fields = [selected.schema[name] for name in work.kept]
+    return map_in_tasks(selected, work.score, StructType([*fields, *made, *flags]))
 
 
-def _read(folder: Path, level: float | None) -> Scorer:
-    scorer = read_scorer(folder)
-    if level is not None:
-        scorer.set_level(level)
-    return scorer
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a task does; it is sent to the executors, so that it refers to nothing of the driver."""
+
+    folder: str
+    kept: tuple[str, ...]
+    derived: tuple[str, ...]
+    level: float | None
+    explain: bool
+    errors: Literal["raise", "mark"]
+
+    def read(self) -> Scorer:
+        """Read the portable model."""
+        scorer = read_scorer(Path(self.folder))
+        if self.level is not None:
+            scorer.set_level(self.level)
+        return scorer
+
+    def score(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Score the batches of a task."""
+        scorer = self.read()
+        for table in chunks(batches, _BLOCK_ROWS):
+            inputs = table.select(list(scorer.columns))
+            result = scorer.predict(inputs, explain=self.explain, errors=self.errors, derived=self.derived)
+            columns = {name: table.column(name) for name in self.kept} | _columns(result)
+            columns |= {UNSEEN + name: pa.array(flag) for name, flag in result.unseen.items()}
+            yield from pa.table(columns).combine_chunks().to_batches()
 
 
-def _contributions(found: Prediction) -> dict[str, pa.Array]:
-    """Return the parts of the predictions as columns; none where they were not asked for."""
-    if found.contributions is None:
-        return {}
-    parts = {
-        f"from {' x '.join(name or 'range' for name in source)}": pa.array(values)
-        for source, values in found.contributions.parts.items()
+def _columns(result: Prediction) -> dict[str, pa.Array]:
+    """Return predictions, derived columns and contributions as Arrow columns."""
+    columns = result.to_columns()
+    columns |= {name: pa.array(values.astype("float64")) for name, values in result.derived.items()}
+    if result.contributions is not None:
+        columns["base"] = pa.array(result.contributions.base)
+        for source, values in result.contributions.parts.items():
+            columns[f"from {' x '.join(name or 'range' for name in source)}"] = pa.array(values)
+    return columns
+
+
+def _by_pipeline(
+    rows: DataFrame, model: PipelineModel, kept: list[str], derived: Sequence[str], level: float | None
+) -> DataFrame:
+    for stage in model.stages:
+        if level is not None and isinstance(stage, ConformalIntervalsModel):
+            stage.setLevel(level)
+    scored = model.transform(rows)
+    wanted = dict.fromkeys([*kept, PREDICTION, LOWER, UPPER, *derived])
+    flags = [flag.alias(UNSEEN + name) for name, flag in _unseen(scored, model).items()]
+    return scored.select(*[col(name) for name in wanted if name in scored.columns], *flags)
+
+
+def _unseen(scored: DataFrame, model: PipelineModel) -> dict[str, Column]:
+    flags = {
+        role: col(rows) == 0
+        for role, rows in (("customer", CUSTOMER_ROWS), ("product", PRODUCT_ROWS))
+        if rows in scored.columns
     }
-    return {"base": pa.array(found.contributions.base), **parts}
-
-
-def _score(
-    batches: Iterator[pa.RecordBatch], *, folder: str, kept: list[str], level: float | None, explain: bool
-) -> Iterator[pa.RecordBatch]:
-    scorer = _read(Path(folder), level)
-    for table in chunks(batches, _BLOCK_ROWS):
-        found = scorer.predict(table.select(list(scorer.columns)), explain=explain)
-        columns = {name: table.column(name) for name in kept}
-        columns |= found.to_columns() | _contributions(found)
-        columns |= {UNSEEN + name: pa.array(flag) for name, flag in found.unseen.items()}
-        yield from pa.table(columns).combine_chunks().to_batches()
+    for stage in model.stages:
+        if isinstance(stage, StringIndexerModel):
+            for index, labels in zip(stage.getOutputCols(), stage.labelsArray, strict=True):
+                flags[source_name(INDEX, index)] = col(index) == float(len(labels))
+    return flags

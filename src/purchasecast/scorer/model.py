@@ -72,6 +72,8 @@ class Prediction:
         Values that break a rule of the schema.
     unseen : mapping of str to ndarray of bool
         By role (customer, product) or column: whether training has not seen the row's level.
+    derived : mapping of str to ndarray
+        The derived columns that were asked for, such as a customer's number of training rows.
     """
 
     prediction: NDArray[np.float64]
@@ -80,6 +82,7 @@ class Prediction:
     contributions: Contributions | None = None
     problems: tuple[Problem, ...] = ()
     unseen: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    derived: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def to_columns(self) -> dict[str, pa.Array]:
         """Return the predictions as Arrow columns; null where a row has a problem."""
@@ -191,6 +194,7 @@ class Scorer:
         explain: bool = False,
         errors: Literal["raise", "mark"] = "raise",
         reader: InputReader | None = None,
+        derived: Sequence[str] = (),
     ) -> Prediction:
         """Score many rows.
 
@@ -206,6 +210,8 @@ class Scorer:
             listed in `Prediction.problems`.
         reader : InputReader, optional
             As in `predict_one`.
+        derived : sequence of str, default ()
+            Columns that the steps make and that are wanted besides; those that no step makes are left out.
 
         Returns
         -------
@@ -232,7 +238,7 @@ class Scorer:
             count = len(table)
         if problems and errors == "raise":
             raise DataError(_told(problems))
-        return self._score(inputs, count, problems, explain=explain)
+        return self._score(inputs, count, problems, explain=explain, derived=derived)
 
     @property
     def level(self) -> float | None:
@@ -267,7 +273,15 @@ class Scorer:
         """Return what is wrong with a row, by column; empty for a good one."""
         return self._reader.row(row)[1]
 
-    def _score(self, inputs: dict[str, Any], count: int, problems: Sequence[Problem], *, explain: bool) -> Prediction:
+    def _score(
+        self,
+        inputs: dict[str, Any],
+        count: int,
+        problems: Sequence[Problem],
+        *,
+        explain: bool,
+        derived: Sequence[str] = (),
+    ) -> Prediction:
         batch = Batch(count, inputs, self._levels, explains=explain)
         for step in self._steps:
             step.batch(batch)
@@ -284,7 +298,8 @@ class Scorer:
         if prediction is None:
             raise BundleCorruptError(f"scorer: expected a step that makes {PREDICTION}, found none; train again.")
         unseen = self._unseen(batch)
-        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems), unseen)
+        asked = {name: batch.columns[name] for name in derived if name in batch.columns}
+        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems), unseen, asked)
 
     def _unseen(self, batch: Batch) -> dict[str, NDArray[np.bool_]]:
         roles = {self.schema.customer: "customer", self.schema.product: "product"}

@@ -22,7 +22,7 @@ from purchasecast.insights.offers.candidates import candidate_pairs, line_fields
 from purchasecast.insights.offers.ranking import LINE_COLUMNS, PERSONAL, Lists, best_lines_of
 from purchasecast.insights.offers.tasks import OWN
 from purchasecast.insights.phrases import slug
-from purchasecast.prediction.for_insights import predictions
+from purchasecast.prediction import score
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.schema.reserved_columns import PREDICTION
 from purchasecast.spark.columns import col
@@ -210,7 +210,7 @@ def find_lines(
     if folder is not None:
         return found
     own = [name for name in found.columns if name.startswith(OWN)]
-    scored = predictions(found, bundle, model, own).withColumnRenamed(PREDICTION, f"{OWN}predicted")
+    scored = score(found, bundle, own).select(*map(col, own), col(PREDICTION).alias(f"{OWN}predicted"))
     scored = scored.toDF(*[name.removeprefix(OWN) for name in scored.columns]).repartition("customer")
     return map_in_tasks(scored, partial(best_lines_of, lists=lists), StructType(line_fields(accepted, schema)))
 
