@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import shutil
 import sys
+import threading
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -140,15 +142,63 @@ def test_limits_hold(model: Path, shop: TinyShop) -> None:
         assert client.post("/v1/predict", json={"rows": shop.random_rows(5)}).status_code == 200
 
 
-def test_more_requests_than_allowed_are_sent_away(model: Path, shop: TinyShop) -> None:
-    with client_of(model, max_heavy_requests=1) as client:
-        client.app._heavy = 1  # type: ignore[attr-defined]  # as if one were under way
-        found = client.get("/v1/recommend/1003")
-        problem(found, 503)
-        assert found.headers["retry-after"] == "1"
+def test_heavy_work_keeps_its_slot_until_its_thread_ends_also_past_a_timeout(
+    model: Path, shop: TinyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr("purchasecast.serve.api.recommend", lambda *_: over.wait(10) and [])
+    rows = {"rows": shop.random_rows(1_000), "explain": True}
+    file = pd.DataFrame(shop.random_rows(3)).to_csv(index=False).encode()
+    with client_of(model, max_heavy_requests=1, request_seconds=0.3) as client:
+        assert problem(client.get("/v1/recommend/1003"), 503)["detail"].startswith("The request took too long")
+        for path in ("/v1/recommend/1003", "/v1/similar/P004", "/ui/result?Customer=1003&Product=P004"):
+            busy = client.get(path)
+            assert problem(busy, 503)["detail"].startswith("The server is busy")
+            assert busy.headers["retry-after"] == "1"
+        problem(client.post("/v1/predict", json=rows), 503)
+        problem(client.post("/v1/predict/file", content=file, headers={"content-type": "text/csv"}), 503)
         assert client.post("/v1/predict", json={"rows": shop.random_rows(1)}).status_code == 200
-        client.app._heavy = 0  # type: ignore[attr-defined]
+        over.set()
+        until = time.monotonic() + 10
+        while client.get("/v1/recommend/1003").status_code == 503 and time.monotonic() < until:
+            time.sleep(0.01)
         assert client.get("/v1/recommend/1003").status_code == 200
+
+
+def test_whoever_watches_the_server_is_answered_under_any_load(model: Path, shop: TinyShop) -> None:
+    with client_of(model, max_requests=1) as client:
+        client.app._active = 1  # type: ignore[attr-defined]  # as if one were under way
+        problem(client.post("/v1/predict", json={"rows": shop.random_rows(1)}), 503)
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/metrics").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict/file", "/login"])
+def test_a_client_that_hangs_up_is_no_mistake_of_the_server(
+    model: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    kinds = {"/v1/predict": "application/json", "/v1/predict/file": "text/csv"}
+    kind = kinds.get(path, "application/x-www-form-urlencoded")
+    headers = [(b"host", b"localhost"), (b"content-type", kind.encode()), (b"content-length", b"900")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def hang_up() -> None:
+        await create_app(model)(scope, receive, send)
+        await asyncio.sleep(0)  # the line of the log comes after the answer
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(hang_up())
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records if record.msg == "request"]
+    assert (line["status"], line["level"], sent) == (499, "info", [])
+    assert "error" not in line
 
 
 def test_a_request_that_takes_too_long_is_ended_and_one_that_reads_no_body_is_not_late(
@@ -336,6 +386,33 @@ def test_malformed_files_are_told(client: TestClient, content: bytes, told: str)
     assert told in found["detail"]
 
 
+@pytest.mark.parametrize("names", [["\0" * 50_000], [f"column {k}" for k in range(20_000)], ["Customer"] * 20_000])
+def test_a_monstrous_header_gets_a_short_answer_soon(client: TestClient, names: list[str]) -> None:
+    started = time.monotonic()
+    content = (",".join(names) + "\n1\n").encode()
+    answer = client.post("/v1/predict/file", content=content, headers={"content-type": "text/csv"})
+    problem(answer, 422)
+    assert len(answer.content) < 5_000
+    assert time.monotonic() - started < 5.0  # was two minutes
+
+
+def test_a_spreadsheet_finds_no_formula_in_a_scored_file(client: TestClient, shop: TinyShop) -> None:
+    products = ['=HYPERLINK("http://evil","x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "-20", "plain"]
+    frame = pd.DataFrame([row | {"note_=1": "=2"} for row in shop.random_rows(len(products))])
+    frame["Product"] = products
+    frame = frame.astype({"Quantity": "Int64", "Category": "Int64"})
+    text = frame.to_csv(index=False)
+    answer = client.post("/v1/predict/file", content=text, headers={"content-type": "text/csv"})
+    found = pd.read_csv(io.BytesIO(answer.content), dtype=str)
+    assert found["Product"].tolist() == [*(f"'{product}" for product in products[:4]), "-20", "plain"]
+    assert set(found["note_=1"]) == {"'=2"}
+    parquet = io.BytesIO()
+    frame.to_parquet(parquet)
+    kind = "application/vnd.apache.parquet"
+    answer = client.post("/v1/predict/file", content=parquet.getvalue(), headers={"content-type": kind})
+    assert pd.read_parquet(io.BytesIO(answer.content))["Product"].tolist() == products
+
+
 def test_a_form_without_a_file_is_told(client: TestClient) -> None:
     found = problem(client.post("/v1/predict/file", files={"other": ("x.csv", b"1")}), 422)
     assert found["errors"][0]["field"] == "file"
@@ -415,6 +492,12 @@ def test_a_report_is_one_click_away_and_no_other_model(tmp_path: Path, monkeypat
         found = client.get("/report")
         assert found.content == (tmp_path / "page.html").read_bytes()
         assert "sandbox" in found.headers["content-security-policy"]
+
+
+def test_a_result_without_a_question_names_what_is_missing(client: TestClient) -> None:
+    found = client.get("/ui/result")
+    assert found.status_code == 422
+    assert 'data-field="Customer"' in found.text
 
 
 def test_wrong_methods_and_addresses_are_problems(client: TestClient) -> None:

@@ -96,7 +96,9 @@ def test_truncated_and_malformed_requests_do_no_harm(hasty: LiveServer, shop: Ti
     assert ask(hasty.port, shop.random_rows(1)[0])
     log = hasty.log.read_text()
     assert "Traceback" not in log
-    assert all(json.loads(line) for line in log.splitlines())
+    statuses = {json.loads(line).get("status") for line in log.splitlines()}
+    assert 499 in statuses  # whoever hung up
+    assert not {status for status in statuses if status == 500}
 
 
 def test_a_hundred_at_once_all_get_their_own_answer(server: LiveServer, shop: TinyShop) -> None:
@@ -172,8 +174,12 @@ def test_a_taken_port_and_a_public_address_are_refused_in_one_sentence(server: L
 def test_the_server_starts_without_spark_on_the_machine(tmp_path: Path, model: Path) -> None:
     code = """
 import sys
-for name in ("pyspark", "py4j", "sklearn", "xgboost"):
-    sys.modules[name] = None  # importing it fails, as where it is not installed
+MISSING = {"pyspark", "py4j", "sklearn", "xgboost", "scipy", "pandas", "rich", "altair"}
+class Finder:  # importing them fails, as where they are not installed
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in MISSING:
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Finder())
 from starlette.testclient import TestClient
 from purchasecast.serve.app import create_app
 with TestClient(create_app(sys.argv[1]), base_url="http://localhost") as client:
@@ -183,3 +189,19 @@ with TestClient(create_app(sys.argv[1]), base_url="http://localhost") as client:
         [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=120, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+def test_the_command_names_the_extra_where_its_libraries_are_missing(model: Path) -> None:
+    code = """
+import sys
+sys.modules["fastapi"] = None
+from purchasecast.cli import main
+sys.argv = ["purchasecast", "serve", sys.argv[1]]
+main()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 2
+    assert "pip install 'purchasecast[serve]'" in found.stderr
+    assert found.stderr.count("\n") == 1

@@ -95,11 +95,10 @@ def report(run: Run, model: Path, out: Path, insights: Path | None, *, keep: boo
 @common
 def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) -> int:
     """Serve MODEL: an HTTP API and a web page, without Java."""
-    from purchasecast.serve.settings import TOKEN_VARIABLE, ServeSettings, read_token
-
     try:
         from purchasecast.serve import run_server
         from purchasecast.serve.json_logs import set_up_logs
+        from purchasecast.serve.settings import TOKEN_VARIABLE, ServeSettings, read_token
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"serve: expected the libraries of the extra `serve`, found no {error.name}; "

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from scipy import optimize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +91,7 @@ def find_soft_minimum(values: Floats, labels: Floats, minimum: float) -> SoftMin
 
 def _origin(values: Floats, mean: float, minimum: float, width: float) -> float:
     """Return the origin at which the bent values have the mean."""
+    from scipy import optimize  # noqa: PLC0415  the scorer imports this module on machines without SciPy
 
     def beyond(origin: float) -> float:
         """Return how much the mean is too high."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "InputReader", "Problem"]
 
+_SHOWN_NAMES, _SHOWN_LETTERS = 30, 60  # of a table's column names, in a message
+_SEARCHED_NAMES = 200  # among which a likely misspelling is looked for; comparing thousands takes seconds
 _ABSENT = object()  # stands for a column that a row does not have
 _PLAIN = {str, int, type(None), object}  # values of these types are equal only where they are the same
 
@@ -125,15 +128,17 @@ class InputReader:
             If a column is missing, extra or named twice.
         """
         expected = [column.name for column in self.columns]
-        missing = [name for name in expected if name not in found]
-        extra = [name for name in found if name not in self.schema.names and not self.schema.ignores(name)]
-        twice = sorted({name for name in found if list(found).count(name) > 1})
+        counts = Counter(found)
+        missing = [name for name in expected if name not in counts]
+        extra = [name for name in counts if name not in self.schema.names and not self.schema.ignores(name)]
+        twice = [name for name, count in counts.items() if count > 1]
         if missing or extra or twice:
-            hints = "".join(did_you_mean(name, extra) for name in missing[:1])
-            told = [("missing", missing), ("extra", extra), ("named twice", twice)]
-            parts = "; ".join(f"{what}: {', '.join(names)}" for what, names in told if names)
+            likely = [name for name in extra[:_SEARCHED_NAMES] if len(name) <= _SHOWN_LETTERS]
+            hints = "".join(did_you_mean(name, likely) for name in missing[:1])
+            lists = [("missing", missing), ("extra", extra), ("named twice", twice)]
+            parts = "; ".join(f"{what}: {_listed(names)}" for what, names in lists if names)
             raise ColumnMismatchError(
-                f"expected the columns {', '.join(expected)}, found {', '.join(found)} ({parts}{hints})."
+                f"expected the columns {_listed(expected)}, found {_listed(found)} ({parts}{hints})."
             )
 
     def _distinct(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> Encoded:
@@ -188,6 +193,13 @@ class InputReader:
                 problems.append(Problem(int(row), column.name, str(error)))
                 numbers[row] = np.nan
         return numbers
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names for a message: of a header with thousands of names, or with a very long one, only the beginning."""
+    shown = [name if len(name) <= _SHOWN_LETTERS else f"{name[:_SHOWN_LETTERS]}..." for name in names[:_SHOWN_NAMES]]
+    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(shown) + more
 
 
 def _coded(values: list[Any]) -> tuple[NDArray[np.intp], list[Any]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
@@ -53,12 +55,13 @@ async def predict(request: Request) -> Response:
     document = parse_body(body)
     rows = rows_of_body(document, state.settings.max_rows)
     explain = bool(document.get("explain", False))
-    if len(rows) <= _INLINE_ROWS and not explain:
-        answers = predict_rows(served.scorer, served.reader, rows, explain=explain)
+    score = partial(predict_rows, served.scorer, served.reader, rows, explain=explain)
+    if len(rows) > _INLINE_ROWS and explain:
+        answers = await state.heavy.run(score)  # parts of trees take up to a second for 1,000 rows
+    elif len(rows) > _INLINE_ROWS or explain:
+        answers = await anyio.to_thread.run_sync(score)
     else:
-        answers = await anyio.to_thread.run_sync(
-            lambda: predict_rows(served.scorer, served.reader, rows, explain=explain)
-        )
+        answers = score()
     asyncio.get_running_loop().call_soon(_count, state, "/v1/predict", answers)  # once the answer is on its way
     found = {"model": served.id, "money": served.scorer.schema.money, "predictions": answers}
     return Response(_encode(found), media_type="application/json")
@@ -71,9 +74,8 @@ async def predict_file(request: Request) -> Response:
     served = state.holder.served
     source, kind, name = await _received(request)
     try:
-        scored = await anyio.to_thread.run_sync(
-            lambda: score_file(source, kind, served.scorer, state.settings.max_file_rows)
-        )
+        # The slot is taken only now: clients that send slowly must not keep others from it.
+        scored = await state.heavy.run(partial(score_file, source, kind, served.scorer, state.settings.max_file_rows))
     finally:
         source.close()
     state.measures.rows("/v1/predict/file", scored.rows)
@@ -120,7 +122,7 @@ async def recommendations(
     if column is None or not scorer.catalogue.knows("customer", customer):
         raise ProblemError(404, "Expected a customer that the model knows, found none of that id.")
     row = dict(scorer.catalogue.complete({column: customer}))
-    items = await anyio.to_thread.run_sync(lambda: recommend(scorer, row, limit))
+    items = await state.heavy.run(partial(recommend, scorer, row, limit))
     return JSONResponse(
         {"model": served.id, "money": scorer.schema.money, "customer": customer, "recommendations": items}
     )
@@ -129,11 +131,12 @@ async def recommendations(
 @router.get("/v1/similar/{product}")
 async def similar(request: Request, product: Annotated[str, Path(max_length=256)], limit: Limit = 8) -> Response:
     """Return the products that are bought with the same tastes."""
-    served = state_of(request).holder.served
+    state = state_of(request)
+    served = state.holder.served
     catalogue = served.scorer.catalogue
     if not catalogue.knows("product", product):
         raise ProblemError(404, "Expected a product that the model knows, found none of that id.")
-    found = await anyio.to_thread.run_sync(lambda: catalogue.similar("product", product, limit))
+    found = await state.heavy.run(partial(catalogue.similar, "product", product, limit))
     return JSONResponse({"model": served.id, "product": product, "similar": [known_to_dict(k) for k in found]})
 
 
@@ -198,8 +201,10 @@ async def _received(request: Request) -> tuple[IO[bytes], str, str]:
         try:
             async for piece in request.stream():
                 spool.write(piece)
-        except BaseException:
+        except BaseException as error:
             spool.close()
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise ProblemError(503, "The server has no room for the file; try again later.") from None
             raise
         spool.seek(0)
         return spool, _KINDS[media_type], _answer_name("", _KINDS[media_type])

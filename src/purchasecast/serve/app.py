@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from purchasecast import __version__
 from purchasecast.serve import api, page_routes
 from purchasecast.serve.auth import Guard
+from purchasecast.serve.heavy_work import HeavyWork
 from purchasecast.serve.metrics import Measures
 from purchasecast.serve.middleware import Gate
 from purchasecast.serve.model_holder import ModelHolder
@@ -57,7 +58,8 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Gate
         If the bundle cannot be used.
     """
     settings = settings or ServeSettings()
-    state = State(ModelHolder(Path(model)), settings, Guard(settings.token), Measures())
+    heavy = HeavyWork(settings.max_heavy_requests)
+    state = State(ModelHolder(Path(model)), settings, Guard(settings.token), Measures(), heavy)
     state.measures.model(state.holder.served.id)
     app = FastAPI(title="purchasecast", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.shared = state

@@ -74,14 +74,11 @@ class FormReading:
         The row of the what-if, where there is one.
     errors : dict of str to str
         What is wrong, by column.
-    is_asked : bool
-        Whether anything was submitted.
     """
 
     row: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, Any] | None = None
     errors: dict[str, str] = field(default_factory=dict)
-    is_asked: bool = False
 
 
 def form_fields(scorer: Scorer, reading: FormReading) -> dict[str, list[FormField]]:
@@ -124,8 +121,6 @@ def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
     """
     plain = [(name, value) for name, value in query.multi_items() if not name.startswith(WHAT_IF) and value.strip()]
     changes = {name.removeprefix(WHAT_IF): value for name, value in query.items() if name.startswith(WHAT_IF)}
-    if not query:
-        return FormReading()
     query_type = type(query)
     row: dict[str, Any] = dict(plain)
     try:
@@ -136,8 +131,8 @@ def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
             changed = complete | row_of_query(query_type(list({**_texts(complete), **changes}.items())), scorer)
     except ProblemError as problem:
         errors = {error["field"]: _for_people(error, row, scorer) for error in problem.errors} or {"": problem.detail}
-        return FormReading(row=row, errors=errors, is_asked=True)
-    return FormReading(row=row, changed=changed, is_asked=True)
+        return FormReading(row=row, errors=errors)
+    return FormReading(row=row, changed=changed)
 
 
 def _for_people(error: FieldProblem, row: dict[str, Any], scorer: Scorer) -> str:

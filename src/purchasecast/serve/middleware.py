@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 
 from purchasecast.serve.json_logs import place_of
 from purchasecast.serve.problems import ProblemError, problem_response
@@ -33,7 +34,7 @@ __all__ = ["FILE_ROUTE", "Gate"]
 logger = logging.getLogger(__name__)
 
 FILE_ROUTE = "/v1/predict/file"
-_HEAVY = (FILE_ROUTE, "/v1/recommend/", "/v1/similar/", "/ui/result")
+_ALWAYS = ("/healthz", "/metrics")  # whoever restarts or watches the server must reach it under any load
 _OPEN = ("/healthz", "/readyz", "/login", "/static/")
 _PROCESS, _numbers = secrets.token_hex(8), count(1)  # together a request's id
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -74,7 +75,7 @@ class Gate:
         self._settings = settings
         self._guard = guard
         self._measures = measures
-        self._active = self._heavy = 0
+        self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,28 +83,27 @@ class Gate:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._settings)
-        heavy = exchange.path.startswith(_HEAVY) or (exchange.path == "/" and bool(scope["query_string"]))
         self._active += 1
-        self._heavy += heavy
         try:
-            self._admit(exchange, heavy=heavy)
+            self._admit(exchange)
             async with exchange.clock:
                 await self.app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.tell(problem)
         except TimeoutError:
             await exchange.tell(exchange.lateness())
+        except ClientDisconnect:
+            pass  # nobody waits for an answer; the log has status 499
         except Exception as error:  # noqa: BLE001  nothing of it may reach the client
             exchange.error = f"{type(error).__name__} at {place_of(error.__traceback__)}"
             await exchange.tell(ProblemError(500, "The server made a mistake; its log has the request's id."))
         finally:
             self._active -= 1
-            self._heavy -= heavy
             exchange.seconds = time.perf_counter() - exchange.started
             # The loop sends the answer before it comes to this: no client waits for a log line.
             asyncio.get_running_loop().call_soon(self._finish, exchange)
 
-    def _admit(self, exchange: _Exchange, *, heavy: bool) -> None:
+    def _admit(self, exchange: _Exchange) -> None:
         headers = exchange.headers
         if self._guard.is_open and not _is_own_name(headers.get(b"host", b"")):
             # A page elsewhere may make a browser look up its own name here; without a token the name must be ours.
@@ -118,8 +118,7 @@ class Gate:
         announced = headers.get(b"content-length", b"0")
         if not announced.isdigit() or int(announced[:18]) > exchange.most_bytes:
             raise ProblemError(413, f"Expected a body of at most {exchange.most_bytes:,} bytes, found a larger one.")
-        crowded = self._active > self._settings.max_requests
-        if crowded or (heavy and self._heavy > self._settings.max_heavy_requests):
+        if self._active > self._settings.max_requests and exchange.path not in _ALWAYS:
             raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
 
     def _finish(self, exchange: _Exchange) -> None:
@@ -160,7 +159,7 @@ class _Exchange:
         self._receive, self._send = receive, send
         self._bytes = 0
         self._complete = b"transfer-encoding" not in self.headers and self.headers.get(b"content-length", b"0") == b"0"
-        self._is_waiting = False
+        self._is_waiting = self._is_gone = False
         now = asyncio.get_running_loop().time()
         self._until = now + settings.request_seconds * (10 if is_file else 1)
         self._body_until = min(now + settings.body_seconds * (6 if is_file else 1), self._until)
@@ -176,7 +175,8 @@ class _Exchange:
         self.clock.reschedule(self._until)
         self._is_waiting = False
         self._bytes += len(message.get("body", b""))
-        self._complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        self._is_gone = message["type"] == "http.disconnect"
+        self._complete = self._is_gone or not message.get("more_body", False)
         if self._bytes > self.most_bytes:
             raise ProblemError(
                 413,
@@ -193,6 +193,8 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         """Send a piece of the answer; to its start, add what every answer carries."""
+        if self._is_gone:
+            return  # FastAPI answers even so: the log must not say that anything was sent
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]

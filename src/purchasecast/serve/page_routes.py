@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
@@ -38,8 +38,8 @@ async def index(request: Request) -> Response:
     if not state.guard.admits(request.headers):
         return _TEMPLATES.TemplateResponse(request, "login.html", {"failed": False})
     served = state.holder.served
-    reading = read_form(request.query_params, served.scorer)
-    result = await _result(served, reading) if reading.is_asked else None
+    reading = read_form(request.query_params, served.scorer) if request.query_params else FormReading()
+    result = await _result(served, reading, state) if request.query_params else None
     context = {
         **_common(served, state),
         "fields": form_fields(served.scorer, reading),
@@ -57,7 +57,7 @@ async def result(request: Request) -> Response:
     state = state_of(request)
     served = state.holder.served
     reading = read_form(request.query_params, served.scorer)
-    context = {**_common(served, state), "reading": reading, "result": await _result(served, reading)}
+    context = {**_common(served, state), "reading": reading, "result": await _result(served, reading, state)}
     return _TEMPLATES.TemplateResponse(request, "result.html", context, status_code=422 if reading.errors else 200)
 
 
@@ -109,7 +109,7 @@ def _common(served: Served, state: State) -> dict[str, Any]:
     }
 
 
-async def _result(served: Served, reading: FormReading) -> dict[str, Any] | None:
+async def _result(served: Served, reading: FormReading, state: State) -> dict[str, Any] | None:
     if reading.errors:
         return None
-    return await anyio.to_thread.run_sync(lambda: result_view(served.scorer, reading))
+    return await state.heavy.run(partial(result_view, served.scorer, reading))

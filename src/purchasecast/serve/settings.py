@@ -46,7 +46,7 @@ class ServeSettings:
     max_requests : int, default 512
         Requests at a time; more are answered with 503.
     max_heavy_requests : int, default 4
-        Files and recommendations at a time, so that they never hold up single rows.
+        Files, recommendations and large explanations at a time, so that they never hold up single rows.
 
     Raises
     ------
@@ -68,7 +68,14 @@ class ServeSettings:
     max_heavy_requests: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_body_bytes", "max_file_bytes", "max_file_rows", "max_requests"):
+        for name in (
+            "max_rows",
+            "max_body_bytes",
+            "max_file_bytes",
+            "max_file_rows",
+            "max_requests",
+            "max_heavy_requests",
+        ):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         if not 0 <= self.port <= 65_535:

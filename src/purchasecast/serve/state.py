@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from purchasecast.serve.auth import Guard
+    from purchasecast.serve.heavy_work import HeavyWork
     from purchasecast.serve.metrics import Measures
     from purchasecast.serve.model_holder import ModelHolder, Served
     from purchasecast.serve.settings import ServeSettings
@@ -29,6 +30,7 @@ class State:
     settings: ServeSettings
     guard: Guard
     measures: Measures
+    heavy: HeavyWork
     is_stopping: bool = False
 
     def reload(self) -> tuple[Served, bool]:

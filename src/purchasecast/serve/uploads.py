@@ -37,6 +37,8 @@ _BATCH_ROWS = 65_536
 _MOST_PAGE_BYTES, _MOST_UNPACKED_BYTES = 64 << 20, 1 << 30  # of one page, and of all of a file's
 _MOST_BATCH_BYTES = 256 << 20
 _MOST_PAGES = 100_000
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
+_PLAIN_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -227,12 +229,29 @@ class _CsvWriter:
         self._is_first = True
 
     def add(self, table: pa.Table) -> None:
+        table = _escape_formulas(table)
         pa_csv.write_csv(table, pa.PythonFile(self._sink, "w"), self._options(include_header=self._is_first))
         self._is_first = False
 
     def close(self) -> None:
         if self._is_first:
             raise DataError("expected rows, found a header alone.")
+
+
+def _escape_formulas(table: pa.Table) -> pa.Table:
+    """Put an apostrophe before every text that a spreadsheet would run as a formula."""
+    names = [f"'{name}" if name.startswith(_FORMULA_STARTS) else name for name in table.column_names]
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if not pa.types.is_string(field.type):
+            continue
+        first = pc.binary_slice(column.cast(pa.binary()), 0, 1)
+        risky = pc.is_in(first, value_set=pa.array(_FORMULA_STARTS, pa.binary()))
+        if pc.any(risky).as_py():
+            risky = pc.and_not(risky, pc.match_substring_regex(column, _PLAIN_NUMBER))
+            escaped = pc.binary_join_element_wise("'", column, "")
+            table = table.set_column(place, field, pc.if_else(risky, escaped, column))
+    return table.rename_columns(names)
 
 
 class _ParquetWriter:
