@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import SettingsError, did_you_mean
 
 __all__ = [
     "TARGET_TRANSFORMS",
@@ -95,6 +95,23 @@ class TrainSettings:
             )
         if not 0 <= self.max_reject_rate <= 1:
             raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
+
+    @classmethod
+    def of(cls, **values: Any) -> TrainSettings:
+        """Return settings with these fields.
+
+        Raises
+        ------
+        SettingsError
+            If a name is not that of a field, or a value is outside its range.
+        """
+        known = [one.name for one in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise SettingsError(
+                    f"train: expected settings among {', '.join(known)}, found {name}{did_you_mean(name, known)}."
+                )
+        return cls(**values)
 
     @property
     def tune_budget(self) -> tuple[int | None, float | None]:

@@ -100,7 +100,8 @@ def evaluate(
     overall = _to_slice(("all", "all"), everything, reference.mean)
     ordered = sorted(sums, key=lambda key: _order(key, schema))
     slices = tuple(_to_slice(key, sums[key], reference.mean) for key in ordered)
-    return Evaluation(overall, slices, computed_on, level=interval[0] if interval else None)
+    level = interval[0] if interval else None
+    return Evaluation(overall, slices, computed_on, level=level, money=schema.money)
 
 
 def _interval_of(model: PipelineModel) -> tuple[float, tuple[float, float]] | None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["brief", "compact", "counted", "money", "named", "number", "percent"]
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["brief", "compact", "counted", "html_table", "money", "named", "number", "percent", "text_table"]
 
 _STEPS = ((1e9, "billion"), (1e6, "million"))
 _SHORT = 8  # letters of a level's name that reads well after its column's
@@ -110,3 +116,38 @@ def named(label: str, level: str) -> str:
     if len(level) > _SHORT:
         return f"{level} ({label})"
     return f"{label} “{level}”" if label[-1:].isdigit() and level[:1].isdigit() else f"{label} {level}"
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text: the first column to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print(text_table(("name", "rows"), [("a", "1,000"), ("total", "1,000")]))
+    name    rows
+    a      1,000
+    total  1,000
+    """
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    lines = []
+    for row in (headers, *rows):
+        first, *others = [
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join([first, *others]).rstrip())
+    return "\n".join(lines)
+
+
+def html_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """Return a table as HTML; every text is escaped.
+
+    Examples
+    --------
+    >>> html_table(("name",), [("<a>",)])
+    '<table><thead><tr><th>name</th></tr></thead><tbody><tr><td>&lt;a&gt;</td></tr></tbody></table>'
+    """
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in headers)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -34,13 +34,22 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_a_bundle_of_before_manifests_were_sealed_is_read(tmp_path: Path) -> None:
-    save(tmp_path / "model")
-    manifest = tmp_path / "model" / "manifest.json"
+def test_a_manifest_whose_seal_was_removed_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "m")
+    manifest = tmp_path / "m" / "manifest.json"
     said = json.loads(manifest.read_text())
     assert said.pop("seal")
     manifest.write_text(json.dumps(said))
-    assert load_bundle(tmp_path / "model").schema == load_schema("black_friday")
+    with pytest.raises(BundleCorruptError, match="it was changed"):
+        load_bundle(tmp_path / "m")
+
+
+def test_a_model_of_the_first_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    save(tmp_path / "m")
+    manifest = tmp_path / "m" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format_version": 1}))
+    with pytest.raises(BundleVersionError, match="expected bundle format 2, found 1; use the purchasecast that wrote"):
+        load_bundle(tmp_path / "m")
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:

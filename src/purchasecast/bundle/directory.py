@@ -47,7 +47,7 @@ __all__ = [
     "save_bundle",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: stages were saved under the modules of the flat layout, predictions as SQL
 MANIFEST = "manifest.json"
 _SEAL = "seal"  # of the manifest: sha256 of all else it says
 SCORER = "scorer"
@@ -273,7 +273,7 @@ def load_bundle(path: str | Path) -> Bundle:
             f"{path}: expected bundle format {FORMAT_VERSION}, found {version}; "
             f"use the purchasecast that wrote it ({manifest.get('purchasecast', 'unknown')}) or train again."
         )
-    if _SEAL in manifest and manifest[_SEAL] != _sealed(manifest)[_SEAL]:  # older bundles have none
+    if manifest.get(_SEAL) != _sealed(manifest)[_SEAL]:
         raise BundleCorruptError(
             f"{file}: expected the manifest that was written, found that it was changed; "
             "copy the directory again or train again."

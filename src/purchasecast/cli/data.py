@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
+import purchasecast as pc
 from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
-from purchasecast.schema import load_schema
+from purchasecast.cli.texts import counts_text
+from purchasecast.results.validation import check_reject_rate
 
 __all__ = ["generate", "profile", "validate"]
 
@@ -23,20 +24,8 @@ __all__ = ["generate", "profile", "validate"]
 @common
 def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_rate: float, **source: Any) -> int:
     """Check DATA row by row: what is wrong, and where."""
-    described = load_schema(schema)
-    from purchasecast.io import read_table
-    from purchasecast.results.validation import check_reject_rate
-    from purchasecast.validation import validate as check
-    from purchasecast.validation import write_rejects
-
-    raw = read_table(run.spark(), data, described, target="optional", **reader_options(source))
-    target: Literal["required", "optional"] = "required" if described.target in raw.columns else "optional"
-    with run.steps.step("validate") as step, check(raw, described, target=target) as checked:
-        step.rows = checked.report.rows
-        if rejects is not None:
-            write_rejects(checked, rejects)
-    report = checked.report
-    lines = [f"{report.rows:,} rows = {report.accepted:,} accepted + {report.rejected:,} rejected"]
+    report = pc.validate(data, schema, rejects=rejects, **run.spark_and_steps, **reader_options(source))
+    lines = [counts_text(report)]
     lines += [f"  {count:>10,}  {reason}" for reason, count in report.reasons.items()]
     lines += [f"rejects and reasons: {rejects}"] if rejects else []
     run.result(report.to_dict(), "\n".join(lines))
@@ -56,32 +45,12 @@ def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_
 @common
 def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
     """Describe DATA: the target, every feature, and how they go together."""
-    described = load_schema(schema)
-    from purchasecast.io import read_table
-    from purchasecast.profiling import profile as describe
-    from purchasecast.report import render_profile, write_page
-    from purchasecast.results.validation import check_reject_rate
-    from purchasecast.validation import validate as check
-    from purchasecast.validation import write_rejects
-
-    raw = read_table(run.spark(), data, described, **reader_options(options))
-    run.steps.expect(4)
-    with ExitStack() as cleanup:
-        with run.steps.step("validate") as step:
-            checked = cleanup.enter_context(check(raw, described, cache=True))
-            step.rows = checked.report.rows
-        if options["rejects"] is not None:
-            write_rejects(checked, options["rejects"])
-        check_reject_rate(checked.report, options["max_reject_rate"])
-        found = describe(checked, described, steps=run.steps)
-    with run.steps.step("draw"):
-        page = write_page(render_profile(found, checked.report), out)
-    lines = [
-        f"{found.rows:,} rows described",
-        *[f"  {warning.sentence}" for warning in found.warnings],
-        f"page: {page}",
-    ]
-    run.result({"page": str(page), **checked.report.to_dict(), "profile": found.to_dict()}, "\n".join(lines))
+    gate = {name: options.pop(name) for name in ("rejects", "max_reject_rate")}
+    result = pc.profile(data, schema, out=out, **gate, **run.spark_and_steps, **reader_options(options))
+    lines = [f"{result.rows:,} rows described", *[f"  {warning.sentence}" for warning in result.warnings]]
+    validation = result.validation.to_dict() if result.validation else {}
+    document = {"page": str(out), **validation, "profile": result.to_dict()}
+    run.result(document, "\n".join([*lines, f"page: {out}"]))
     return 0
 
 

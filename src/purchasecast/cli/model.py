@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+import purchasecast as pc
 from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
-from purchasecast.cli.texts import evaluation_text, training_text
+from purchasecast.cli.texts import training_text
 from purchasecast.config import TARGET_TRANSFORMS, TrainSettings
-from purchasecast.schema import load_schema
 
 __all__ = ["demo", "evaluate", "predict", "train"]
 
@@ -74,14 +74,8 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
         reg_param=candidates.reg_param if candidates else (),
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
-    described = load_schema(schema)
-    from purchasecast.io import read_table
-    from purchasecast.training import train as run_training
-
-    raw = read_table(run.spark(), data, described, **reader)
-    result = run_training(raw, described, out, settings, rejects=rejects, steps=run.steps)
-    text = training_text(result, described.money)
-    run.result(result.to_dict(), text)
+    model = pc.train(data, schema, out=out, rejects=rejects, settings=settings, **run.spark_and_steps, **reader)
+    run.result(model.training.to_dict() if model.training else {}, training_text(model))
     return 0
 
 
@@ -94,15 +88,9 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
 @common
 def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
     """Measure MODEL on the labelled rows of DATA."""
-    from purchasecast.bundle import load_bundle
-
-    bundle = load_bundle(model)
-    from purchasecast.io import read_table
-    from purchasecast.prediction import evaluate_bundle
-
-    raw = read_table(run.spark(), data, bundle.schema, **reader_options(source))
-    found = evaluate_bundle(raw, bundle, max_reject_rate=max_reject_rate, rejects=rejects, steps=run.steps)
-    run.result(found.to_dict(), evaluation_text(found, bundle.schema.money))
+    gate: dict[str, Any] = {"max_reject_rate": max_reject_rate, "rejects": rejects}
+    evaluation = pc.load(model).evaluate(data, **gate, **run.spark_and_steps, **reader_options(source))
+    run.result(evaluation.to_dict(), repr(evaluation))
     return 0
 
 
@@ -121,31 +109,9 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
 @common
 def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     """Score the rows of DATA with MODEL."""
-    from purchasecast.bundle import load_bundle
-
-    bundle = load_bundle(model)
-    from purchasecast.io import read_table
-    from purchasecast.prediction import Output
-    from purchasecast.prediction import predict as score
-
-    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader_options(options))
-    output = Output(
-        location=out,
-        single_csv=out.endswith(".csv") and options["out_format"] is None,
-        format=options["out_format"],
-        table=options["out_table"],
-        overwrite=options["overwrite"],
-    )
-    result = score(
-        raw,
-        bundle,
-        output,
-        level=options["level"],
-        explain=options["explain"],
-        max_reject_rate=options["max_reject_rate"],
-        rejects=options["rejects"],
-        steps=run.steps,
-    )
+    names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
+    chosen = {name: options.pop(name) for name in names}
+    result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps, **reader_options(options))
     unseen = ", ".join(f"{count:,} of an unseen {role}" for role, count in result.unseen.items())
     run.result(
         result.to_dict(),
@@ -179,7 +145,7 @@ def demo(run: Run, out: Path, rows: int) -> int:
     result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)
     text = "\n".join(
         [
-            evaluation_text(result.training.evaluation, "USD"),
+            repr(result.model.evaluation),
             "",
             *[f"{name + ':':14}{path}" for name, path in result.paths.items()],
         ]

@@ -54,6 +54,11 @@ class Run:
         self.interrupts.check()
         return self._session
 
+    @property
+    def spark_and_steps(self) -> dict[str, Any]:
+        """Arguments of the library's functions: how to start Spark, and what to tell of the steps."""
+        return {"session": self.spark, "steps": self.steps}
+
     def cancel(self) -> None:
         """Cancel what Spark still does: a Connect server would go on with it."""
         if self._session is not None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+import purchasecast as pc
 from purchasecast.cli.options import Run, column_pair, common, rate_option, reader_options, rejects_option, source
-from purchasecast.config import InsightSettings
+from purchasecast.config import InsightSettings, MonitorSettings
 from purchasecast.errors import SettingsError
 
 __all__ = ["insights", "monitor", "report", "serve"]
@@ -35,27 +36,16 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
     DATA are past, labelled transactions. Without them only what MODEL itself knows is told. A DATA without a target
     counts as --demand.
     """
-    from purchasecast.bundle import add_document, load_bundle
-
     settings = InsightSettings(
         by=tuple(column_pair(text) for text in options.pop("by")),
         **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
     )
-    bundle, reader = load_bundle(model), reader_options(options)
-    from purchasecast.insights import find_insights, summary
-    from purchasecast.io import read_table
+    chosen = {name: options.pop(name) for name in ("keep", "max_reject_rate")}
+    arguments = {**chosen, **run.spark_and_steps, **reader_options(options)}
+    result = pc.load(model).insights(data, demand=demand, out=out, settings=settings, **arguments)
+    from purchasecast.insights import summary
 
-    spark = run.spark()
-    tables = {
-        name: read_table(spark, place, bundle.schema, target="optional", **reader)
-        for name, place in (("data", data), ("demand", demand))
-        if place
-    }
-    rate = options["max_reject_rate"]
-    found = find_insights(bundle, out, **tables, settings=settings, max_reject_rate=rate, steps=run.steps)
-    if options["keep"]:
-        add_document(bundle, "findings", found.to_dict())
-    run.result(found.to_dict(), f"{summary(found)}\nfindings: {out / 'findings.json'}")
+    run.result(result.to_dict(), f"{summary(result)}\nfindings: {out / 'findings.json'}")
     return 0
 
 
@@ -69,15 +59,7 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
 @common
 def report(run: Run, model: Path, out: Path, insights: Path | None, *, keep: bool) -> int:
     """Draw what MODEL holds as one HTML page; needs no Spark and no network."""
-    from purchasecast.bundle import REPORT, add_file, load_bundle
-    from purchasecast.report import read_report, render_report, write_page
-
-    bundle = load_bundle(model)
-    with run.steps.step("draw"):
-        html = render_report(read_report(bundle, insights=insights))
-        page = write_page(html, out)
-    if keep:
-        add_file(bundle, REPORT, html)
+    page = pc.load(model).report(out, insights=insights, keep=keep, steps=run.steps)
     size = page.stat().st_size
     run.result({"page": str(page), "bytes": size, "seconds": run.steps.seconds}, f"page: {page} ({size / 1e6:.1f} MB)")
     return 0
@@ -136,21 +118,12 @@ def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) 
 @common
 def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
     """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
-    from purchasecast.bundle import load_bundle
-    from purchasecast.config import MonitorSettings
-
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
-    settings, bundle = MonitorSettings(**options), load_bundle(model)
-    from purchasecast.io import read_table
-    from purchasecast.monitoring import monitor as compare
-    from purchasecast.report import render_drift, write_page
-
-    raw = read_table(run.spark(), data, bundle.schema, target="optional", **reader)
-    found = compare(raw, bundle, settings, **gate, steps=run.steps)
-    lines = [f"{found.rows:,} rows compared, {found.rejected:,} more rejected"]
-    lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in found.checks]
-    if out is not None:
-        lines.append(f"page: {write_page(render_drift(found, bundle.schema), out)}")
-    run.result(found.to_dict(), "\n".join(lines))
-    return 3 if found.alarms else 0
+    limits = MonitorSettings(**options)
+    result = pc.monitor(pc.load(model), data, out=out, settings=limits, **gate, **run.spark_and_steps, **reader)
+    lines = [f"{result.rows:,} rows compared, {result.rejected:,} more rejected"]
+    lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in result.checks]
+    lines += [f"page: {out}"] if out is not None else []
+    run.result(result.to_dict(), "\n".join(lines))
+    return 3 if result.alarms else 0

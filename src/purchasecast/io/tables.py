@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["CORRUPT", "POSITION", "read_table", "write_single_csv", "write_table"]
+__all__ = ["read_table", "take_frame", "write_single_csv", "write_table"]
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -130,6 +130,31 @@ def read_table(
     _check_columns(place, [*header, *partition_columns], schema, target)
     frame = _load(spark, place, "csv", {**given, **_CSV_OWN}, _csv_schema(header, schema))
     return _with_position(frame, schema)
+
+
+def take_frame(frame: DataFrame, schema: Schema, *, target: Literal["required", "optional"] = "required") -> DataFrame:
+    """Take the columns of a schema from a frame, unchecked.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any frame of Spark.
+    schema : Schema
+        What it should look like.
+    target : {"required", "optional"}, default "required"
+        Whether the target (and the weight) must be there.
+
+    Returns
+    -------
+    DataFrame
+        As `read_table` returns it.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If columns are missing, unknown or there twice.
+    """
+    return _checked(frame, "data", schema, target)
 
 
 def write_table(

@@ -153,9 +153,7 @@ def _columns(result: Prediction) -> dict[str, pa.Array]:
     columns = result.to_columns()
     columns |= {name: pa.array(values.astype("float64")) for name, values in result.derived.items()}
     if result.contributions is not None:
-        columns["base"] = pa.array(result.contributions.base)
-        for source, values in result.contributions.parts.items():
-            columns[f"from {' x '.join(name or 'range' for name in source)}"] = pa.array(values)
+        columns |= result.contributions.to_columns()
     return columns
 
 

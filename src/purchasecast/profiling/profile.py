@@ -105,7 +105,8 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
     finally:
         folded.unpersist()
     result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
-    return replace(result, seconds={name: steps.seconds[name] for name in ("distributions", "levels")})
+    seconds = {name: steps.seconds[name] for name in ("distributions", "levels")}
+    return replace(result, seconds=seconds, validation=checked.report)
 
 
 def split_columns(

@@ -3,6 +3,7 @@
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
 from purchasecast.results.evaluation import Evaluation, Reference, Slice
+from purchasecast.results.explanation import Explanation
 from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
 from purchasecast.results.profile import (
     Concentration,
@@ -27,6 +28,7 @@ __all__ = [
     "Concentration",
     "DriftReport",
     "Evaluation",
+    "Explanation",
     "FeatureProfile",
     "Finding",
     "Histogram",

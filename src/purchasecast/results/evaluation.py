@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from purchasecast.formatting import html_table, number, percent, text_table
 from purchasecast.results.record import Record
 
 if TYPE_CHECKING:
@@ -80,10 +81,25 @@ class Slice(Record):
     constant_width: float | None = None
     mean_prediction: float | None = None
 
+    def to_line(self) -> tuple[str, ...]:
+        """Return the line of a table: name, rows, errors, and the interval where there is one."""
+        name = "all" if self.by == "all" else f"{self.by} {self.level}"
+        line = [
+            name[:34],
+            f"{self.rows:,}",
+            number(self.rmse),
+            number(self.mae),
+            "-" if self.r2 is None else f"{self.r2:.3f}",
+            number(self.baseline_rmse["product_mean"]),
+        ]
+        if self.coverage is not None and self.mean_width is not None:
+            line += [percent(self.coverage), number(self.mean_width)]
+        return tuple(line)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Evaluation(Record):
-    """How well predictions matched labelled rows.
+    """How well predictions matched labelled rows; prints as a table.
 
     Attributes
     ----------
@@ -100,6 +116,8 @@ class Evaluation(Record):
         Level of the intervals; None without intervals.
     target_transform : dict or None
         The transformation of the target and the errors it was chosen by; None where not known.
+    money : str or None
+        Currency of the target.
     """
 
     overall: Slice
@@ -108,6 +126,7 @@ class Evaluation(Record):
     seconds: dict[str, float] = field(default_factory=dict)
     level: float | None = None
     target_transform: dict[str, Any] | None = None
+    money: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, with the figures of all rows at the top level.
@@ -124,6 +143,7 @@ class Evaluation(Record):
             "computed_on": self.computed_on,
             "level": self.level,
             "target_transform": self.target_transform,
+            "money": self.money,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -144,7 +164,7 @@ class Evaluation(Record):
         """
         whole = Slice.from_dict({**values, "by": "all", "level": "all"})
         slices = tuple(Slice.from_dict(part) for part in values["slices"])
-        options = {name: values[name] for name in ("seconds", "level", "target_transform") if name in values}
+        options = {name: values[name] for name in ("seconds", "level", "target_transform", "money") if name in values}
         return cls(whole, slices, values["computed_on"], **options)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
@@ -154,3 +174,20 @@ class Evaluation(Record):
     def with_transform(self, choice: dict[str, Any] | None) -> Evaluation:
         """Return the same evaluation with the target's transformation and its evidence."""
         return replace(self, target_transform=choice)
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        return f"{self.computed_on}\n{text_table(*self._table())}"
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML, for a notebook."""
+        return html_table(*self._table(), caption=self.computed_on)
+
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return headers and lines: all rows, then each slice but the tenths."""
+        unit = f" {self.money}" if self.money else ""
+        headers = ["", "rows", f"RMSE{unit}", "MAE", "R2", "product mean"]
+        if self.overall.coverage is not None:
+            headers += ["coverage", "width"]
+        parts = [self.overall, *[part for part in self.slices if part.by != PREDICTION_TENTH]]
+        return tuple(headers), [part.to_line() for part in parts]

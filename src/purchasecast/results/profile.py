@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from purchasecast.results.distribution import NumberProfile, TargetProfile
 from purchasecast.results.record import Record
+from purchasecast.results.validation import ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -273,6 +274,8 @@ class Profile(Record):
         Properties of the data that can mislead.
     seconds : dict of str to float
         Seconds per step.
+    validation : ValidationReport or None
+        Counts of the validation that accepted the rows.
     """
 
     schema: str
@@ -286,6 +289,7 @@ class Profile(Record):
     file_order: tuple[LevelProfile, ...]
     warnings: tuple[ProfileWarning, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    validation: ValidationReport | None = None
 
     def concentration(self, role: str) -> Concentration | None:
         """Return the concentration of the column with a role, ``customer`` or ``product``; None where there is none."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from purchasecast.scorer.batch import INTERCEPT, RANGE
 
@@ -38,6 +39,13 @@ class Contributions:
 
     base: NDArray[np.float64]
     parts: dict[Source, NDArray[np.float64]]
+
+    def to_columns(self) -> dict[str, pa.Array]:
+        """Return ``base`` and a column ``from ...`` a source, in Arrow; they sum to the prediction."""
+        columns = {"base": pa.array(self.base)}
+        for source, values in self.parts.items():
+            columns[f"from {' x '.join(name or 'range' for name in source)}"] = pa.array(values)
+        return columns
 
     def to_dicts(self, row: int) -> list[dict[str, Any]]:
         """Return the parts of one row, largest first, as JSON-safe data."""

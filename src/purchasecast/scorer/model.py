@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from purchasecast.errors import BundleCorruptError, DataError, SettingsError
+from purchasecast.frames import to_arrow
 from purchasecast.schema import Schema
 from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
@@ -232,7 +233,7 @@ class Scorer:
             inputs, problems = reader.rows(completed)
             count = len(rows)
         else:
-            table = _as_arrow(rows)
+            table = to_arrow(rows)
             reader.check_columns(table.column_names)
             inputs, problems = reader.table(table)
             count = len(table)
@@ -359,21 +360,6 @@ def read_scorer(folder: Path) -> Scorer:
         raise BundleCorruptError(
             f"scorer: expected a whole description, found one that lacks {error}; train the model again."
         ) from error
-
-
-def _as_arrow(rows: Any) -> pa.Table:
-    if isinstance(rows, pa.Table):
-        return rows
-    if isinstance(rows, pa.RecordBatch):
-        return pa.Table.from_batches([rows])
-    if type(rows).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(rows, preserve_index=False)
-    if hasattr(rows, "__arrow_c_stream__"):
-        return pa.table(rows)
-    raise DataError(
-        f"rows: expected a list of mappings or a table that exports Arrow, found {type(rows).__name__}; "
-        "pass a pyarrow, pandas or Polars table."
-    )
 
 
 def _told(problems: Sequence[Problem]) -> str:

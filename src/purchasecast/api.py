@@ -1,0 +1,302 @@
+"""The verbs of the package: train, evaluate, validate, profile, monitor. The command line is a thin shell over them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from purchasecast.bundle import check_place
+from purchasecast.config import MonitorSettings, TrainSettings
+from purchasecast.io import take_table
+from purchasecast.model import Model, session_of
+from purchasecast.progress import Steps
+from purchasecast.results.validation import check_reject_rate
+from purchasecast.schema import Schema, load_schema
+from purchasecast.validation import validate as check_rows
+from purchasecast.validation import write_rejects
+
+if TYPE_CHECKING:
+    from purchasecast.config import ModelName
+    from purchasecast.model import Session
+    from purchasecast.results import DriftReport, Evaluation, Profile, ValidationReport
+
+__all__ = ["evaluate", "monitor", "profile", "train", "validate"]
+
+_READER = ("format", "table", "options")
+
+
+def train(
+    data: Any,
+    schema: str | Path | Schema = "black_friday",
+    model: ModelName = "linear",
+    *,
+    out: str | Path | None = None,
+    rejects: str | Path | None = None,
+    settings: TrainSettings | None = None,
+    session: Session = None,
+    steps: Steps | None = None,
+    **options: Any,
+) -> Model:
+    """Train a model, measure it on rows that it has not seen, and fit it again on all rows.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        Labelled transactions.
+    schema : str, Path or Schema, default "black_friday"
+        A shipped schema's name, a TOML file, or a schema.
+    model : {"linear", "boosted", "blend"}, default "linear"
+        Name of the recipe.
+    out : str or Path, optional
+        Directory of the model; a model that is there is replaced. By default a temporary one, until `Model.save`.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    settings : TrainSettings, optional
+        All settings at once, instead of `model` and `options`.
+    session : SparkSession or callable, optional
+        Session to use; by default that of a Spark frame, else one is started.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **options
+        Fields of `TrainSettings`, such as ``folds=5``, ``holdout=0.2``, ``refit=True``, ``seed=7``; and ``format``,
+        ``table`` and ``options`` for a path.
+
+    Returns
+    -------
+    Model
+        The trained model; its figures are in `Model.evaluation`.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is unknown or outside its range.
+    RejectRateError
+        If more rows are bad than allowed.
+    DataError
+        If there are too few rows, or the target never varies.
+    BundleError
+        If no model can be written to `out`.
+
+    Examples
+    --------
+    >>> import purchasecast as pc
+    >>> pc.train("train.csv", schema="black_friday", model="linear").evaluation  # doctest: +SKIP
+    """
+    from purchasecast.training import train as run_training  # noqa: PLC0415  takes a second to load
+
+    reader = {name: options.pop(name) for name in _READER if name in options}
+    if settings is None:
+        settings = TrainSettings.of(model=model, **options)
+    described = _schema(schema)
+    place = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="purchasecast-")) / "model"
+    check_place(place)
+    raw = take_table(data, described, session_of(session), **reader)
+    result = run_training(raw, described, place, settings, rejects=rejects, steps=steps)
+    trained = Model(result.bundle, result)
+    if out is None:
+        weakref.finalize(trained, shutil.rmtree, place.parent, ignore_errors=True)
+    return trained
+
+
+def evaluate(model: Model, data: Any, **options: Any) -> Evaluation:
+    """Measure a model on labelled rows; the same as `Model.evaluate`.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    data : path, Spark DataFrame, or table in this process
+        Labelled rows.
+    **options
+        As in `Model.evaluate`.
+
+    Returns
+    -------
+    Evaluation
+        Errors, coverage and baselines, overall and by slice.
+    """
+    return model.evaluate(data, **options)
+
+
+def validate(
+    data: Any,
+    schema: str | Path | Schema = "black_friday",
+    *,
+    rejects: str | Path | None = None,
+    session: Session = None,
+    steps: Steps | None = None,
+    **reader: Any,
+) -> ValidationReport:
+    """Validate rows against a schema.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, or table in this process
+        Rows, with or without the target.
+    schema : str, Path or Schema, default "black_friday"
+        A shipped schema's name, a TOML file, or a schema.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    session : SparkSession or callable, optional
+        Session to use; one is started by default.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **reader
+        ``format``, ``table`` and ``options`` for a path.
+
+    Returns
+    -------
+    ValidationReport
+        Rows in, accepted and rejected, with the number of rows by reason.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If columns are missing, unknown or there twice.
+    """
+    described = _schema(schema)
+    raw = take_table(data, described, session_of(session), target="optional", **reader)
+    target: Literal["required", "optional"] = "required" if described.target in raw.columns else "optional"
+    with (steps or Steps()).step("validate") as step, check_rows(raw, described, target=target) as checked:
+        step.rows = checked.report.rows
+        if rejects is not None:
+            write_rejects(checked, rejects)
+    return checked.report
+
+
+def profile(
+    data: Any,
+    schema: str | Path | Schema = "black_friday",
+    *,
+    out: str | Path | None = None,
+    rejects: str | Path | None = None,
+    max_reject_rate: float = 0.01,
+    session: Session = None,
+    steps: Steps | None = None,
+    **reader: Any,
+) -> Profile:
+    """Describe a table: the target, every feature, and how they go together.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, or table in this process
+        Labelled rows.
+    schema : str, Path or Schema, default "black_friday"
+        A shipped schema's name, a TOML file, or a schema.
+    out : str or Path, optional
+        HTML file to draw the profile as.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    session : SparkSession or callable, optional
+        Session to use; one is started by default.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **reader
+        ``format``, ``table`` and ``options`` for a path.
+
+    Returns
+    -------
+    Profile
+        Figures of the target and of every feature, and warnings.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are bad than allowed.
+    """
+    from purchasecast.profiling import profile as describe  # noqa: PLC0415  takes a second to load
+
+    described, steps = _schema(schema), steps or Steps()
+    raw = take_table(data, described, session_of(session), **reader)
+    steps.expect(4)
+    with ExitStack() as cleanup:
+        with steps.step("validate") as step:
+            checked = cleanup.enter_context(check_rows(raw, described, cache=True))
+            step.rows = checked.report.rows
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, max_reject_rate)
+        result = describe(checked, described, steps=steps)
+    if out is not None:
+        from purchasecast.report import render_profile, write_page  # noqa: PLC0415  an extra
+
+        with steps.step("draw"):
+            write_page(render_profile(result, checked.report), Path(out))
+    return result
+
+
+def monitor(
+    model: Model,
+    data: Any,
+    *,
+    out: str | Path | None = None,
+    settings: MonitorSettings | None = None,
+    rejects: str | Path | None = None,
+    max_reject_rate: float = 0.01,
+    session: Session = None,
+    steps: Steps | None = None,
+    **options: Any,
+) -> DriftReport:
+    """Compare new rows with those that a model was trained on.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    data : path, Spark DataFrame, or table in this process
+        New rows; with the target, errors and coverage are compared too.
+    out : str or Path, optional
+        HTML file to draw the result as.
+    settings : MonitorSettings, optional
+        All limits at once, instead of `options`.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    max_reject_rate : float, default 0.01
+        Largest share of bad rows that a run goes on with.
+    session : SparkSession or callable, optional
+        Session to use; one is started by default.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **options
+        Fields of `MonitorSettings`, such as ``threshold=0.2``; and ``format``, ``table`` and ``options`` for a path.
+
+    Returns
+    -------
+    DriftReport
+        The shift of every column, unseen levels, errors, and which limits held.
+
+    Raises
+    ------
+    BundleError
+        If the model has no profile.
+    RejectRateError
+        If more rows are bad than allowed.
+    """
+    from purchasecast.monitoring import monitor as compare  # noqa: PLC0415  takes a second to load
+
+    limits = {field.name: options.pop(field.name) for field in fields(MonitorSettings) if field.name in options}
+    raw = take_table(data, model.schema, session_of(session), target="optional", **options)
+    report = compare(
+        raw,
+        model.bundle,
+        settings or MonitorSettings(**limits),
+        max_reject_rate=max_reject_rate,
+        rejects=rejects,
+        steps=steps,
+    )
+    if out is not None:
+        from purchasecast.report import render_drift, write_page  # noqa: PLC0415  an extra
+
+        write_page(render_drift(report, model.schema), Path(out))
+    return report
+
+
+def _schema(schema: str | Path | Schema) -> Schema:
+    return schema if isinstance(schema, Schema) else load_schema(schema)

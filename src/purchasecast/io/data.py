@@ -1,0 +1,70 @@
+"""Take a table of any kind: a path, a frame of Spark, or a table in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql.connect.dataframe import DataFrame as ConnectDataFrame
+
+from purchasecast.frames import to_arrow
+from purchasecast.io.tables import read_table, take_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+    from purchasecast.schema import Schema
+
+__all__ = ["is_spark_frame", "take_table"]
+
+
+def is_spark_frame(data: Any) -> bool:
+    """Return whether `data` is a frame of Spark, classic or Connect."""
+    return isinstance(data, DataFrame | ConnectDataFrame)
+
+
+def take_table(
+    data: Any,
+    schema: Schema,
+    session: Callable[[], SparkSession],
+    *,
+    target: Literal["required", "optional"] = "required",
+    **reader: Any,
+) -> DataFrame:
+    """Return the columns of a schema from a table of any kind, unchecked.
+
+    Parameters
+    ----------
+    data : str, Path, Spark DataFrame, or a pandas, Polars or PyArrow table, or list of dict
+        A path, a glob or a ``jdbc:`` URL is read by Spark; a table in this process is sent to Spark whole.
+    schema : Schema
+        What the table should look like.
+    session : callable
+        Returns the Spark session; called only where `data` does not bring one.
+    target : {"required", "optional"}, default "required"
+        Whether the target must be there.
+    **reader
+        ``format``, ``table`` and ``options`` of `read_table`, for a path.
+
+    Returns
+    -------
+    DataFrame
+        As `read_table` returns it.
+
+    Raises
+    ------
+    SourceError
+        If a path cannot be read.
+    ColumnMismatchError
+        If columns are missing, unknown or there twice.
+    DataError
+        If `data` is no table.
+    """
+    if isinstance(data, str | Path):
+        return read_table(session(), data, schema, target=target, **reader)
+    if is_spark_frame(data):
+        return take_frame(data, schema, target=target)
+    return take_frame(session().createDataFrame(to_arrow(data)), schema, target=target)

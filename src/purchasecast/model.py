@@ -1,0 +1,449 @@
+"""The model that users hold: predict, explain, evaluate, find insights, report, save."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from purchasecast.bundle import REPORT, Bundle, add_document, add_file, check_place, load_bundle
+from purchasecast.errors import SettingsError
+from purchasecast.frames import add_columns
+from purchasecast.progress import Steps
+from purchasecast.results import Evaluation, Explanation, Insights, Profile, SearchResult, ValidationReport
+from purchasecast.scorer import read_scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyspark.sql import SparkSession
+
+    from purchasecast.prediction import PredictResult
+    from purchasecast.schema import Schema
+    from purchasecast.scorer import Scorer
+    from purchasecast.training import TrainResult
+
+    Session = SparkSession | Callable[[], SparkSession] | None
+
+__all__ = ["Model", "load", "session_of"]
+
+_LEVEL = 0.9
+
+
+class Model:
+    """A trained model in its directory.
+
+    Make one with `purchasecast.train` or `purchasecast.load`.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The directory that the model lives in.
+    training : TrainResult, optional
+        Result of the training run that has just written it.
+
+    Attributes
+    ----------
+    bundle, training
+        As given; `training` is None for a model that was loaded.
+    """
+
+    def __init__(self, bundle: Bundle, training: TrainResult | None = None) -> None:
+        self.bundle = bundle
+        self.training = training
+
+    def __repr__(self) -> str:
+        """Return path, recipe and shop."""
+        settings = self.bundle.manifest.get("settings", {})
+        return f"<purchasecast.Model {settings.get('model', '')} for {self.schema.name} in {self.path}>"
+
+    @property
+    def path(self) -> Path:
+        """Directory of the model; a temporary one until `save`, where `train` was called without ``out``."""
+        return self.bundle.path
+
+    @property
+    def schema(self) -> Schema:
+        """Description of the rows that the model takes."""
+        return self.bundle.schema
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Figures on the holdout; None where the model was trained without one."""
+        if self.training is not None:
+            return self.training.evaluation
+        document = self.bundle.document("evaluation")
+        return Evaluation.from_dict(document) if document else None
+
+    @property
+    def validation(self) -> ValidationReport | None:
+        """Counts of accepted and rejected training rows."""
+        document = self.bundle.document("validation")
+        return ValidationReport.from_dict(document) if document else None
+
+    @property
+    def profile(self) -> Profile | None:
+        """Univariate analysis of the training rows."""
+        document = self.bundle.document("profile")
+        return Profile.from_dict(document) if document else None
+
+    @property
+    def search(self) -> SearchResult | None:
+        """The grid search; None where the recipe has no linear member."""
+        document = self.bundle.document("search")
+        return SearchResult.from_dict(document) if document else None
+
+    @property
+    def members(self) -> dict[str, float]:
+        """Weight of each member in the prediction."""
+        return dict(self.bundle.manifest.get("members", {}))
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The portable form of the model, which needs neither Spark nor Java."""
+        return read_scorer(self.bundle.scorer_folder)
+
+    def predict(
+        self,
+        rows: Any,
+        *,
+        level: float | None = None,
+        explain: bool = False,
+        errors: Literal["raise", "mark"] = "raise",
+    ) -> Any:
+        """Predict what each row will bring.
+
+        Parameters
+        ----------
+        rows : Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+            Rows with the columns of the schema; a target is not needed. A dict may leave out attributes of a customer
+            or product that training has seen.
+        level : float, optional
+            Share of purchases that are to lie between ``lower`` and ``upper``; 0.9 by default.
+        explain : bool, default False
+            Whether to add ``base`` and a column ``from ...`` for each source of the prediction; they sum to it.
+        errors : {"raise", "mark"}, default "raise"
+            Whether a row that breaks a rule of the schema is an error, or has null predictions. In a Spark frame the
+            error comes when the frame is computed.
+
+        Returns
+        -------
+        table or list of dict
+            The kind that was given, with ``prediction`` and, where the model has intervals, ``lower`` and ``upper``. A
+            Spark frame stays lazy; all other kinds need no Java.
+
+        Raises
+        ------
+        ColumnMismatchError
+            If columns are missing or unknown.
+        DataError
+            If a row breaks a rule and `errors` is ``"raise"``.
+        """
+        if type(rows).__module__.startswith("pyspark."):
+            return self._predict_on_spark(rows, level, errors, explain=explain)
+        scorer = self.scorer
+        if scorer.level is not None or level is not None:
+            # The scorer is shared between calls: each sets its level.
+            scorer.set_level(level if level is not None else self._trained_level)
+        result = scorer.predict(rows, explain=explain, errors=errors)
+        columns = result.to_columns()
+        if result.contributions is not None:
+            columns |= result.contributions.to_columns()
+        return add_columns(rows, columns)
+
+    def _predict_on_spark(self, rows: Any, level: float | None, errors: Any, *, explain: bool) -> Any:
+        from purchasecast.prediction import score  # noqa: PLC0415  needs Spark
+        from purchasecast.schema.reserved_columns import UNSEEN  # noqa: PLC0415
+
+        scored = score(rows, self.bundle, level=level, explain=explain, errors=errors)
+        return scored.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+
+    @cached_property
+    def _trained_level(self) -> float:
+        return read_scorer(self.bundle.scorer_folder).level or _LEVEL
+
+    def predict_table(
+        self,
+        data: Any,
+        out: str | Path,
+        *,
+        out_format: str | None = None,
+        out_table: str | None = None,
+        overwrite: bool = False,
+        level: float | None = None,
+        explain: bool = False,
+        max_reject_rate: float = 0.01,
+        rejects: str | Path | None = None,
+        session: Session = None,
+        steps: Steps | None = None,
+        **reader: Any,
+    ) -> PredictResult:
+        """Score a table of any size and write the predictions.
+
+        Parameters
+        ----------
+        data : path, Spark DataFrame, or table in this process
+            Rows to score; a target is not needed.
+        out : str or Path
+            One ``.csv`` file in the order of the source, a folder of parts, or a ``jdbc:`` URL.
+        out_format : str, optional
+            Any format that Spark writes; by default told from the suffix, else Parquet.
+        out_table : str, optional
+            The table behind a ``jdbc:`` URL.
+        overwrite : bool, default False
+            Whether to replace what is there.
+        level : float, optional
+            Share of purchases that are to lie between ``lower`` and ``upper``; 0.9 by default.
+        explain : bool, default False
+            Whether to write ``base`` and a column ``from ...`` for each source of the prediction.
+        max_reject_rate : float, default 0.01
+            Largest share of bad rows that a run goes on with.
+        rejects : str or Path, optional
+            Folder for the rejected rows and their reasons.
+        session : SparkSession or callable, optional
+            Session to use; one is started by default.
+        steps : Steps, optional
+            Times the steps.
+        **reader
+            ``format``, ``table`` and ``options`` for a path.
+
+        Returns
+        -------
+        PredictResult
+            Rows written, rejected and unseen.
+
+        Raises
+        ------
+        RejectRateError
+            If more rows are bad than allowed; nothing is written then but the rejects.
+        SourceError
+            If the predictions cannot be written.
+        """
+        from purchasecast.io import take_table  # noqa: PLC0415  needs Spark
+        from purchasecast.prediction import Output, predict  # noqa: PLC0415
+
+        raw = take_table(data, self.schema, session_of(session), target="optional", **reader)
+        single = str(out).endswith(".csv") and out_format is None
+        output = Output(str(out), single_csv=single, format=out_format, table=out_table, overwrite=overwrite)
+        gate: dict[str, Any] = {"max_reject_rate": max_reject_rate, "rejects": rejects}
+        return predict(raw, self.bundle, output, level=level, explain=explain, steps=steps, **gate)
+
+    def explain(self, row: Mapping[str, Any]) -> Explanation:
+        """Explain the prediction of one row.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            Values by column, as in `predict`.
+
+        Returns
+        -------
+        Explanation
+            The prediction, that of an average row, and what each column adds; it prints as a table.
+
+        Raises
+        ------
+        DataError
+            If a value breaks a rule of the schema.
+        """
+        result = self.scorer.predict([dict(row)], explain=True)
+        parts = result.contributions
+        if parts is None:
+            raise SettingsError("explain: expected a model that can be explained, found one without; train it again.")
+        return Explanation(
+            prediction=float(result.prediction[0]),
+            lower=None if result.lower is None else float(result.lower[0]),
+            upper=None if result.upper is None else float(result.upper[0]),
+            base=float(parts.base[0]),
+            parts=tuple((tuple(part["columns"]), part["contribution"]) for part in parts.to_dicts(0)),
+            money=self.schema.money,
+        )
+
+    def evaluate(self, data: Any, *, session: Session = None, steps: Steps | None = None, **options: Any) -> Evaluation:
+        """Measure the model on labelled rows.
+
+        Parameters
+        ----------
+        data : path, Spark DataFrame, or table in this process
+            Labelled rows.
+        session : SparkSession or callable, optional
+            Session to use; one is started by default.
+        steps : Steps, optional
+            Times the steps.
+        **options
+            ``max_reject_rate`` and ``rejects`` as in `purchasecast.train`; ``format``, ``table`` and ``options`` for a
+            path.
+
+        Returns
+        -------
+        Evaluation
+            Errors, coverage and baselines, overall and by slice.
+
+        Raises
+        ------
+        RejectRateError
+            If more rows are bad than allowed.
+        """
+        from purchasecast.io import take_table  # noqa: PLC0415  needs Spark
+        from purchasecast.prediction import evaluate_bundle  # noqa: PLC0415
+
+        gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects") if name in options}
+        raw = take_table(data, self.schema, session_of(session), **options)
+        return evaluate_bundle(raw, self.bundle, steps=steps, **gate)
+
+    def insights(
+        self,
+        data: Any = None,
+        *,
+        demand: Any = None,
+        out: str | Path | None = None,
+        settings: Any = None,
+        keep: bool = True,
+        max_reject_rate: float = 0.01,
+        session: Session = None,
+        steps: Steps | None = None,
+        **reader: Any,
+    ) -> Insights:
+        """Find what to do, and write target lists.
+
+        Parameters
+        ----------
+        data : path, Spark DataFrame, or table in this process, optional
+            Past, labelled transactions. Without them only what the model itself knows can be told.
+        demand : path, Spark DataFrame, or table in this process, optional
+            Rows to come, without a target.
+        out : str or Path, optional
+            Folder for findings and lists; by default a temporary one.
+        settings : InsightSettings, optional
+            Levels, caps and pairs of columns.
+        keep : bool, default True
+            Whether to put the findings into the model's directory, for its report.
+        max_reject_rate : float, default 0.01
+            Largest share of bad rows that a run goes on with.
+        session : SparkSession or callable, optional
+            Session to use; one is started by default.
+        steps : Steps, optional
+            Times the steps.
+        **reader
+            ``format``, ``table`` and ``options`` for a path.
+
+        Returns
+        -------
+        Insights
+            Findings, ranked, and the lists that were written.
+        """
+        from purchasecast.insights import find_insights  # noqa: PLC0415  needs Spark
+        from purchasecast.io import take_table  # noqa: PLC0415
+
+        start = session_of(session)
+        tables = {
+            name: take_table(table, self.schema, start, target="optional", **reader)
+            for name, table in (("data", data), ("demand", demand))
+            if table is not None
+        }
+        if not tables:
+            start()
+        folder = Path(out) if out is not None else _temporary(self)
+        insights = find_insights(
+            self.bundle, folder, **tables, settings=settings, max_reject_rate=max_reject_rate, steps=steps
+        )
+        if keep:
+            self.bundle = add_document(self.bundle, "findings", insights.to_dict())
+        return insights
+
+    def report(
+        self, path: str | Path, *, insights: str | Path | None = None, keep: bool = True, steps: Steps | None = None
+    ) -> Path:
+        """Write the report: one HTML page that needs no network.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write.
+        insights : str or Path, optional
+            Folder that `insights` wrote; by default the findings kept in the model's directory.
+        keep : bool, default True
+            Whether to put the page into the model's directory, for the server.
+        steps : Steps, optional
+            Times the steps.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from purchasecast.report import read_report, render_report, write_page  # noqa: PLC0415  an extra
+
+        with (steps or Steps()).step("draw"):
+            html = render_report(read_report(self.bundle, insights=insights))
+            page = write_page(html, Path(path))
+        if keep:
+            self.bundle = add_file(self.bundle, REPORT, html)
+        return page
+
+    def save(self, path: str | Path) -> Model:
+        """Copy the model to a directory of its own.
+
+        Parameters
+        ----------
+        path : str or Path
+            Directory to write; a model that is there is replaced.
+
+        Returns
+        -------
+        Model
+            This model, which lives in the new directory from now on.
+
+        Raises
+        ------
+        BundleError
+            If `path` holds something that is no model, or cannot be written.
+        """
+        target = check_place(path)
+        if target != self.path.resolve():
+            if target.exists():
+                shutil.rmtree(target)
+            shutil.copytree(self.path, target)
+        self.bundle = load_bundle(path)
+        self.__dict__.pop("scorer", None)
+        return self
+
+
+def load(path: str | Path) -> Model:
+    """Load a model that `purchasecast.train` or ``purchasecast train`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model's directory.
+
+    Returns
+    -------
+    Model
+        The model; its files have been checked against their checksums.
+
+    Raises
+    ------
+    BundleError
+        If there is no model, it is damaged, or of a format that this version does not read.
+    """
+    return Model(load_bundle(path))
+
+
+def session_of(session: Session) -> Callable[[], SparkSession]:
+    """Return a function that returns the session: the one given, or one that is started when it is needed."""
+    if session is None:
+        from purchasecast.spark import get_session  # noqa: PLC0415  needs Spark
+
+        return get_session
+    return session if callable(session) else lambda: session
+
+
+def _temporary(owner: Any) -> Path:
+    """Return a new folder that is removed when `owner` is no longer used."""
+    folder = Path(tempfile.mkdtemp(prefix="purchasecast-"))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
