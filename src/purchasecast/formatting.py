@@ -1,4 +1,4 @@
-"""Numbers and names as people read them."""
+"""Numbers, money, shares and names as text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["brief", "compact", "counted", "html_table", "money", "named", "number", "percent", "text_table"]
+__all__ = [
+    "compact",
+    "counted",
+    "html_table",
+    "money",
+    "named",
+    "number",
+    "percent",
+    "short",
+    "span",
+    "text_table",
+    "with_unit",
+]
 
-_STEPS = ((1e9, "billion"), (1e6, "million"))
-_SHORT = 8  # letters of a level's name that reads well after its column's
+_SHORT_LEVEL = 8  # letters of a level that reads well after the name of its column
 
 
 def number(value: float) -> str:
-    """Write a number for a table, with as many digits as it deserves.
+    """Write a number for a table, with three or four significant digits where it is small.
 
     Parameters
     ----------
@@ -25,63 +36,104 @@ def number(value: float) -> str:
     Returns
     -------
     str
-        With thousands separated; whole from 1,000 on.
+        With thousands separated, and without decimals from 1,000 on.
 
     Examples
     --------
-    >>> number(9263.97), number(229.8), number(0.0123), number(12.0)
-    ('9,264', '229.8', '0.0123', '12')
+    >>> number(9263.97), number(229.84), number(12.345), number(2.276), number(0.01234), number(12.0)
+    ('9,264', '229.8', '12.35', '2.28', '0.0123', '12')
     """
-    if abs(value) >= 1000 or value == round(value):
+    size = abs(value)
+    if size >= 1000 or value == round(value):
         return f"{value:,.0f}"
-    if abs(value) >= 100:
-        return f"{value:,.1f}"
-    if abs(value) >= 1:
-        return f"{value:,.2f}"
-    return f"{value:.3g}"
+    if size >= 100:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if size >= 1 else f"{value:.3g}"
 
 
 def compact(value: float) -> str:
-    """Write a number for a sentence: large ones in words, with four digits that count.
+    """Write a number for a sentence: millions and billions in words, no decimals from 100 on.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+
+    Returns
+    -------
+    str
+        At least three significant digits.
 
     Examples
     --------
-    >>> compact(5095812742), compact(-2295273.9), compact(550068), compact(267.42), compact(8.5)
-    ('5.096 billion', '-2.295 million', '550,068', '267', '8.50')
+    >>> compact(5095812742), compact(-2295273.9), compact(550068), compact(267.42), compact(2.276), compact(0.0123)
+    ('5.096 billion', '-2.295 million', '550,068', '267', '2.28', '0.0123')
     """
-    for size, word in _STEPS:
-        if abs(value) >= size * 0.99995:
+    for size, word in ((1e9, "billion"), (1e6, "million")):
+        if abs(value) >= size * 0.99995:  # four digits would round it up to the next word
             return f"{value / size:,.4g} {word}"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:,.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else number(value)
 
 
-def brief(value: float) -> str:
-    """Write a number where there is hardly room for it.
+def short(value: float) -> str:
+    """Write a number for a label with little room, such as the end of a bar.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+
+    Returns
+    -------
+    str
+        Three significant digits and a letter from 10,000 on.
 
     Examples
     --------
-    >>> brief(5095812742), brief(333_108_000), brief(-13608.2), brief(9264.0), brief(0.5)
+    >>> short(5095812742), short(333_108_000), short(-13608.2), short(9264.0), short(0.5)
     ('5.1B', '333M', '-13.6k', '9,264', '0.5')
     """
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size * 0.9995:
-            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+    for start, size, letter in ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if abs(value) >= start * 0.9995:
+            return f"{value / size:.3g}{letter}"
     return number(value)
 
 
 def money(value: float, unit: str | None) -> str:
     """Write an amount with its unit, where it has one.
 
+    Parameters
+    ----------
+    value : float
+        The amount.
+    unit : str or None
+        Currency, such as ``USD``.
+
+    Returns
+    -------
+    str
+        As `compact` writes the number.
+
     Examples
     --------
-    >>> money(9263.97, "USD"), money(3e6, None)
-    ('9,264 USD', '3 million')
+    >>> money(9263.97, "USD"), money(2.276, "USD"), money(3e6, None)
+    ('9,264 USD', '2.28 USD', '3 million')
     """
     return f"{compact(value)} {unit}" if unit else compact(value)
 
 
 def percent(share: float) -> str:
-    """Write a share.
+    """Write a share of 1 as a percentage.
+
+    Parameters
+    ----------
+    share : float
+        The share.
+
+    Returns
+    -------
+    str
+        One decimal; two significant digits below 0.1 %.
 
     Examples
     --------
@@ -94,8 +146,66 @@ def percent(share: float) -> str:
     return f"{hundred:.1f}%" if abs(hundred) >= 0.1 else f"{hundred:.2g}%"
 
 
+def span(low: float | None, high: float | None) -> str:
+    """Write the two ends of an interval for a table; nothing where there is no interval.
+
+    Parameters
+    ----------
+    low, high : float or None
+        The ends.
+
+    Returns
+    -------
+    str
+        Both ends as `number` writes them.
+
+    Examples
+    --------
+    >>> span(9034.2, 9322.0), span(None, None)
+    ('9,034 to 9,322', '')
+    """
+    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def with_unit(name: str, unit: str | None) -> str:
+    """Write the name of a quantity with its unit in brackets, where it has one.
+
+    Parameters
+    ----------
+    name : str
+        What is measured.
+    unit : str or None
+        Its unit.
+
+    Returns
+    -------
+    str
+        For the title of an axis or a column.
+
+    Examples
+    --------
+    >>> with_unit("RMSE", "USD"), with_unit("RMSE", None)
+    ('RMSE (USD)', 'RMSE')
+    """
+    return f"{name} ({unit})" if unit else name
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """Write a number of things.
+    """Write a number of things, in the singular or the plural.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    one : str
+        The singular.
+    many : str, optional
+        The plural, where it does not just end in s.
+
+    Returns
+    -------
+    str
+        Number and noun.
 
     Examples
     --------
@@ -106,20 +216,45 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 
 def named(label: str, level: str) -> str:
-    """Write a level with its column, so that it reads as one name.
+    """Write a level together with the name of its column.
+
+    Parameters
+    ----------
+    label : str
+        Name of the column in reports.
+    level : str
+        The level.
+
+    Returns
+    -------
+    str
+        One name.
 
     Examples
     --------
     >>> named("City category", "A"), named("Category 1", "5"), named("Segment", "Home Office")
     ('City category A', 'Category 1 “5”', 'Home Office (Segment)')
     """
-    if len(level) > _SHORT:
+    if len(level) > _SHORT_LEVEL:
         return f"{level} ({label})"
+    # "Category 1 5" would read as one number.
     return f"{label} “{level}”" if label[-1:].isdigit() and level[:1].isdigit() else f"{label} {level}"
 
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text: the first column to the left, the others to the right.
+    """Return a table as text: the first column aligned left, the others aligned right.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        Titles of the columns.
+    rows : sequence of sequence of str
+        Cells, as many in each row as there are columns.
+
+    Returns
+    -------
+    str
+        Lines of equal columns.
 
     Examples
     --------
@@ -140,7 +275,21 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def html_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """Return a table as HTML; every text is escaped.
+    """Return a table as HTML, with all texts escaped.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        Titles of the columns.
+    rows : sequence of sequence of str
+        Cells.
+    caption : str, default ""
+        Title of the table.
+
+    Returns
+    -------
+    str
+        A ``table`` element.
 
     Examples
     --------

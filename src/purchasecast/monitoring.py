@@ -17,6 +17,7 @@ from scipy.stats import chi2
 
 from purchasecast.config import MonitorSettings
 from purchasecast.errors import BundleError, DataError
+from purchasecast.formatting import number, percent
 from purchasecast.numerics.stability import population_stability
 from purchasecast.prediction import score
 from purchasecast.prediction.predict import checked_rows
@@ -271,7 +272,7 @@ def _report(
         mean_prediction=sums["prediction"] / sums["rows"],
         figures=figures,
         checks=tuple(sorted(checks, key=lambda check: check.held)),
-        skipped=tuple(f"{column.label}: dates always move" for column in dates),
+        skipped=tuple(f"{column.label}, because dates always change" for column in dates),
         seconds=dict(steps.seconds),
     )
 
@@ -285,8 +286,8 @@ def _column_check(drift: ColumnDrift, settings: MonitorSettings) -> Check:
     limit = max(settings.threshold, drift.chance)
     largest = max(drift.levels, key=lambda shift: abs(shift.after - shift.before))
     sentence = (
-        f"{drift.label} {'has moved' if moved else 'is as before'}: index {drift.index:.3f}, limit {limit:.3f}; "
-        f"most in {largest.level}, from {largest.before:.1%} to {largest.after:.1%} of the rows."
+        f"{drift.label} {'has changed' if moved else 'has not changed'}: index {drift.index:.3f}, limit {limit:.3f}; "
+        f"largest change in {largest.level}, from {percent(largest.before)} to {percent(largest.after)} of the rows."
     )
     return Check(f"column:{drift.name}", drift.index, limit, not moved, sentence)
 
@@ -294,7 +295,8 @@ def _column_check(drift: ColumnDrift, settings: MonitorSettings) -> Check:
 def _unseen_check(role: str, count: int, rows: float, settings: MonitorSettings) -> Check:
     share = count / rows
     held = share <= settings.max_unseen
-    sentence = f"{share:.1%} of the rows have a {role} that training has not seen; limit {settings.max_unseen:.0%}."
+    limit = percent(settings.max_unseen)
+    sentence = f"{percent(share)} of the rows have a {role} that the training data do not have; limit {limit}."
     return Check(f"unseen:{role}", share, settings.max_unseen, held, sentence)
 
 
@@ -323,12 +325,15 @@ def _error_checks(
     deviation = math.sqrt(max(sums["fourth"] / rows - squared**2, 0.0) / rows)
     held = squared - _DEVIATIONS * deviation <= limit**2
     before = evaluation.overall.rmse
-    sentence = f"The error (RMSE) is {figures['rmse']:,.0f}, {before:,.0f} on the holdout; limit {limit:,.0f}."
+    sentence = (
+        f"The error (RMSE) is {number(figures['rmse'])}; it was {number(before)} on the holdout, and the limit is "
+        f"{number(limit)}."
+    )
     checks.append(Check("error", figures["rmse"], limit, held, sentence))
     if "coverage" in figures and evaluation.level is not None:
         level, found = evaluation.level, figures["coverage"]
         least = level - settings.max_coverage_loss
         held = found + _DEVIATIONS * math.sqrt(level * (1 - level) / rows) >= least
-        sentence = f"{found:.1%} of the targets lie in their {level:.0%} intervals; limit {least:.0%}."
+        sentence = f"{percent(found)} of the targets are inside their {level:.0%} interval; limit {percent(least)}."
         checks.append(Check("coverage", found, least, held, sentence))
     return checks

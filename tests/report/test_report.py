@@ -16,7 +16,9 @@ from purchasecast.bundle import save_bundle
 from purchasecast.cli import cli
 from purchasecast.errors import SourceError
 from purchasecast.report import read_report, render_profile, render_report
-from purchasecast.results import ValidationReport
+from purchasecast.report.elements import Stage
+from purchasecast.report.model_description import Coefficient, ModelDescription
+from purchasecast.results import Slice, ValidationReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,16 +98,16 @@ def test_the_page_shows_what_its_sources_hold(page: str, shop_profile: Profile, 
     for expected in (
         "10 0.33% of 3,010",
         "Spend: negative",
-        "regParam 0.001 with elasticNetParam 0 does best of 6: RMSE 10.0",
-        "The model errs 16.7% less than each product's mean",
-        "worse than the product's mean for odd",
-        "90% intervals hold 91.0% to 91.0% of the truths",
+        "Best of 6 candidates: regParam 0.001 and elasticNetParam 0, with RMSE 10",
+        "The error of the model is 16.7% smaller than that of the mean of each product",
+        "Error by Kind: larger than that of the product mean for odd",
+        "The 90% intervals contain 91.0% to 91.0% of the actual amounts",
         "Do number 1. 12,345 EUR : what is left over",
-        "Number 0.50 EUR",
-        "Number 50.0% (90% interval 40.0% to 60.0%)",
+        "Value 0.5 EUR",
+        "Value 50.0% (90% interval 40.0% to 60.0%)",
         "At stake 12,345 EUR: what is left over",
-        "Its typical error is 16.7% smaller than by each product's mean",
-        "hold 90.0%; on average they reach 25 EUR to either side",
+        "The typical error (RMSE) is 16.7% smaller than that of the mean of each product",
+        "The 90% intervals contain 90.0% of the actual amounts; they are 50 EUR wide on average",
         "900 rows of 45 customers",
         "No product role, so no prices.",
         "offers.csv",
@@ -124,12 +126,12 @@ def test_missing_parts_drop_out_with_a_sentence(schemas: Any, report_data: Any) 
     nothing: dict[str, Any] = dict.fromkeys(("validation", "search", "evaluation"))
     words = Outline(render_report(report_data(None, schemas(), **nothing))).words
     for sentence in (
-        "There is no profile in this model",
+        "This model has no profile",
         "There was no grid search",
-        "No rows were held out",
-        "No findings were handed to this report",
-        "does not list its stages",
-        "comes without coefficients",
+        "no rows were held out",
+        "This report has no findings",
+        "does not list its steps",
+        "has no coefficients",
     ):
         assert sentence in words
 
@@ -146,20 +148,34 @@ def test_a_table_without_customers_and_products_has_a_page(shop: Any, schemas: A
 def test_stages_and_coefficients_are_drawn_where_there_are_some(
     shop_profile: Profile, schemas: Any, report_data: Any
 ) -> None:
-    model = {
-        "stages": [{"name": "index levels", "detail": "Region"}, {"name": "regression", "detail": "5 features"}],
-        "coefficients": [
-            {"name": "Region south", "value": 30.0, "low": 20.0, "high": 40.0},
-            {"name": "Kind b", "value": -4.0, "low": None, "high": None},
-        ],
-    }
+    stages = (Stage("index levels", "Region"), Stage("regression", "5 features"))
+    south, b = Coefficient("Region south", 30.0, 20.0, 40.0), Coefficient("Kind b", -4.0, None, None)
+    model = ModelDescription(stages, (south, b))
     words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
     assert "index levels Region regression 5 features" in words
     assert "Region south has the largest coefficient" in words
-    assert "beside the effects of products" not in words
-    model["coefficients"].append({"name": "effect of What", "value": 1.0, "low": None, "high": None, "in_money": False})
+    assert "in addition to the effects of products" not in words
+    effect = Coefficient("effect of What", 1.0, None, None, in_money=False)
+    model = ModelDescription(stages, (south, b, effect))
     words = Outline(render_report(report_data(shop_profile, schemas(), model=model))).words
-    assert "Region south has the largest coefficient, beside the effects of products" in words
+    assert "Region south has the largest coefficient, in addition to the effects of products" in words
+
+
+def test_long_columns_of_slices_fold_to_the_ten_with_the_largest_errors(
+    shop_profile: Profile, schemas: Any, report_data: Any
+) -> None:
+    whole = report_data(shop_profile, schemas()).evaluation
+    slices = tuple(Slice("Kind", f"k{i:03}", 100 + i, 10.0, 7.0, 0.5, 1.0, {"product_mean": 12.0}) for i in range(300))
+    evaluation = replace(whole, slices=(*whole.slices[:2], *slices))
+    page = render_report(report_data(shop_profile, schemas(), evaluation=evaluation))
+    words = Outline(page).words
+    assert "The 10 slices with the largest sum of squared errors, of 300." in words
+    assert "Kind: slices 11 to 210 of 300, by squared error" in words
+    for i, shown in ((299, True), (290, True), (100, True), (89, False)):  # all but the largest stand in the fold
+        assert (f"k{i:03} " in words) == shown
+    lines = repr(evaluation).splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("Kind k")][-1] == "k290"
+    assert lines[-1] == "Kind: 290 more"
 
 
 def test_the_first_screen_holds_the_best_action_of_each_theme(
@@ -175,7 +191,12 @@ def test_the_first_screen_holds_the_best_action_of_each_theme(
     assert re.findall(r"Do number (\d)", first) == ["0", "2", "3", "5"]  # 1 and 4 stand behind others of their theme
     assert re.findall(r'href="#(finding-\d)"', first) == [f"finding-{k}" for k in (0, 2, 3, 5)]
     titles = [one.strip() for one in re.findall(r'class="whole theme">([^<]*)<', page)]
-    assert titles == ["Where the revenue is", "Who spends more, who less", "What to stock", "Whom to offer what"]
+    assert titles == [
+        "Where the revenue comes from",
+        "Which customers spend more or less",
+        "What to stock",
+        "What to offer to whom",
+    ]
 
 
 def test_findings_of_one_picture_share_a_card_and_late_ones_a_table(
@@ -190,10 +211,10 @@ def test_findings_of_one_picture_share_a_card_and_late_ones_a_table(
     same = tuple(replace(one, chart=shop_insights.findings[0].chart) for one in shop_insights.findings[:3])
     section, cards = drawn(same)
     assert (cards, section.count('class="chart"')) == (1, 1)
-    assert "2 more in this picture" in section
+    assert "2 more findings in this chart" in section
     section, cards = drawn(shop_insights.findings)
     assert cards == 4
-    assert "2 more of this theme" in section
+    assert "2 more findings of this theme" in section
 
 
 def test_the_command_reads_a_bundle_and_findings(

@@ -123,7 +123,7 @@ def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) 
     limits = MonitorSettings(**options)
     result = pc.monitor(pc.load(model), data, out=out, settings=limits, **gate, **run.spark_and_steps, **reader)
     lines = [f"{result.rows:,} rows compared, {result.rejected:,} more rejected"]
-    lines += [f"  {'held    ' if check.held else 'NOT HELD'}  {check.sentence}" for check in result.checks]
+    lines += [f"  {'passed' if check.held else 'FAILED'}  {check.sentence}" for check in result.checks]
     lines += [f"page: {out}"] if out is not None else []
     run.result(result.to_dict(), "\n".join(lines))
     return 3 if result.alarms else 0

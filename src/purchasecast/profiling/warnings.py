@@ -1,4 +1,4 @@
-"""What a data scientist would point at in a profile."""
+"""Warnings about properties of the data that can mislead an analysis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from purchasecast.formatting import money as amount
+from purchasecast.formatting import percent
 from purchasecast.results import ProfileWarning
 
 if TYPE_CHECKING:
@@ -21,13 +23,13 @@ __all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_
 _NEAR_CONSTANT = 0.99
 _LEAK = 0.95
 _RARE_ROWS = 30
-_LEAST_ROWS_OF_PART = 50  # by chance such a level would lie in one tenth once in 10^49 tables
+_MIN_ROWS_OF_PART = 50  # by chance such a level would lie in one tenth once in 10^49 tables
 _NEAR_UNIQUE = 0.5
 _ORDER_STEPS = 5.0  # standard errors
 
 
 def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -> list[ProfileWarning]:
-    """Return what is odd about single features.
+    """Return warnings about single features.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
         label, levels = feature.label, feature.levels
         largest = max(levels, key=lambda level: level.rows)
         if largest.share_of_rows >= _NEAR_CONSTANT:
-            sentence = f"{largest.share_of_rows:.1%} of the rows have “{largest.level}” in {label}; it can hardly help."
+            sentence = (
+                f"{percent(largest.share_of_rows)} of the rows have “{largest.level}” in {label}; it hardly helps."
+            )
             found.append(ProfileWarning("near-constant", feature.name, sentence))
         strength = max(feature.explained, abs(feature.spearman or 0.0), abs(feature.pearson or 0.0))
         if strength >= _LEAK:
@@ -55,15 +59,15 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
         if rare and len(levels) > 2:
             sentence = (
                 f"{len(rare)} of {len(levels)} levels of {label} have fewer than {_RARE_ROWS} rows; "
-                "their means are guesses."
+                "their means are not reliable."
             )
             found.append(ProfileWarning("rare levels", feature.name, sentence))
         if feature.of == "customer" and customers is not None:
             extra = sum(level.customers or 0 for level in levels) - customers
             if extra > 0:
                 sentence = (
-                    f"{label} is described as an attribute of the customer, but {extra:,} customers "
-                    "have more than one; leave `of` out of the schema or mend the data."
+                    f"{label} is an attribute of the customer in the schema, but {extra:,} customers have more than "
+                    "one value; remove `of` from the schema or correct the data."
                 )
                 found.append(ProfileWarning("not constant", feature.name, sentence))
     return found
@@ -71,14 +75,14 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
 
 def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
     sentence = (
-        f"{label} tells the target almost without error ({strength:.3f} of 1); "
-        "make sure that it is known before the purchase, else list it under ignore."
+        f"{label} determines the target almost exactly ({strength:.3f} of 1); make sure that it is known before the "
+        "purchase, or list it under `ignore`."
     )
     return ProfileWarning("leak suspect", name, sentence)
 
 
 def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWarning]:
-    """Return the levels that occur in one tenth of the file only.
+    """Return a warning about levels that occur in only one tenth of the file.
 
     Parameters
     ----------
@@ -95,22 +99,22 @@ def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWa
     parts = sums[[name for name in sums.columns if name.startswith("part_")]].to_numpy()
     if (parts.sum(axis=0) > 0).sum() < 3:
         return []
-    alone = ((parts > 0).sum(axis=1) == 1) & (parts.sum(axis=1) >= _LEAST_ROWS_OF_PART)
+    alone = ((parts > 0).sum(axis=1) == 1) & (parts.sum(axis=1) >= _MIN_ROWS_OF_PART)
     if not alone.any():
         return []
     levels = ", ".join(map(str, sums["level"].to_numpy()[alone][:5]))
     noun = "level" if alone.sum() == 1 else "levels"
     places = sorted(int(np.argmax(part)) + 1 for part in parts[alone])
     sentence = (
-        f"{feature.label}: {noun} {levels} ({int(parts[alone].sum()):,} rows) only in tenth "
-        f"{', '.join(map(str, dict.fromkeys(places)))} of the file: never split by position, "
-        "and expect other data to lack them."
+        f"{feature.label}: {noun} {levels} ({int(parts[alone].sum()):,} rows) occur{'s' if alone.sum() == 1 else ''} "
+        f"only in tenth {', '.join(map(str, dict.fromkeys(places)))} of the file. Do not split the file by position, "
+        "and expect that other data may not have them."
     )
     return [ProfileWarning("one part only", feature.name, sentence)]
 
 
 def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, money: str | None) -> list[ProfileWarning]:
-    """Return whether the target drifts along the file, beyond what chance would do."""
+    """Return a warning where the target changes along the file more than chance explains."""
     steps = [
         (3.92 * abs(tenth.mean - mean) / (tenth.high - tenth.low), tenth)
         for tenth in tenths
@@ -119,21 +123,20 @@ def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, mon
     if len(steps) < 3 or max(steps, key=lambda step: step[0])[0] < _ORDER_STEPS:
         return []
     worst = max(steps, key=lambda step: step[0])[1]
-    unit = f" {money}" if money else ""
     sentence = (
-        f"The order of the file is not random: in tenth {worst.level} the mean is {worst.mean:,.0f}{unit} "
-        f"against {mean:,.0f}{unit} overall. Split by hash, never by position."
+        f"The file is not in random order: in tenth {worst.level} the mean is {amount(worst.mean, money)}, against "
+        f"{amount(mean, money)} overall. Do not split the file by position."
     )
     return [ProfileWarning("file order", target, sentence)]
 
 
 def concentration_warnings(found: Iterable[Concentration], rows: int) -> list[ProfileWarning]:
-    """Return the columns of very many levels that name rows rather than describe them, or that tell the target."""
+    """Return warnings about columns of very many levels: near-unique ones, and ones that determine the target."""
     warnings = []
     for one in found:
         if one.levels >= _NEAR_UNIQUE * rows:
             sentence = (
-                f"{one.label} has {one.levels:,} levels in {rows:,} rows; it names rows, and no model can learn it."
+                f"{one.label} has {one.levels:,} levels in {rows:,} rows; it identifies rows, and no model can use it."
             )
             warnings.append(ProfileWarning("near-unique", one.name, sentence))
         if one.explained >= _LEAK:
@@ -142,8 +145,10 @@ def concentration_warnings(found: Iterable[Concentration], rows: int) -> list[Pr
 
 
 def weight_warnings(schema: Schema) -> list[ProfileWarning]:
-    """Return that weights are not used, where there are some."""
+    """Return a warning that the weights are not used, where there are weights."""
     if schema.weight is None:
         return []
     label = schema.column(schema.weight).label
-    return [ProfileWarning("weight", schema.weight, f"Every row counts once here, whatever its {label}.")]
+    return [
+        ProfileWarning("weight", schema.weight, f"All figures count every row once; {label} is not used as a weight.")
+    ]

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of figures, tables, tiles and cards, as plain values for the template."""
+"""Elements of a page, as plain values for the template."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "Action",
-    "Brief",
+    "Block",
     "Card",
     "Figure",
     "Fold",
@@ -17,6 +17,7 @@ __all__ = [
     "Section",
     "Stage",
     "Stages",
+    "Summary",
     "Table",
     "Tile",
     "Tiles",
@@ -25,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What to do, the money that it is about and what that money is, and the card that says why."""
+    """A recommended action, the money at stake and what that money is, and the id of the card with the finding."""
 
     text: str
     amount: str
@@ -34,8 +35,8 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
-    """A few plain sentences for the first screen."""
+class Summary:
+    """A few sentences for the top of the page."""
 
     title: str
     sentences: tuple[str, ...]
@@ -43,7 +44,7 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One number for the first look: what it is, how much, and what to compare it with."""
+    """One number with its label, and a note that puts it in context."""
 
     label: str
     value: str
@@ -52,7 +53,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; columns after the first `names` hold numbers and are set to the right."""
+    """A table. The columns after the first `names` hold numbers and are aligned right."""
 
     caption: str
     columns: tuple[str, ...]
@@ -63,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture whose title says the finding, with its numbers as a table for those who do not see it."""
+    """A chart with its message as the title, and its numbers as a table for readers who do not see the chart."""
 
     title: str
     svg: str
@@ -74,7 +75,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence, such as why a part is not there; `tone` is ``plain`` or ``warning``."""
+    """A sentence, such as why a part is missing; `tone` is ``plain`` or ``warning``."""
 
     text: str
     tone: str = "plain"
@@ -83,7 +84,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Numbers side by side."""
+    """Tiles side by side."""
 
     tiles: tuple[Tile, ...]
     kind: str = "tiles"
@@ -99,7 +100,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The pipeline, first step first."""
+    """The steps of the pipeline, in order."""
 
     stages: tuple[Stage, ...]
     kind: str = "stages"
@@ -107,7 +108,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Tables that open on demand."""
+    """Tables that the reader can open."""
 
     summary: str
     tables: tuple[Table, ...]
@@ -116,7 +117,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading within a section."""
+    """A heading inside a section."""
 
     title: str
     kind: str = "heading"
@@ -124,7 +125,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A finding that another one's picture shows too."""
+    """A finding that shares its chart with another finding."""
 
     id: str
     claim: str
@@ -134,7 +135,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A finding: the claim, the number behind it, what to do, what it does not say, and what its picture shows too."""
+    """A finding with its facts, action, method, limits and chart, and other findings that share the chart."""
 
     id: str
     claim: str
@@ -147,23 +148,27 @@ class Card:
     kind: str = "card"
 
 
+#: Anything that a section may contain; the template draws each by its `kind`.
+Block = Figure | Table | Note | Tiles | Stages | Fold | Heading | Card
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page with a heading."""
+    """A part of the page with a heading and an introduction."""
 
     id: str
     title: str
     lead: str
-    blocks: tuple[Figure | Table | Note | Tiles | Stages | Fold | Heading | Card, ...]
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page; briefs, actions and tiles are what a manager reads first."""
+    """A page. Summaries, actions and tiles are what a manager reads first."""
 
     title: str
     subtitle: str
-    briefs: tuple[Brief, ...]
+    summaries: tuple[Summary, ...]
     actions: tuple[Action, ...]
     tiles: tuple[Tile, ...]
     sections: tuple[Section, ...]

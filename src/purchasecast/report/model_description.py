@@ -1,11 +1,13 @@
-"""The steps and the coefficients of a model, read from the scorer in its directory; no Spark needed."""
+"""Describe the steps and the coefficients of a model, read from its portable files without Spark."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import BundleError
+from purchasecast.report.elements import Stage
 from purchasecast.schema.reserved_columns import source_name
 from purchasecast.scorer.format import read_manifest
 
@@ -15,125 +17,141 @@ if TYPE_CHECKING:
     from purchasecast.bundle import Bundle
     from purchasecast.schema import Schema
 
-__all__ = ["read_outline"]
+__all__ = ["Coefficient", "ModelDescription", "describe_model"]
 
-_NORMAL = 1.959964  # standard errors to either side of a 95 % interval
+_HALF_WIDTH = 1.959964  # standard errors from an estimate to the end of its 95 % interval
 
-_NAMES = {
-    "index": "Number the levels",
-    "numeric": "Read the numbers",
-    "crossed_effects": "Effects of customers and products",
-    "latent_factors": "Taste",
-    "level_statistics": "Statistics by level",
-    "linear": "Linear regression",
-    "boosted_trees": "Boosted trees",
-    "blend": "Blend",
-    "interval": "Interval",
-    "retransform": "Back to money",
-    "clip": "Bounds",
-    "soft_minimum": "Bounds",
-}
-_DETAILS = {
-    "crossed_effects": "shrunken, and fitted together",
-    "latent_factors": "what a customer likes beyond the average, by factors of customers and products",
-    "level_statistics": "quantiles, spread and counts of earlier purchases",
-    "boosted_trees": "many small trees, each mending the errors of those before",
-    "blend": "a weighted sum of the predictions",
-    "interval": "how far the truth may lie from the prediction",
-    "retransform": "from the scale that the target was fitted on, without bias",
-    "clip": "no purchase below what the schema allows",
-    "soft_minimum": "low values bent toward the least that the schema allows, their mean kept",
+#: Name and explanation of each kind of step.
+_STEPS = {
+    "index": ("Encode levels", ""),
+    "numeric": ("Read numbers", ""),
+    "crossed_effects": ("Effects of customers and products", "estimated together, with shrinkage"),
+    "latent_factors": ("Latent factors", "preferences of customers for products, beyond the average effects"),
+    "level_statistics": ("Statistics by level", "quantiles, spread and counts of earlier purchases"),
+    "linear": ("Linear regression", ""),
+    "boosted_trees": ("Boosted trees", "many small trees, each correcting the errors of the previous ones"),
+    "blend": ("Blend", "weighted sum of the predictions"),
+    "interval": ("Interval", "range that contains the actual amount with a given probability"),
+    "retransform": ("Back to money", "from the scale of the model to amounts, without bias"),
+    "clip": ("Bounds", "no prediction below the minimum of the schema"),
+    "soft_minimum": ("Bounds", "low predictions bent toward the minimum of the schema, with the mean unchanged"),
 }
 
 
-def read_outline(bundle: Bundle, schema: Schema) -> dict[str, Any] | None:
-    """Return the steps of a model, and the coefficients of its linear regression where it has one.
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """A coefficient of the linear regression.
+
+    Attributes
+    ----------
+    name : str
+        The input.
+    value : float
+        The coefficient.
+    low, high : float or None
+        95 % interval; None where the training run kept no standard errors.
+    in_money : bool
+        Whether it is an amount added to the prediction; otherwise it multiplies its input.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    in_money: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The steps of a model, and the coefficients of its linear regression, where it has one."""
+
+    stages: tuple[Stage, ...]
+    coefficients: tuple[Coefficient, ...]
+
+
+def describe_model(bundle: Bundle) -> ModelDescription | None:
+    """Return the steps and the coefficients of a model.
 
     Parameters
     ----------
     bundle : Bundle
         The model directory.
-    schema : Schema
-        Names of the columns for people.
 
     Returns
     -------
-    dict or None
-        ``stages``: name, detail; ``coefficients``: name, value, low, high, and whether it is in money; None where the
-        model has no scorer.
+    ModelDescription or None
+        None where the model has no portable files.
     """
     try:
         manifest = read_manifest(bundle.scorer_folder)
     except (BundleError, OSError):
         return None
-    steps = manifest["steps"]
+    schema, steps = bundle.schema, manifest["steps"]
+    kinds = groupby(steps, key=lambda step: step["kind"])
+    stages = tuple(_stage(list(same), manifest, schema) for _, same in kinds)
     linear = [step for step in steps if step["kind"] == "linear"]
-    return {
-        "stages": [
-            _stage(next(same), 1 + sum(1 for _ in same), manifest, schema)
-            for _, same in groupby(steps, key=lambda step: step["kind"])
-        ],
-        "coefficients": _coefficients(linear[-1], manifest, schema, _standard_errors(bundle)) if linear else [],
-    }
+    if not linear:
+        return ModelDescription(stages, ())
+    errors = (bundle.document("search") or {}).get("standard_errors", ())
+    return ModelDescription(stages, _coefficients(linear[-1], manifest, schema, errors))
 
 
-def _stage(step: Mapping[str, Any], count: int, manifest: Mapping[str, Any], schema: Schema) -> dict[str, str]:
-    """Describe a step, or several of a kind in a row."""
+def _stage(same: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any], schema: Schema) -> Stage:
+    """Describe a step, or several steps of one kind in a row."""
+    step = same[0]
     kind = step["kind"]
-    detail = _DETAILS.get(kind, "") + (f"; {count} of these" if count > 1 else "")
+    name, detail = _STEPS.get(kind, (kind.replace("_", " "), ""))
     if kind == "index":
-        detail = f"of {len(step['columns'])} columns, {_label(step['columns'][0]['column'], schema)} first"
-    if kind == "linear":
+        detail = f"of {len(step['columns'])} columns, beginning with {_label(step['columns'][0]['column'], schema)}"
+    elif kind == "linear":
         detail = f"{len(step['coefficients'])} coefficients of {len(manifest['vectors'][step['features']])} inputs"
-    return {"name": _NAMES.get(kind, kind.replace("_", " ")), "detail": detail}
-
-
-def _standard_errors(bundle: Bundle) -> list[float]:
-    search = bundle.document("search")
-    return list((search or {}).get("standard_errors", ()))
+    if len(same) > 1:
+        detail = f"{detail}; {len(same)} steps".removeprefix("; ")
+    return Stage(name, detail)
 
 
 def _coefficients(
     step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema, errors: Sequence[float]
-) -> list[dict[str, Any]]:
-    """Name each coefficient, with a 95 % interval; those of indicators are money a purchase, the others a factor."""
-    labels = {
+) -> tuple[Coefficient, ...]:
+    inputs = _inputs(step, manifest, schema)
+    if len(inputs) != len(step["coefficients"]):
+        return ()  # without reliable names it is better to show nothing
+    # The last standard error is that of the intercept.
+    has_errors = len(errors) == len(inputs) + 1
+    coefficients = []
+    for k, ((name, in_money), value) in enumerate(zip(inputs, map(float, step["coefficients"]), strict=True)):
+        half = _HALF_WIDTH * errors[k] if has_errors else None
+        low, high = (None, None) if half is None else (value - half, value + half)
+        coefficients.append(Coefficient(name, value, low, high, in_money))
+    return tuple(coefficients)
+
+
+def _inputs(step: Mapping[str, Any], manifest: Mapping[str, Any], schema: Schema) -> list[tuple[str, bool]]:
+    """Return the name of each input of the regression, and whether its coefficient is an amount of money."""
+    indexed = {
         one["output"]: (_label(one["column"], schema), one["labels"])
         for other in manifest["steps"]
         if other["kind"] == "index"
         for one in other["columns"]
     }
+    # On a transformed scale the coefficient of an indicator is not money.
     is_money = all(other["kind"] != "retransform" for other in manifest["steps"])
-    names: list[tuple[str, bool]] = []
+    inputs: list[tuple[str, bool]] = []
     for part in manifest["vectors"][step["features"]]:
         column = part["column"]
-        if column in labels:
-            label, levels = labels[column]
-            names += [(f"{label} {levels[k]}", is_money) for k in range(int(part.get("size", 1)))]
+        if column in indexed:
+            label, levels = indexed[column]
+            inputs += [(f"{label} {levels[k]}", is_money) for k in range(int(part.get("size", 1)))]
         else:
-            names.append((_input_name(column, schema), False))
-    if len(names) != len(step["coefficients"]):
-        return []  # a vector of another make: no names rather than wrong ones
-    # The errors end with that of the intercept.
-    known = len(errors) == len(names) + 1
-    margins = [_NORMAL * error for error in errors[:-1]] if known else [None] * len(names)
-    return [
-        {
-            "name": name,
-            "value": float(value),
-            "low": None if margin is None else float(value) - margin,
-            "high": None if margin is None else float(value) + margin,
-            "in_money": in_money,
-        }
-        for (name, in_money), value, margin in zip(names, step["coefficients"], margins, strict=True)
-    ]
+            inputs.append((_input_name(column, schema), False))
+    return inputs
 
 
 def _input_name(column: str, schema: Schema) -> str:
-    for prefix, words in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}")):
+    for prefix, name in (("_pc_e_", "effect of {}"), ("_pc_x_", "{}")):
         if column.startswith(prefix):
-            return words.format(_label(source_name(prefix, column), schema))
-    return {"_pc_fitted": "sum of all effects", "_pc_taste": "taste"}.get(column, column)
+            return name.format(_label(source_name(prefix, column), schema))
+    return {"_pc_fitted": "sum of all effects", "_pc_taste": "latent factors"}.get(column, column)
 
 
 def _label(name: str, schema: Schema) -> str:

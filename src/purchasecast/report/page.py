@@ -1,4 +1,4 @@
-"""Put sections into the template: one HTML file with style and pictures inside, and no script."""
+"""Render pages: one HTML file each, with style and charts inside and without scripts."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from purchasecast.errors import SourceError
 from purchasecast.report.elements import Page
 from purchasecast.report.sections.drift import drift_page
 from purchasecast.report.sections.findings import finding_section
-from purchasecast.report.sections.model import method_section, model_section, quality_section
+from purchasecast.report.sections.model import method_section, model_section
 from purchasecast.report.sections.pairs import pair_section
-from purchasecast.report.sections.profile import (
-    data_section,
-    feature_section,
-    order_section,
-    target_section,
-)
+from purchasecast.report.sections.profile import data_section, feature_section, order_section, target_section
+from purchasecast.report.sections.quality import quality_section
 from purchasecast.report.summary import (
-    headline_tiles,
-    profile_brief,
-    quality_brief,
+    business_tiles,
+    profile_summary,
+    quality_summary,
     quality_tiles,
     top_actions,
-    warning_brief,
+    warning_summary,
 )
 
 if TYPE_CHECKING:
@@ -39,39 +35,34 @@ __all__ = ["render_drift", "render_profile", "render_report", "write_page"]
 
 
 def render_report(data: ReportData) -> str:
-    """Return the page of a model.
+    """Return the report of a model.
 
     Parameters
     ----------
     data : ReportData
-        What `read_report` collected.
+        As `read_report` returned it.
 
     Returns
     -------
     str
         HTML that needs no network and no script.
     """
-    schema, profile, evaluation = data.schema, data.profile, data.evaluation
+    schema, profile, evaluation, unit = data.schema, data.profile, data.evaluation, data.schema.money
     findings = finding_section(data.insights)
     sections: list[Section | None] = [data_section(profile, data.validation), *_profile_sections(profile)]
     sections += [model_section(data), quality_section(evaluation, schema)]
     sections = [findings, *sections] if data.insights else [*sections, findings]
-    sections.append(method_section(data))
-    unit = schema.money
+    summaries = [quality_summary(evaluation, unit)]
+    if profile:
+        summaries = [profile_summary(profile), *summaries, *warning_summary(profile)]
+    tiles = business_tiles(profile) if profile else ()
     page = Page(
         title=schema.title,
-        subtitle=f"What drives {schema.column(schema.target).label}, and what to do about it",
-        briefs=(
-            *([profile_brief(profile)] if profile else []),
-            quality_brief(evaluation, unit),
-            *(warning_brief(profile) if profile else ()),
-        ),
+        subtitle=f"What is related to {schema.column(schema.target).label}, and what to do about it",
+        summaries=tuple(summaries),
         actions=top_actions(data.insights),
-        tiles=(
-            *(headline_tiles(profile) if profile else ()),
-            *(quality_tiles(evaluation, unit) if evaluation else ()),
-        ),
-        sections=tuple(section for section in sections if section),
+        tiles=(*tiles, *(quality_tiles(evaluation, unit) if evaluation else ())),
+        sections=tuple(section for section in (*sections, method_section(data)) if section),
         footer=f"purchasecast {__version__}, data {data.manifest.get('data', {}).get('hash', 'unknown')}",
     )
     return _render(page)
@@ -83,9 +74,9 @@ def render_profile(profile: Profile, validation: ValidationReport | None = None)
     Parameters
     ----------
     profile : Profile
-        Its univariate analysis.
+        Univariate analysis of the table.
     validation : ValidationReport, optional
-        Rows in, accepted and rejected.
+        Accepted and rejected rows.
 
     Returns
     -------
@@ -96,21 +87,21 @@ def render_profile(profile: Profile, validation: ValidationReport | None = None)
     page = Page(
         title=profile.title,
         subtitle=f"Univariate analysis of {profile.target.label} and {len(profile.features)} features",
-        briefs=(profile_brief(profile), *warning_brief(profile)),
+        summaries=(profile_summary(profile), *warning_summary(profile)),
         actions=(),
-        tiles=headline_tiles(profile),
+        tiles=business_tiles(profile),
         sections=tuple(section for section in sections if section),
         footer=f"purchasecast {__version__}",
     )
     return _render(page)
 
 
-def render_drift(found: DriftReport, schema: Schema) -> str:
-    """Return the page of a comparison of new rows with those of the training.
+def render_drift(report: DriftReport, schema: Schema) -> str:
+    """Return the page of a comparison of new rows with the training data.
 
     Parameters
     ----------
-    found : DriftReport
+    report : DriftReport
         The comparison.
     schema : Schema
         Description of the rows.
@@ -120,11 +111,23 @@ def render_drift(found: DriftReport, schema: Schema) -> str:
     str
         HTML that needs no network and no script.
     """
-    return _render(drift_page(found, schema, f"purchasecast {__version__}"))
+    return _render(drift_page(report, schema, f"purchasecast {__version__}"))
 
 
 def write_page(html: str, path: str | Path) -> Path:
-    """Write a page.
+    """Write a page to a file.
+
+    Parameters
+    ----------
+    html : str
+        The page.
+    path : str or Path
+        The file. Missing folders are created.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
@@ -136,7 +139,7 @@ def write_page(html: str, path: str | Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(html, encoding="utf-8")
     except OSError as error:
-        raise SourceError(f"cannot write {file}: {error.strerror}; choose another --out.") from error
+        raise SourceError(f"{file}: expected a writable file, found {error.strerror}; choose another place.") from error
     return file
 
 

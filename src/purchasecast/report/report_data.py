@@ -1,19 +1,22 @@
-"""Everything a report is made of, read from a model directory; no Spark and no Java needed."""
+"""Read from a model directory what a report shows, without Spark or Java."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from purchasecast.errors import SourceError
-from purchasecast.report.model_description import read_outline
+from purchasecast.report.model_description import ModelDescription, describe_model
 from purchasecast.results import Evaluation, Insights, Profile, SearchResult, ValidationReport
 
 if TYPE_CHECKING:
     from purchasecast.bundle import Bundle
+    from purchasecast.results.record import Record
     from purchasecast.schema import Schema
+
+    Result = TypeVar("Result", bound=Record)
 
 __all__ = ["ReportData", "read_report"]
 
@@ -22,7 +25,7 @@ _FINDINGS = "findings"
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """The results of a training run, and of what came after it; a part that was not made is None.
+    """Results of a training run and of the commands after it. Results that do not exist are None.
 
     Attributes
     ----------
@@ -31,15 +34,15 @@ class ReportData:
     manifest : dict
         Settings, versions and data fingerprint.
     validation : ValidationReport or None
-        Rows in, accepted and rejected.
+        Accepted and rejected rows.
     profile : Profile or None
         Univariate analysis.
     search : SearchResult or None
         The grid search.
     evaluation : Evaluation or None
-        Figures of the holdout.
-    model : dict or None
-        The stages, and the coefficients, with their intervals where the training run kept them.
+        Errors on the holdout.
+    model : ModelDescription or None
+        Steps and coefficients of the model.
     insights : Insights or None
         Findings and target lists.
     """
@@ -50,42 +53,44 @@ class ReportData:
     profile: Profile | None = None
     search: SearchResult | None = None
     evaluation: Evaluation | None = None
-    model: dict[str, Any] | None = None
+    model: ModelDescription | None = None
     insights: Insights | None = None
 
 
 def read_report(bundle: Bundle, *, insights: str | Path | None = None) -> ReportData:
-    """Collect what a report shows.
+    """Read what a report shows.
 
     Parameters
     ----------
     bundle : Bundle
         The model directory.
     insights : str or Path, optional
-        Folder that ``purchasecast insights --out`` wrote; by default the findings in the bundle, where it has some.
+        Folder that `find_insights` wrote; by default the findings in the bundle, where there are any.
 
     Returns
     -------
     ReportData
-        The parts that there are.
+        All results that exist.
 
     Raises
     ------
     SourceError
-        If `insights` holds no findings.
+        If `insights` has no findings.
     """
-    found = bundle.document(_FINDINGS) if insights is None else _read_findings(Path(insights))
-    validation, profile = bundle.document("validation"), bundle.document("profile")
-    search, evaluation = bundle.document("search"), bundle.document("evaluation")
+    findings = bundle.document(_FINDINGS) if insights is None else _read_findings(Path(insights))
+
+    def read(kind: type[Result], document: dict[str, Any] | None) -> Result | None:
+        return kind.from_dict(document) if document else None
+
     return ReportData(
         schema=bundle.schema,
         manifest=bundle.manifest,
-        validation=ValidationReport.from_dict(validation) if validation else None,
-        profile=Profile.from_dict(profile) if profile else None,
-        search=SearchResult.from_dict(search) if search else None,
-        evaluation=Evaluation.from_dict(evaluation) if evaluation else None,
-        model=read_outline(bundle, bundle.schema),
-        insights=Insights.from_dict(found) if found else None,
+        validation=read(ValidationReport, bundle.document("validation")),
+        profile=read(Profile, bundle.document("profile")),
+        search=read(SearchResult, bundle.document("search")),
+        evaluation=read(Evaluation, bundle.document("evaluation")),
+        model=describe_model(bundle),
+        insights=read(Insights, findings),
     )
 
 
@@ -94,8 +99,8 @@ def _read_findings(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        problem = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise SourceError(
-            f"{file}: expected the findings that `purchasecast insights --out` wrote, found "
-            f"{'no such file' if isinstance(error, FileNotFoundError) else type(error).__name__}; name its folder."
+            f"{file}: expected the findings that `insights` wrote, found {problem}; name its folder."
         ) from error
     return found

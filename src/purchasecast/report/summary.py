@@ -1,110 +1,194 @@
-"""The first screen: what happened, how good the predictions are, and what to do, in plain words and with the money."""
+"""The top of the page: what happened, how good the predictions are, and what to do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from purchasecast.formatting import compact, counted, money, percent
-from purchasecast.report.elements import Action, Brief, Tile
+from purchasecast.report.elements import Action, Summary, Tile
 from purchasecast.report.sections.findings import theme_of
-from purchasecast.report.sections.model import level_of, simple_rule
-from purchasecast.report.sections.profile import explained, plural_name
+from purchasecast.report.sections.profile import explained_shares, plural_name
+from purchasecast.report.sections.quality import best_baseline, interval_level
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from purchasecast.results import Evaluation, Insights, Profile
 
-__all__ = ["headline_tiles", "profile_brief", "quality_brief", "quality_tiles", "top_actions", "warning_brief"]
+__all__ = [
+    "business_tiles",
+    "profile_summary",
+    "quality_summary",
+    "quality_tiles",
+    "top_actions",
+    "warning_summary",
+]
 
-_MOST_ACTIONS = 5
-_LITTLE = 0.005  # of the differences: a column that accounts for less hardly helps by itself
+_MAX_ACTIONS = 5
+_WEAK = 0.005  # a column that explains less of the differences than this hardly helps on its own
+_EXACT = 0.001  # a difference between totals below this is not worth a number
 
 
-def headline_tiles(profile: Profile) -> tuple[Tile, ...]:
-    """Return the size of the business in three numbers at most."""
+def business_tiles(profile: Profile) -> tuple[Tile, ...]:
+    """Return the size of the business: the total, and the shares of the top customers and products.
+
+    Parameters
+    ----------
+    profile : Profile
+        Univariate analysis.
+
+    Returns
+    -------
+    tuple of Tile
+        At most three.
+    """
     target, unit = profile.target, profile.money
     mean, median = money(target.numbers.mean, unit), compact(target.numbers.quantiles["0.5"])
-    tiles = [Tile(f"{target.label} in all", money(target.total, unit), f"{mean} a row, half of them below {median}")]
+    tiles = [Tile(f"Total {target.label}", money(target.total, unit), f"mean {mean} a row, median {median}")]
     for one in profile.concentrations:
         if one.role is not None:
-            held = f"of the total; {one.levels:,} {plural_name(one)} in all"
-            tiles.append(Tile(f"Top fifth of {plural_name(one)}", percent(one.top_fifth), held))
+            name = plural_name(one)
+            tiles.append(Tile(f"Top fifth of {name}", percent(one.top_fifth), f"of the total; {one.levels:,} {name}"))
     return tuple(tiles)
 
 
 def quality_tiles(evaluation: Evaluation, unit: str | None) -> tuple[Tile, ...]:
-    """Return the error of the model beside that of the best simple rule, and how far its intervals hold."""
+    """Return the error of the model and the coverage of its intervals.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Errors on the holdout.
+    unit : str or None
+        Unit of money.
+
+    Returns
+    -------
+    tuple of Tile
+        One or two.
+    """
     whole = evaluation.overall
-    rule, error = simple_rule(whole)
-    below = 1 - whole.rmse / error if error else 0.0
-    beside = f"{percent(abs(below))} {'below' if below > 0 else 'above'} {rule}"
-    tiles = [Tile("Typical error (RMSE)", money(whole.rmse, unit), beside)]
+    baseline, error = best_baseline(whole)
+    change = whole.rmse / error - 1 if error else 0.0
+    note = f"{percent(abs(change))} {'above' if change >= 0 else 'below'} {baseline}"
+    tiles = [Tile("Typical error (RMSE)", money(whole.rmse, unit), note)]
     if whole.coverage is not None:
-        tiles.append(
-            Tile("In the range given", percent(whole.coverage), f"of new rows, {level_of(evaluation)} aimed at")
-        )
+        note = f"of new rows; the intervals aim at {interval_level(evaluation)}"
+        tiles.append(Tile("Inside the interval", percent(whole.coverage), note))
     return tuple(tiles)
 
 
-def profile_brief(profile: Profile) -> Brief:
-    """Say what the table holds and what the target goes with."""
-    roles = {one.role: one.levels for one in profile.concentrations if one.role}
-    by = f" by {counted(roles['customer'], 'customer')}" if "customer" in roles else ""
-    of = f" of {counted(roles['product'], 'product')}" if "product" in roles else ""
-    label = profile.target.label
-    sentences = [f"{counted(profile.rows, 'purchase')}{by}{of} came to {money(profile.target.total, profile.money)}."]
-    strongest = max(explained(profile), key=lambda pair: pair[1], default=None)
+def profile_summary(profile: Profile) -> Summary:
+    """Say what the table contains and which columns are related to the target.
+
+    Parameters
+    ----------
+    profile : Profile
+        Univariate analysis.
+
+    Returns
+    -------
+    Summary
+        One or two sentences.
+    """
+    levels = {one.role: one.levels for one in profile.concentrations if one.role}
+    rows, total = counted(profile.rows, "purchase"), money(profile.target.total, profile.money)
+    customers = f"{counted(levels['customer'], 'customer')} made " if "customer" in levels else ""
+    products = f" of {counted(levels['product'], 'product')}" if "product" in levels else ""
+    sentences = [f"{customers}{rows}{products}, worth {total} in total."]
+    strongest = max(explained_shares(profile), key=lambda pair: pair[1], default=None)
     if strongest is not None:
-        weak = [one.label for one in profile.features if one.explained < _LITTLE]
-        little = f"; {_and(weak)} for less than {percent(_LITTLE)}{' each' if len(weak) > 1 else ''}" if weak else ""
-        name, share = strongest[0], percent(strongest[1])
-        sentences.append(f"{name} alone accounts for {share} of the differences in {label}{little}.")
-    return Brief("What happened", tuple(sentences))
+        label, (name, share) = profile.target.label, strongest
+        weak = [one.label for one in profile.features if one.explained < _WEAK]
+        rest = f" {_list(weak)} explain{'s' if len(weak) == 1 else ''} less than {percent(_WEAK)}" if weak else ""
+        each = " each." if len(weak) > 1 else "." if weak else ""
+        sentences.append(f"{name} alone explains {percent(share)} of the differences in {label}.{rest}{each}")
+    return Summary("What happened", tuple(sentences))
 
 
-def _and(names: list[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def quality_brief(evaluation: Evaluation | None, unit: str | None) -> Brief:
-    """Say in plain words how far the predictions can be relied on."""
+def quality_summary(evaluation: Evaluation | None, unit: str | None) -> Summary:
+    """Say how reliable the predictions are.
+
+    Parameters
+    ----------
+    evaluation : Evaluation or None
+        Errors on the holdout.
+    unit : str or None
+        Unit of money.
+
+    Returns
+    -------
+    Summary
+        Up to four sentences.
+    """
     title = "How good the predictions are"
     if evaluation is None:
-        return Brief(title, ("No rows were held out, so nobody knows: train with a holdout before relying on them.",))
+        return Summary(
+            title, ("Not known, because no rows were held out. Train with a holdout before relying on them.",)
+        )
     whole = evaluation.overall
-    truth = None if whole.mean_prediction is None else whole.mean_prediction - whole.bias
-    beside = f", {percent(whole.mae / truth)} of what it brings" if truth and truth > 0 else ""
-    rule, error = simple_rule(whole)
-    better = whole.rmse < error
-    than = f"{percent(1 - whole.rmse / error)} smaller than by" if better else "no smaller than by"
-    off = f"a prediction is off by {money(whole.mae, unit)} on average{beside}"
-    sentences = [f"On {whole.rows:,} purchases that the model had not seen, {off}. Its typical error is {than} {rule}."]
-    if truth and truth > 0:
-        side = "high" if whole.bias > 0 else "low"
-        sentences.append(f"Added up, predictions are {percent(abs(whole.bias) / truth)} too {side}.")
+    actual = None if whole.mean_prediction is None else whole.mean_prediction - whole.bias
+    share = f", which is {percent(whole.mae / actual)} of the mean purchase" if actual and actual > 0 else ""
+    baseline, error = best_baseline(whole)
+    off = f"predictions are off by {money(whole.mae, unit)} on average{share}"
+    sentences = [
+        f"On {whole.rows:,} purchases that the model had not seen, {off}.",
+        f"The typical error (RMSE) is {percent(1 - whole.rmse / error)} smaller than that of {baseline}."
+        if whole.rmse < error
+        else f"The typical error (RMSE) is no smaller than that of {baseline}.",
+    ]
+    if actual and actual > 0:
+        bias = abs(whole.bias) / actual
+        difference = f"{percent(bias)} too {'high' if whole.bias > 0 else 'low'}"
+        sentences.append(f"In total, predictions are {difference if bias >= _EXACT else 'right to within 0.1%'}.")
     if whole.coverage is not None and whole.mean_width is not None:
         sentences.append(
-            f"Ranges meant to hold {level_of(evaluation)} of the purchases hold {percent(whole.coverage)}; on average "
-            f"they reach {money(whole.mean_width / 2, unit)} to either side."
+            f"The {interval_level(evaluation)} intervals contain {percent(whole.coverage)} of the actual amounts; they "
+            f"are {money(whole.mean_width, unit)} wide on average."
         )
-    return Brief(title, tuple(sentences))
+    return Summary(title, tuple(sentences))
 
 
-def warning_brief(profile: Profile) -> tuple[Brief, ...]:
-    """Return the first warning, and say where the others are."""
+def warning_summary(profile: Profile) -> tuple[Summary, ...]:
+    """Return the first warning, and say where the others are.
+
+    Parameters
+    ----------
+    profile : Profile
+        Univariate analysis.
+
+    Returns
+    -------
+    tuple of Summary
+        Empty where there is no warning.
+    """
     if not profile.warnings:
         return ()
     more = len(profile.warnings) - 1
-    rest = f" {counted(more, 'more warning')} under “The data”." if more else ""
-    return (Brief("Mind", (profile.warnings[0].sentence + rest,)),)
+    rest = f" See {counted(more, 'more warning')} under “The data”." if more else ""
+    return (Summary("Warning", (profile.warnings[0].sentence + rest,)),)
 
 
 def top_actions(insights: Insights | None) -> tuple[Action, ...]:
-    """Return the best finding of each theme, at most five, best first."""
-    chosen, seen = [], set()
+    """Return the action of the best finding of each theme.
+
+    Parameters
+    ----------
+    insights : Insights or None
+        Findings, best first.
+
+    Returns
+    -------
+    tuple of Action
+        At most five, best first.
+    """
+    best: dict[str, Action] = {}
     for finding in insights.findings if insights else ():
-        theme = theme_of(finding.kind)
-        if finding.money and theme not in seen:
-            seen.add(theme)
+        if finding.money:
             amount = money(finding.money, insights.money_unit if insights else None)
-            chosen.append(Action(finding.action, amount, finding.stake, finding.id))
-    return tuple(chosen[:_MOST_ACTIONS])
+            best.setdefault(theme_of(finding.kind), Action(finding.action, amount, finding.stake, finding.id))
+    return tuple(best.values())[:_MAX_ACTIONS]

@@ -9,12 +9,14 @@ from purchasecast.formatting import html_table, number, percent, text_table
 from purchasecast.results.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["PREDICTION_TENTH", "Evaluation", "Reference", "Slice"]
+__all__ = ["PREDICTION_TENTH", "Evaluation", "Reference", "Slice", "largest_errors"]
 
 #: `Slice.by` of the tenths of the rows by prediction.
 PREDICTION_TENTH = "prediction tenth"
+
+_MAX_SLICES = 10  # of a column, in a printed table
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,27 @@ class Slice(Record):
         if self.coverage is not None and self.mean_width is not None:
             line += [percent(self.coverage), number(self.mean_width)]
         return tuple(line)
+
+
+def largest_errors(parts: Sequence[Slice], most: int) -> tuple[list[Slice], list[Slice]]:
+    """Split slices into those with the largest sum of squared errors, and the others.
+
+    Parameters
+    ----------
+    parts : sequence of Slice
+        Slices of one kind.
+    most : int
+        How many to take.
+
+    Returns
+    -------
+    tuple of (list of Slice, list of Slice)
+        Both parts, largest sum first; the slices in their own order where there are no more than `most`.
+    """
+    if len(parts) <= most:
+        return list(parts), []
+    ordered = sorted(parts, key=lambda part: -part.rows * part.rmse**2)
+    return ordered[:most], ordered[most:]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -184,10 +207,15 @@ class Evaluation(Record):
         return html_table(*self._table(), caption=self.computed_on)
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Return headers and lines: all rows, then each slice but the tenths."""
+        """Return headers and lines: all rows, then of each column the slices with the largest errors, no tenths."""
         unit = f" {self.money}" if self.money else ""
         headers = ["", "rows", f"RMSE{unit}", "MAE", "R2", "product mean"]
         if self.overall.coverage is not None:
             headers += ["coverage", "width"]
-        parts = [self.overall, *[part for part in self.slices if part.by != PREDICTION_TENTH]]
-        return tuple(headers), [part.to_line() for part in parts]
+        lines: list[tuple[str, ...]] = [self.overall.to_line()]
+        for by in dict.fromkeys(part.by for part in self.slices if part.by != PREDICTION_TENTH):
+            shown, rest = largest_errors([part for part in self.slices if part.by == by], _MAX_SLICES)
+            lines += [part.to_line() for part in shown]
+            if rest:
+                lines.append((f"{by}: {len(rest):,} more",))
+        return tuple(headers), [(*line, *[""] * (len(headers) - len(line))) for line in lines]
