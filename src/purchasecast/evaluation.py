@@ -15,6 +15,7 @@ from purchasecast.errors import DataError
 from purchasecast.results import Evaluation, Reference, Slice
 from purchasecast.results.evaluation import PREDICTION_TENTH
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 
 if TYPE_CHECKING:
@@ -87,12 +88,9 @@ def evaluate(
     interval = _interval_of(model)
     frame = _with_product_mean(scored, schema, model, reference)
     read = [schema.target, schema.main_category, PREDICTION, _PRODUCT_MEAN, *_WHERE_THERE]
-    narrow = frame.select(*[col(name) for name in dict.fromkeys(read) if name in frame.columns]).persist()
-    try:
+    with cached(frame.select(*[col(name) for name in dict.fromkeys(read) if name in frame.columns])) as narrow:
         tenths = narrow.agg(sf.percentile_approx(col(PREDICTION), sf.lit(_TENTHS), 10_000)).collect()[0][0] or []
         sums = _slice_sums(narrow, schema, reference, interval, sorted(set(map(float, tenths))))
-    finally:
-        narrow.unpersist()
     everything = sums.pop(("all", "all"), None)
     if everything is None:
         raise DataError("evaluate: expected labelled rows, found none; check the table or the holdout share.")

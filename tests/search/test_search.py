@@ -250,6 +250,16 @@ def test_rows_that_no_fit_may_use_stop_it(frame, column, value, told):
         search(weightCol="w").fit(wrong)
 
 
+def test_fold_and_cluster_may_have_any_name(frame):
+    renamed = frame.withColumnsRenamed({"fold": "the `fold`.1", "customer": "client`"})
+    fitted = search(foldCol="the `fold`.1").fit(renamed)
+    expected = search().fit(frame)
+    assert fitted.searchResult.candidates == expected.searchResult.candidates
+    np.testing.assert_allclose(
+        fitted.clustered_covariance(renamed, "client`"), expected.clustered_covariance(frame, "customer")
+    )
+
+
 def test_an_empty_fold_is_named(frame):
     with pytest.raises(DataError, match="none in 2"):
         search().fit(frame.where("fold < 2"))

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.storagelevel import StorageLevel
-
 from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
@@ -38,6 +36,7 @@ from purchasecast.progress import Steps
 from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights
 from purchasecast.results.validation import check_reject_rate
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PRODUCT_ROWS
+from purchasecast.spark.caching import cached
 from purchasecast.stages import CrossedEffectsModel
 from purchasecast.validation import validate
 
@@ -277,8 +276,7 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
         read = [name for name in demand_columns(schema, pairs) if name in rows.columns]
         scored = score(rows, run.bundle, read, derived=[CUSTOMER_ROWS, PRODUCT_ROWS])
         demand = demand_frame(scored, schema, noise, pairs)
-        demand.persist(StorageLevel.MEMORY_AND_DISK)
-        cleanup.callback(demand.unpersist)
+        cleanup.enter_context(cached(demand))
         whole = expected_by(demand, None, noise)[0]
         cells = tuple(expected_by(demand, k, noise) for k in range(len(pairs)))
         products = uncertain_products(demand, noise, run.settings.cap) if schema.product else ()
@@ -323,8 +321,7 @@ def _offers(
     noise, model = run.noise(), run.model
     with run.steps.step("offers") as step:
         found = find_lines(sales, accepted, run.bundle, model, coming, little_known, run.settings)
-        found.persist(StorageLevel.MEMORY_AND_DISK)
-        cleanup.callback(found.unpersist)
+        cleanup.enter_context(cached(found))
         everyone = run.out / "offers-by-customer.parquet"
         personal = offers_by_customer(found)
         renamed = _in_words_of(personal, schema, sales.category)

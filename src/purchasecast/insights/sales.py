@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
-from pyspark.storagelevel import StorageLevel
 
 from purchasecast.errors import DataError
 from purchasecast.insights.offers.tasks import OWN
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.caching import cached
+from purchasecast.spark.columns import col, number_literal, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from purchasecast.schema import Column as SchemaColumn
     from purchasecast.schema import Schema
 
-__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "literal", "number_literal", "own_name", "read_sales"]
+__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "own_name", "read_sales"]
 
 MOST_LEVELS = 50  # of an attribute whose levels are compared one by one
 NO_LEVEL = "(none)"
@@ -38,29 +38,6 @@ def own_name(name: str) -> str:
 def _own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
     """Return the columns that a model may read and that belong to a customer, or to a product."""
     return [c for c in schema.columns if c.role in {None, "time"} and c.of == entity]
-
-
-def literal(text: str) -> str:
-    r"""Return a text as Spark SQL reads it.
-
-    Examples
-    --------
-    >>> print(literal("it's"))
-    'it\'s'
-    """
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def number_literal(value: float) -> str:
-    """Return a number as Spark SQL reads it, to the last digit; in brackets, as it may be negative.
-
-    Examples
-    --------
-    >>> number_literal(-0.1)
-    '(-0.1D)'
-    """
-    return f"({float(value)!r}D)"
 
 
 @dataclass
@@ -118,9 +95,7 @@ class Sales:
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """Keep a small table until `close`."""
-        frame.persist(StorageLevel.MEMORY_AND_DISK)
-        self.cleanup.callback(frame.unpersist)
-        return frame
+        return self.cleanup.enter_context(cached(frame))
 
     def close(self) -> None:
         """Free what is kept."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyspark.storagelevel import StorageLevel
-
 from purchasecast.errors import DataError
 from purchasecast.profiling.builder import ProfileBuilder
 from purchasecast.profiling.passes import (
@@ -35,6 +33,7 @@ from purchasecast.results import (
     TargetProfile,
     Transformation,
 )
+from purchasecast.spark.caching import cached
 
 if TYPE_CHECKING:
     from purchasecast.schema import Column, Schema
@@ -92,8 +91,7 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
     if not checked.report.accepted:
         raise DataError("profile: expected accepted rows, found none; see validate for the reasons.")
     plan = ColumnPlan.of(schema, checked.report.accepted)
-    folded = fold_rows(checked.accepted, schema, plan).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with cached(fold_rows(checked.accepted, schema, plan)) as folded:
         with steps.step("distributions") as step:
             found = collect_distributions(folded, plan)
             step.rows = checked.report.accepted
@@ -102,8 +100,6 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
         with steps.step("levels") as step:
             sums = collect_levels(folded, plan, few, few_found, pairs)
             step.rows = checked.report.accepted
-    finally:
-        folded.unpersist()
     result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
     seconds = {name: steps.seconds[name] for name in ("distributions", "levels")}
     return replace(result, seconds=seconds, validation=checked.report)

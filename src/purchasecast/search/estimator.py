@@ -24,7 +24,6 @@ import numpy as np
 from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import functions as sf
 from threadpoolctl import threadpool_limits
 
 from purchasecast.errors import SettingsError
@@ -36,6 +35,7 @@ from purchasecast.search.grid import DEFAULT_GRID, ParamGrid, parse_grid
 from purchasecast.search.model import LinearRegressionGridSearchModel, fitted_line
 from purchasecast.search.native import cross_validate, fit_native, fit_or_build
 from purchasecast.search.params import _LinearRegressionGridSearchParams
+from purchasecast.spark.columns import col
 from purchasecast.spark.gram import (
     collect_grams,
     run_interruptible,
@@ -296,7 +296,7 @@ def fold_lines(
     ndarray of shape (folds, d + 1)
         Coefficients and, last, the intercept.
     """
-    rows = training_rows(dataset, vector=features, label=label, weight=None, fold=sf.col(f"`{fold}`").cast("int"))
+    rows = training_rows(dataset, vector=features, label=label, weight=None, fold=col(fold).cast("int"))
     lines = []
     for gram in leave_one_out(collect_grams(rows, vector_size(dataset, features), folds)):
         found = solve(gram, [penalty])

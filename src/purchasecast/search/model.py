@@ -24,6 +24,7 @@ from purchasecast.numerics.covariance import FittedLine
 from purchasecast.numerics.gram import Gram
 from purchasecast.results import SearchResult
 from purchasecast.search.params import _LinearRegressionGridSearchParams
+from purchasecast.spark.columns import col
 from purchasecast.spark.gram import check_columns, collect_cluster_scores, run_interruptible
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class LinearRegressionGridSearchModel(
         line, weight = self._line, self._weight
         numeric = [self.getLabelCol(), *([weight] if weight else [])]
         check_columns(frame, vector=self.getFeaturesCol(), numeric=numeric, others=[clusterCol])
-        rows = self._rows(frame, sf.lit(0), cluster=sf.col(f"`{clusterCol}`").cast("string"))
+        rows = self._rows(frame, sf.lit(0), cluster=col(clusterCol).cast("string"))
         collect = partial(collect_cluster_scores, rows, line.coefficients, line.centre)
         scores = run_interruptible(frame.sparkSession, collect)
         if scores.rows < 2:

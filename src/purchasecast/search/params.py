@@ -17,12 +17,12 @@ from pyspark.ml.param.shared import (
     HasTol,
     HasWeightCol,
 )
-from pyspark.sql import functions as sf
 
 from purchasecast.errors import SettingsError
 from purchasecast.search.choice import SELECTIONS
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid
 from purchasecast.search.native import native_regression
+from purchasecast.spark.columns import col
 from purchasecast.spark.gram import check_columns, fold_by_content, training_rows
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _LinearRegressionGridSearchParams(
 
     def _fold(self, dataset: DataFrame) -> Column:
         if self.getFoldCol():
-            return sf.col(f"`{self.getFoldCol()}`").cast("int")
+            return col(self.getFoldCol()).cast("int")
         return fold_by_content(dataset, self.getFeaturesCol(), self.getNumFolds(), self.getSeed())
 
     def _native(self) -> LinearRegression:

@@ -34,7 +34,7 @@ from pyspark.sql import functions as sf
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.numerics.conformal import bounds_at, bounds_by_group, solve_calibration
 from purchasecast.schema.reserved_columns import LOWER, UPPER
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.columns import col, number_literal, quoted, text_literal
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
 
@@ -260,11 +260,11 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         self._check_level()
         require_columns(self, dataset, self._columns())
         prediction, group = quoted(self.getPredictionCol()), self.getOrDefault(self.groupCol)
-        scale = f"sqrt(greatest({self._variance_sql()}, {self._calibration['least']!r}D))"
+        scale = f"sqrt(greatest({self._variance_sql()}, {number_literal(self._calibration['least'])}))"
         overall, *others = self.bounds().items()
         made = {}
         for place, name in enumerate((LOWER, UPPER)):
-            quantile = f"{overall[1][1][0][place]!r}D"
+            quantile = number_literal(overall[1][1][0][place])
             if others and group:
                 key = f"coalesce(CAST({quoted(group)} AS STRING), '')"
                 borders = _lookup({name: borders for name, (borders, _) in others}, key)
@@ -274,7 +274,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
             bound = f"{prediction} + {quantile} * {scale}"
             held = f"least({bound}, {prediction})" if name == LOWER else f"greatest({bound}, {prediction})"
             if self.getOrDefault(self.hasMinimum):
-                held = f"greatest({held}, {self.getOrDefault(self.minimum)!r}D)"
+                held = f"greatest({held}, {number_literal(self.getOrDefault(self.minimum))})"
             made[name] = sf.expr(held)
         return dataset.withColumns(made)
 
@@ -283,10 +283,12 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         spread = quoted(spread) if spread else "0D"
         counts = zip(self.getOrDefault("countCols"), self.getOrDefault("shrinkages"), strict=True)
         variance = self.getOrDefault(self.variance)
-        groups = [f"{variance!r}D / ({quoted(name)} + {shrinkage!r}D)" for name, shrinkage in counts]
+        groups = [
+            f"{number_literal(variance)} / ({quoted(name)} + {number_literal(shrunk)})" for name, shrunk in counts
+        ]
         terms = ["1D", f"{spread} * {spread}", *groups, f"{prediction} * {prediction}"]
         weights = self._calibration["weights"]
-        return " + ".join(f"{weight!r}D * ({term})" for weight, term in zip(weights, terms, strict=True))
+        return " + ".join(f"{number_literal(weight)} * ({term})" for weight, term in zip(weights, terms, strict=True))
 
     def to_portable(self) -> dict[str, Any]:
         """Return what a scorer without Spark needs, as JSON-safe data."""
@@ -314,11 +316,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
 def _lookup(arrays: Mapping[str, list[float]], key: str) -> str:
     """Return the SQL of a map from texts to arrays of numbers, looked up; null where there is no such text."""
     entries = [
-        f"'{_escaped(name)}', CAST(array({', '.join(f'{number!r}D' for number in numbers)}) AS ARRAY<DOUBLE>)"
+        f"{text_literal(name)}, CAST(array({', '.join(map(number_literal, numbers))}) AS ARRAY<DOUBLE>)"
         for name, numbers in arrays.items()
     ]
     return f"try_element_at(map({', '.join(entries)}), {key})"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

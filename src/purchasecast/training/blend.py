@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.sql import functions as sf
-from pyspark.storagelevel import StorageLevel
 
 from purchasecast.numerics.nonnegative import nonnegative_weights
 from purchasecast.numerics.soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
 from purchasecast.recipes import interval_columns
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, LABEL, PREDICTION, PRODUCT_ROWS, SCALE
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages import BoundedPrediction, ConformalIntervals, ConformalIntervalsModel, CrossedEffectsModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pyspark.sql import DataFrame
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from purchasecast.schema import Schema
     from purchasecast.training.members import FittedMember
 
-__all__ = ["Blend", "cached", "weigh_and_calibrate"]
+__all__ = ["Blend", "weigh_and_calibrate"]
 
 logger = logging.getLogger(__name__)
 
@@ -169,13 +168,3 @@ def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> Confor
     )
     model: ConformalIntervalsModel = estimator.fit(held_out.where(col(PREDICTION).isNotNull()))
     return model
-
-
-@contextmanager
-def cached(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame while it is worked with."""
-    frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield frame
-    finally:
-        frame.unpersist()

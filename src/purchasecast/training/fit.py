@@ -11,10 +11,11 @@ from pyspark.sql import functions as sf
 
 from purchasecast.recipes import columns_read, interval_columns, step_name
 from purchasecast.schema.reserved_columns import FEATURES, FOLD, LABEL, ORDER, TARGET
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.stages import CrossedEffectsEncoder
 from purchasecast.stages.retransform import transformed
-from purchasecast.training.blend import Blend, cached, weigh_and_calibrate
+from purchasecast.training.blend import Blend, weigh_and_calibrate
 from purchasecast.training.members import FittedMember, members_of
 from purchasecast.training.split import with_folds
 from purchasecast.training.target_transform import TransformChoice, choose_transform

@@ -22,9 +22,9 @@ from pyspark.sql import functions as sf
 from scipy import stats
 
 from purchasecast.errors import SettingsError
-from purchasecast.insights.sales import NO_LEVEL, literal, number_literal
+from purchasecast.insights.sales import NO_LEVEL
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
-from purchasecast.spark.columns import quoted
+from purchasecast.spark.columns import number_literal, quoted, text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,9 @@ class Noise:
 
     def own(self) -> str:
         """Return, as SQL, the mean squared error of a row by its category."""
-        cases = "".join(f" WHEN {literal(level)} THEN {number_literal(mse)}" for level, mse in self.of_category.items())
+        cases = "".join(
+            f" WHEN {text_literal(level)} THEN {number_literal(mse)}" for level, mse in self.of_category.items()
+        )
         any_row = number_literal(self.of_any)
         return f"(CASE category{cases} ELSE {any_row} END)" if cases else any_row
 

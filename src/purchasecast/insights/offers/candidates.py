@@ -29,9 +29,9 @@ from purchasecast.insights.offers.tasks import (
     second_moments,
     shortlist,
 )
-from purchasecast.insights.sales import number_literal, own_name
+from purchasecast.insights.sales import own_name
 from purchasecast.numerics.arrow_buckets import PACKED_SCHEMA
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.columns import col, number_literal, quoted
 from purchasecast.spark.shipping import apply_in_tasks, map_in_tasks
 from purchasecast.stages import LatentFactorModel
 

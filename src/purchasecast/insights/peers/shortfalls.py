@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from purchasecast.insights.sales import number_literal
 from purchasecast.insights.significance import MOST_COLLECTED, Trials
 from purchasecast.results import Chart, Finding, Support
+from purchasecast.spark.columns import number_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

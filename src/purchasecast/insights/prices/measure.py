@@ -13,8 +13,8 @@ from pyspark.sql import functions as sf
 from scipy import stats
 
 from purchasecast.insights.prices.findings import LEAST_ROWS, Band, Bands, Judged, OffBand, Reach
-from purchasecast.insights.sales import number_literal
 from purchasecast.insights.significance import MOST_COLLECTED
+from purchasecast.spark.columns import number_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -38,6 +38,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import SettingsError
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
 from purchasecast.stages.crossed_effects.attributes import AttributeEffects, fit_attribute_effects
@@ -247,12 +248,9 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         self._check(dataset)
         fits = self.getNumFolds() + 1
         rows, attributes = self._residual_frame(dataset, fits)
-        rows.persist()
-        try:
+        with cached(rows):
             backfit = backfit_in_tasks if rows.count() <= self.getMaxTaskRows() else backfit_by_passes
             tables, components = backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
-        finally:
-            rows.unpersist()
         model = CrossedEffectsModel()
         model._resetUid(self.uid)
         self._copyValues(model)

@@ -27,6 +27,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages.crossed_effects.attributes import MOST_LEVELS
@@ -158,8 +159,7 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
     def _fit(self, dataset: DataFrame) -> LatentFactorModel:
         self._check(dataset)
         fits = self.getNumFolds() + 1
-        rows = self._residual_frame(dataset, fits).persist()
-        try:
+        with cached(self._residual_frame(dataset, fits)) as rows:
             count, user_sizes, item_sizes = self._measure(rows)
             how = Factorization(
                 solver=self.getOrDefault("solver"),
@@ -175,8 +175,6 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
             fits_in_tasks = count <= self.getMaxTaskRows()
             found = (factorize_in_tasks if fits_in_tasks else factorize_by_als)(rows, how)
             levels = (found.users.count(), found.items.count())
-        finally:
-            rows.unpersist()
         if how.solver != "als":
             self._warn_of_least_squares(count, sum(levels))
         model = LatentFactorModel()

@@ -26,7 +26,8 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.caching import cached
+from purchasecast.spark.columns import col, number_literal, quoted
 from purchasecast.stages.base import TableModelMixin, broadcast_if_small, require_columns
 from purchasecast.stages.level_statistics.params import STATISTICS, STORED, WITHIN, LevelStatisticsParams
 from purchasecast.stages.level_statistics.solver import solve_statistics
@@ -146,8 +147,7 @@ class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParam
         fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
         named = [col(name).alias(f"c_{c}") for c, name in enumerate(columns)]
         rows = dataset.select(*named, fold.alias("fold"), col(self.getLabelCol()).cast("double").alias("label"))
-        rows.persist()
-        try:
+        with cached(rows):
             count = rows.count()
             if not 0 < count <= self.getMaxTaskRows():
                 raise DataError(
@@ -167,8 +167,6 @@ class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParam
                 rank_within=keys.index((self.getRankWithinCol(), "")) if self.getRankWithinCol() else -1,
                 shrinkage=self.getShrinkage(),
             ).localCheckpoint(eager=True)
-        finally:
-            rows.unpersist()
         found = {row["fit"]: row for row in solved.where("tab = -1").select("fit", "n", "s").collect()}
         model = LevelStatisticsModel()
         model._resetUid(self.uid)
@@ -217,7 +215,7 @@ class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
         fit = f"coalesce(CAST({quoted(self.getFoldCol())} AS INT), {self.getNumFolds()})"
         one = "get({}, " + fit + ")" if has_folds else "{}"
         overall = "get(_pc_overall, " + fit + ")" if has_folds else "_pc_overall"
-        by_fit = ", ".join(f"{ratio!r}D" for ratio in self._growth)
+        by_fit = ", ".join(map(number_literal, self._growth))
         growth = f"get(array({by_fit}), {fit})" if has_folds else "1D"
         kept = self._looked_up()
         overalls = [[statistics[STORED.index(name)] for name in kept] for statistics in self._overall]
