@@ -96,7 +96,7 @@ def plain_xgboost(spark: SparkSession, path: str, bundle: Bundle, seed: int) -> 
     place = next(k for k, stage in enumerate(stages) if isinstance(stage, BoostedTreesModel))
     trees = stages[place]
     with validate(read_table(spark, path, bundle.schema), bundle.schema) as checked:
-        rows, _ = holdout_split(checked.accepted, bundle.schema, share=0.2, seed=seed)
+        rows = holdout_split(checked.accepted, bundle.schema, share=0.2, seed=seed).training
         made = PipelineModel(stages[:place]).transform(rows)
         columns = [sf.col(f"`{name}`").cast("float").alias(str(k)) for k, name in enumerate(trees.getInputCols())]
         table = made.select(*columns, sf.col(TARGET).cast("float").alias("label")).toArrow()
@@ -121,10 +121,10 @@ def plain_xgboost(spark: SparkSession, path: str, bundle: Bundle, seed: int) -> 
 def split(spark: SparkSession, path: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the same two parts as `train` makes, nulls as a level, all features as texts."""
     schema = load_schema("black_friday")
-    parts = holdout_split(read_table(spark, path, schema), schema, share=0.2, seed=seed)
+    split = holdout_split(read_table(spark, path, schema), schema, share=0.2, seed=seed)
     names = [name for name in schema.names if name != TARGET]
     frames = []
-    for part in parts:
+    for part in (split.training, split.holdout):
         frame = part.select(*names, TARGET).toPandas()
         frame[names] = frame[names].astype("string").fillna("none").astype(object)
         frames.append(frame)

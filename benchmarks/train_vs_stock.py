@@ -77,7 +77,8 @@ def run_stock(spark: SparkSession, path: str, *, strengths: list[float], shares:
     start = time.perf_counter()
     names = [column.name for column in schema.features]
     frame = spark.read.csv(path, header=True).withColumn("label", sf.col("Purchase").cast("double")).fillna("none")
-    training, held_out = holdout_split(frame, schema, share=0.2, by="random")
+    split = holdout_split(frame, schema, share=0.2, by="random")
+    training, held_out = split.training, split.holdout
     features = Pipeline(
         stages=[
             StringIndexer(inputCols=names, outputCols=[f"{n}_i" for n in names], handleInvalid="keep"),

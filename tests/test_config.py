@@ -39,4 +39,4 @@ def test_settings_outside_their_range_are_refused(wrong: dict[str, object]) -> N
 def test_the_folds_need_rows_beside_the_holdout(accepted: int, holdout: float, is_enough: bool) -> None:
     report = ValidationReport(rows=accepted, accepted=accepted, rejected=0)
     with nullcontext() if is_enough else pytest.raises(DataError, match=f"found about 48 of {accepted}"):
-        _check_size(report, TrainSettings(holdout=holdout))
+        _check_size(report, 5, holdout)

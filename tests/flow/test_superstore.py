@@ -79,5 +79,5 @@ def test_a_random_holdout_is_there_for_the_asking(spark: SparkSession, superstor
 
     schema = load_schema(SCHEMA)
     with validate(read_table(spark, superstore, schema), schema) as checked:
-        training, held_out = holdout_split(checked.accepted, schema, share=0.2, by="random")
-        assert training.agg({"Order Date": "max"}).collect() == held_out.agg({"Order Date": "max"}).collect()
+        split = holdout_split(checked.accepted, schema, share=0.2, by="random")
+        assert split.training.agg({"Order Date": "max"}).collect() == split.holdout.agg({"Order Date": "max"}).collect()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import DataError, SettingsError
 from purchasecast.schema import Column, Schema
 from purchasecast.schema.reserved_columns import FOLD
 from purchasecast.training.split import holdout_split, with_folds
@@ -46,33 +46,62 @@ def receipts(frame: DataFrame) -> set[str]:
 
 
 def test_random_parts_are_disjoint_complete_and_of_the_asked_size(rows: DataFrame) -> None:
-    training, held_out = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1)
-    assert receipts(training) | receipts(held_out) == receipts(rows)
-    assert not receipts(training) & receipts(held_out)
-    assert abs(held_out.count() / 20_000 - 0.2) < 0.01
+    split = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1)
+    assert receipts(split.training) | receipts(split.holdout) == receipts(rows)
+    assert not receipts(split.training) & receipts(split.holdout)
+    assert abs(split.holdout.count() / 20_000 - 0.2) < 0.01
 
 
 def test_parts_do_not_depend_on_order_partitions_or_other_rows(rows: DataFrame) -> None:
-    _, held_out = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1)
-    _, again = holdout_split(rows.orderBy(sf.desc("receipt")).repartition(7), SCHEMA, share=0.2, by="random", seed=1)
+    held_out = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=1).holdout
+    again = holdout_split(
+        rows.orderBy(sf.desc("receipt")).repartition(7), SCHEMA, share=0.2, by="random", seed=1
+    ).holdout
     assert receipts(again) == receipts(held_out)
     some = rows.where("spend < 5000")
-    _, of_some = holdout_split(some, SCHEMA, share=0.2, by="random", seed=1)
+    of_some = holdout_split(some, SCHEMA, share=0.2, by="random", seed=1).holdout
     assert receipts(of_some) == receipts(held_out) & receipts(some)
-    _, other = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=2)
+    other = holdout_split(rows, SCHEMA, share=0.2, by="random", seed=2).holdout
     assert receipts(other) != receipts(held_out)
 
 
 def test_a_time_column_holds_out_the_latest_days_whole(rows: DataFrame) -> None:
-    training, held_out = holdout_split(rows, SCHEMA, share=0.2, seed=1)
-    last = training.agg(sf.max("day")).collect()[0][0]
-    first = held_out.agg(sf.min("day")).collect()[0][0]
+    split = holdout_split(rows, SCHEMA, share=0.2, seed=1)
+    last = split.training.agg(sf.max("day")).collect()[0][0]
+    first = split.holdout.agg(sf.min("day")).collect()[0][0]
     assert last < first
-    assert 0.2 <= held_out.count() / 20_000 < 0.22
+    assert split.share == pytest.approx(0.2, abs=0.01)
+    assert split.holdout.count() == round(split.share * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("rows_of_day", "held"),
+    [
+        ((3, 97), 97),  # there is no other border
+        ((97, 3), 3),
+        ((40, 45, 15), 15),  # 15 is nearer to 20 than 60
+        ((70, 22, 8), 30),  # and 30 nearer than 8
+        ((60, 20, 20), 20),
+        ((1,) * 100, 20),
+    ],
+)
+def test_the_border_is_the_one_nearest_to_the_share(
+    spark: SparkSession, rows_of_day: tuple[int, ...], held: int
+) -> None:
+    days = [f"2024-{1 + day // 28:02d}-{1 + day % 28:02d}" for day, rows in enumerate(rows_of_day) for _ in range(rows)]
+    frame = spark.createDataFrame([(day,) for day in days], "day string").select(sf.col("day").cast("date"))
+    split = holdout_split(frame, SCHEMA, share=0.2)
+    assert (split.share, split.holdout.count(), split.training.count()) == (held / 100, held, 100 - held)
+
+
+def test_rows_of_one_day_have_no_latest(spark: SparkSession) -> None:
+    frame = spark.range(50).select(sf.lit("2024-01-01").cast("date").alias("day"))
+    with pytest.raises(DataError, match=r"expected at least two different values of day.*at random"):
+        holdout_split(frame, SCHEMA, share=0.2)
 
 
 def test_folds_are_even_and_independent_of_the_holdout(rows: DataFrame) -> None:
-    training, _ = holdout_split(rows, SCHEMA, share=0.5, by="random", seed=1)
+    training = holdout_split(rows, SCHEMA, share=0.5, by="random", seed=1).training
     counts = {
         row[FOLD]: row["count"] for row in with_folds(training, SCHEMA, folds=4, seed=1).groupBy(FOLD).count().collect()
     }

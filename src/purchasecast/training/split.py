@@ -6,11 +6,12 @@ number of the other rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import DataError, SettingsError
 from purchasecast.schema.reserved_columns import FOLD
 from purchasecast.spark.columns import col
 
@@ -19,20 +20,39 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["FOLD", "holdout_split", "with_folds"]
+__all__ = ["Split", "holdout_split", "with_folds"]
 
 _BUCKETS = 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Training rows and held-out rows.
+
+    Attributes
+    ----------
+    training : DataFrame
+        Rows to fit on.
+    holdout : DataFrame
+        Rows that nothing sees before the evaluation.
+    share : float
+        Share of rows in the holdout: as measured where rows are split by time, as asked where they are drawn.
+    """
+
+    training: DataFrame
+    holdout: DataFrame
+    share: float
+
+
 def holdout_split(
     frame: DataFrame, schema: Schema, *, share: float, by: Literal["auto", "random", "time"] = "auto", seed: int = 7
-) -> tuple[DataFrame, DataFrame]:
+) -> Split:
     """Split rows into a training part and a holdout.
 
     Parameters
     ----------
     frame : DataFrame
-        Accepted rows of `validate`.
+        Accepted rows of `purchasecast.validation.validate`.
     schema : Schema
         Names the key and the time column.
     share : float
@@ -45,31 +65,50 @@ def holdout_split(
 
     Returns
     -------
-    tuple of DataFrame
-        Training rows, holdout rows. By time, all rows of the day (or instant) at the border are held out, so that the
-        holdout may be a little larger than asked.
+    Split
+        Both parts. By time, rows of the same day (or instant) stay together, and the border is the one that comes
+        nearest to `share`; where a few days hold many rows, the holdout may be far from it.
 
     Raises
     ------
     SettingsError
         If the share is outside its range, or there is no time column to split by.
+    DataError
+        If all rows have the same time, so that none of them is the latest.
     """
     if not 0 <= share < 1:
         raise SettingsError(f"holdout: expected a share of at least 0 and below 1, found {share}; take 0.2.")
     if by == "time" and schema.time is None:
         raise SettingsError(
-            f"holdout-by: expected a schema with a time column, found none in {schema.name}; "
+            f"holdout_by: expected a schema with a time column, found none in {schema.name}; "
             'give a column role = "time" or split at random.'
         )
     if share == 0:
-        return frame, frame.limit(0)
+        return Split(frame, frame.limit(0), 0.0)
     if schema.time is not None and by != "random":
-        moment = col(schema.time).cast("timestamp").cast("double")
-        border = frame.agg(sf.percentile(moment, sf.lit(1 - share))).collect()[0][0]
-        late = moment >= sf.lit(border)
-    else:
-        late = _bucket(frame, schema, "holdout", seed) < int(share * _BUCKETS)
-    return frame.where(~late), frame.where(late)
+        return _split_by_time(frame, schema.time, share)
+    drawn = _bucket(frame, schema, "holdout", seed) < int(share * _BUCKETS)
+    return Split(frame.where(~drawn), frame.where(drawn), share)
+
+
+def _split_by_time(frame: DataFrame, time: str, share: float) -> Split:
+    """Hold out the latest rows, cut between two days so that the share held out is nearest to what is asked."""
+    moment = col(time).cast("timestamp").cast("double")
+    border = sf.lit(frame.agg(sf.percentile(moment, sf.lit(1 - share))).collect()[0][0])
+    # Rows of the border's day go to one side together: all of them into the holdout, or none.
+    rows, later, later_or_same = frame.agg(
+        sf.count(moment), sf.count_if(moment > border), sf.count_if(moment >= border)
+    ).collect()[0]
+    cuts = {later: moment > border, later_or_same: moment >= border}
+    possible = [held for held in cuts if 0 < held < rows]
+    if not possible:
+        raise DataError(
+            f"holdout: expected at least two different values of {time}, to hold out the latest, found one; "
+            'hold out at random (holdout_by="random").'
+        )
+    held = min(possible, key=lambda count: abs(count - share * rows))
+    late = cuts[held]
+    return Split(frame.where(~late), frame.where(late), held / rows)
 
 
 def with_folds(frame: DataFrame, schema: Schema, *, folds: int, seed: int = 7) -> DataFrame:

@@ -147,7 +147,7 @@ def train(
         if rejects is not None:
             write_rejects(checked, rejects)
         check_reject_rate(checked.report, settings.max_reject_rate)
-        _check_size(checked.report, settings)
+        _check_size(checked.report, settings.folds, settings.holdout)
         recipe = resolve_recipe(checked.accepted, schema, settings)
         return _run(checked, schema, recipe, out, settings, steps)
 
@@ -160,14 +160,16 @@ def _run(
     fits_twice = has_holdout and settings.refit
     once = 4 + (settings.model == "blend") + has_holdout  # validate, blend, intervals, evaluate, profile, save
     steps.expect(once + (1 + fits_twice) * step_count(recipe))
-    training, held_out = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
+    split = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
+    _check_size(checked.report, settings.folds, split.share)  # by time the share may be far from what was asked
+    training, held_out = split.training, split.holdout
     _check_target(training, schema)
     journal = Path(out).with_name(f"{Path(out).name}.tuning")
     fitted = fit_recipe(training, schema, recipe, settings, steps, journal=journal)
     evaluation, reference = None, reference_of(training, schema)
     if has_holdout:
         with steps.step("evaluate") as step:
-            computed_on = _computed_on(schema, settings)
+            computed_on = _computed_on(schema, settings, split.share)
             evaluation = evaluate(
                 fitted.model.transform(held_out), schema, fitted.model, reference, computed_on=computed_on
             )
@@ -190,12 +192,12 @@ def _run(
     return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.blend.weights)
 
 
-def _check_size(report: ValidationReport, settings: TrainSettings) -> None:
-    least, left = 10 * settings.folds, int(report.accepted * (1 - settings.holdout))
-    if left < least:
+def _check_size(report: ValidationReport, folds: int, holdout: float) -> None:
+    minimum, left = 10 * folds, int(report.accepted * (1 - holdout))
+    if left < minimum:
         raise DataError(
-            f"train: expected at least {least} good rows beside the holdout for {settings.folds} folds, found about "
-            f"{left} of {report.accepted}; take more data, fewer --folds or a smaller --holdout."
+            f"train: expected at least {minimum} good rows beside the holdout for {folds} folds, found about "
+            f"{left} of {report.accepted}; take more data, fewer folds or a smaller holdout."
         )
 
 
@@ -209,12 +211,12 @@ def _check_target(training: DataFrame, schema: Schema) -> None:
         )
 
 
-def _computed_on(schema: Schema, settings: TrainSettings) -> str:
+def _computed_on(schema: Schema, settings: TrainSettings, share: float) -> str:
     by_time = schema.time is not None and settings.holdout_by != "random"
     which = (
-        f"the latest {settings.holdout:.0%} of the rows by {schema.time}"
+        f"the latest {share:.0%} of the rows by {schema.time}"
         if by_time
-        else (f"a random {settings.holdout:.0%} of the rows (hash, seed {settings.seed})")
+        else (f"a random {share:.0%} of the rows (hash, seed {settings.seed})")
     )
     return f"Computed on {which}, which no encoder, search or choice has seen."
 
