@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from purchasecast.errors import did_you_mean
+from purchasecast.schema.date_format import spark_date_format
 from purchasecast.schema.reserved_columns import RESERVED_PREFIX
 from purchasecast.schema.toml_fields import COLUMN_FIELDS, FieldError, check_fields
 
@@ -72,7 +73,8 @@ class Column:
     of : {"customer", "product"}, optional
         Whose attribute a feature is.
     format : str, optional
-        How a date is written, in Spark's pattern letters, such as ``M/d/yyyy``; ISO by default.
+        How a date is written, in Spark's pattern letters, such as ``M/d/yyyy``, or in ``strptime``'s, such as
+        ``%m/%d/%Y``, which are turned into Spark's; ISO by default.
     calendar : sequence of str, default ()
         Features to derive from a date; of `CALENDAR_PARTS`.
     title : str, optional
@@ -272,8 +274,13 @@ class Column:
                 re.compile(self.pattern)
             except re.error as error:
                 self._refuse("pattern", "a regular expression", f"{self.pattern!r} ({error})")
-        if self.kind != "date" and self.format is not None:
-            self._refuse("format", f"none for a {self.kind} column", repr(self.format))
+        if self.format is not None:
+            if self.kind != "date":
+                self._refuse("format", f"none for a {self.kind} column", repr(self.format))
+            try:
+                object.__setattr__(self, "format", spark_date_format(self.format))
+            except ValueError as error:
+                raise FieldError(("columns", self.name, "format"), str(error)) from None
         if self.kind != "date" and self.calendar:
             self._refuse("calendar", f"none for a {self.kind} column", str(list(self.calendar)))
         for part in self.calendar:
