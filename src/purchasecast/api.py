@@ -222,7 +222,7 @@ def profile(
             step.rows = checked.report.rows
         if rejects is not None:
             write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate)
+        check_reject_rate(checked.report, max_reject_rate, schema=described)
         result = describe(checked, described, steps=steps)
     if out is not None:
         from purchasecast.report import render_profile, write_page  # noqa: PLC0415  an extra

@@ -101,6 +101,15 @@ def test_types_follow_from_kinds(tmp_path: Path) -> None:
     assert [column.type for column in schema.columns] == ["string", "integer", "string", "date", "number"]
 
 
+def test_reasons_say_what_a_column_expects() -> None:
+    schema = load_schema("black_friday")
+    assert schema.explain("Gender: not in domain") == "Gender: not in domain, expected one of F, M"
+    assert schema.explain("Occupation: not in domain").endswith(", 11, ...")
+    assert schema.explain("Purchase: negative") == "Purchase: negative, expected a number of at least 0"
+    assert schema.explain("Gender: null") == "Gender: null"
+    assert schema.explain("duplicate key") == "duplicate key"
+
+
 def test_ignore_takes_patterns(tmp_path: Path) -> None:
     schema = load_schema(write(tmp_path, GOOD))
     assert [schema.ignores(name) for name in ("", "note_1", "Age", "notes")] == [True, True, False, False]

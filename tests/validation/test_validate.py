@@ -242,10 +242,13 @@ def test_too_many_bad_rows_stop_the_run() -> None:
     report = ValidationReport(200, 197, 3, {"spend: null": 2, DUPLICATE: 1})
     check_reject_rate(report, 0.015)
     with pytest.raises(
-        RejectRateError, match=r"3 of 200 \(1\.50%\), mostly spend: null \(2\), duplicate key"
+        RejectRateError, match=r"3 of 200 \(1\.50%\), mostly spend: null \(2\); duplicate key"
     ) as caught:
         check_reject_rate(report)
     assert caught.value.exit_code == 3
+    levels = ValidationReport(10, 5, 5, {"Age band: not in domain": 5})
+    with pytest.raises(RejectRateError, match=r"mostly Age band: not in domain, expected one of 0-17, 18\+ \(5\)"):
+        check_reject_rate(levels, schema=SCHEMA)
     with pytest.raises(SettingsError, match="from 0 to 1, found 5"):
         check_reject_rate(report, 5)
     with pytest.raises(ValueError, match="add up"):

@@ -24,12 +24,13 @@ __all__ = ["generate", "profile", "validate"]
 @common
 def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_rate: float, **source: Any) -> int:
     """Check DATA row by row: what is wrong, and where."""
-    report = pc.validate(data, schema, rejects=rejects, **run.spark_and_steps, **reader_options(source))
+    described = pc.load_schema(schema)
+    report = pc.validate(data, described, rejects=rejects, **run.spark_and_steps, **reader_options(source))
     lines = [counts_text(report)]
-    lines += [f"  {count:>10,}  {reason}" for reason, count in report.reasons.items()]
+    lines += [f"  {count:>10,}  {described.explain(reason)}" for reason, count in report.reasons.items()]
     lines += [f"rejects and reasons: {rejects}"] if rejects else []
     run.result(report.to_dict(), "\n".join(lines))
-    check_reject_rate(report, max_reject_rate)
+    check_reject_rate(report, max_reject_rate, schema=described)
     return 0
 
 

@@ -185,7 +185,7 @@ def _accept(
     with run.steps.step(name) as step:
         checked = cleanup.enter_context(validate(raw, run.bundle.schema, target=target, cache=True))
         step.rows = checked.report.rows
-    check_reject_rate(checked.report, max_reject_rate)
+    check_reject_rate(checked.report, max_reject_rate, schema=run.bundle.schema)
     if not checked.report.accepted:
         raise DataError(f"insights: expected good rows, found none in {step.rows:,}; look at them with `validate`.")
     return checked.accepted

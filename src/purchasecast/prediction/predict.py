@@ -262,7 +262,7 @@ def checked_rows(
     with checked:
         if rejects is not None:
             write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate)
+        check_reject_rate(checked.report, max_reject_rate, schema=bundle.schema)
         yield checked
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from purchasecast.errors import RejectRateError, SettingsError
 from purchasecast.results.record import Record
+
+if TYPE_CHECKING:
+    from purchasecast.schema import Schema
 
 __all__ = ["ValidationReport", "check_reject_rate"]
 
@@ -56,7 +60,7 @@ class ValidationReport(Record):
         return self.rejected / self.rows if self.rows else 0.0
 
 
-def check_reject_rate(report: ValidationReport, maximum: float = 0.01) -> None:
+def check_reject_rate(report: ValidationReport, maximum: float = 0.01, *, schema: Schema | None = None) -> None:
     """Stop a run whose table has too many rejected rows.
 
     Parameters
@@ -65,6 +69,8 @@ def check_reject_rate(report: ValidationReport, maximum: float = 0.01) -> None:
         Result of the validation.
     maximum : float, default 0.01
         Largest share of rejected rows to continue with, 0..1.
+    schema : Schema, optional
+        Description of the table, to say what its columns expect.
 
     Raises
     ------
@@ -77,7 +83,8 @@ def check_reject_rate(report: ValidationReport, maximum: float = 0.01) -> None:
         raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {maximum}.")
     if report.reject_rate <= maximum:
         return
-    top = ", ".join(f"{reason} ({count})" for reason, count in list(report.reasons.items())[:3])
+    explain = schema.explain if schema is not None else str
+    top = "; ".join(f"{explain(reason)} ({count})" for reason, count in list(report.reasons.items())[:3])
     raise RejectRateError(
         f"rows: expected at most {maximum:.2%} rejected, found {report.rejected} of {report.rows} "
         f"({report.reject_rate:.2%}), mostly {top}; write them out with --rejects DIR, "

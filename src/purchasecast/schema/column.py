@@ -26,6 +26,7 @@ Bound = int | float | date
 
 CALENDAR_PARTS = ("year", "quarter", "month", "week", "dayofmonth", "dayofweek", "dayofyear")
 _RESERVED_NAMES = ("reasons",)  # what validation adds to the rows that it rejects
+_MAX_LEVELS_NAMED = 12  # in a sentence
 
 _TYPES_OF_KIND: dict[str, tuple[ValueType, ...]] = {  # the first is the default
     "nominal": ("string", "integer"),
@@ -140,6 +141,25 @@ class Column:
     def levels(self) -> tuple[str, ...]:
         """All values that the column may take, in order where it has one; empty where it is open."""
         return self.order or self.domain
+
+    @property
+    def expectation(self) -> str:
+        """What a value must be, in words to follow "expected", such as ``one of F, M``."""
+        if self.levels:
+            more = ", ..." if len(self.levels) > _MAX_LEVELS_NAMED else ""
+            return f"one of {', '.join(self.levels[:_MAX_LEVELS_NAMED])}{more}"
+        what = {"integer": "a whole number", "number": "a number", "string": "text"}.get(self.type or "", "a date")
+        if self.kind == "date":
+            what += f" written as {self.format or '2024-12-31'}"
+        if self.pattern is not None:
+            what += f" of the pattern {self.pattern}"
+        if self.minimum is not None and self.maximum is not None:
+            what += f" from {self.minimum} to {self.maximum}"
+        elif self.minimum is not None:
+            what += f" of at least {self.minimum}"
+        elif self.maximum is not None:
+            what += f" of at most {self.maximum}"
+        return what
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-safe values, defaults left out.

@@ -174,6 +174,25 @@ class Schema:
         unlabelled = () if with_target else ("target", "weight")
         return tuple(column.name for column in self.columns if column.role not in unlabelled)
 
+    def explain(self, reason: str) -> str:
+        """Add to a reason of validation what its column expects.
+
+        Parameters
+        ----------
+        reason : str
+            Such as ``Gender: not in domain``.
+
+        Returns
+        -------
+        str
+            Such as ``Gender: not in domain, expected one of F, M``; a reason that is not about the form of a value
+            comes back as it is.
+        """
+        name, separator, rule = reason.rpartition(": ")
+        if not separator or rule == "null" or name not in self.names:
+            return reason
+        return f"{reason}, expected {self.column(name).expectation}"
+
     def column(self, name: str) -> Column:
         """Return a column by name.
 

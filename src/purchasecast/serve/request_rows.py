@@ -175,22 +175,7 @@ def row_of_query(query: QueryParams, scorer: Scorer, others: Sequence[str] = ())
 
 def expected(column: Column) -> str:
     """Return what a column takes, in words."""
-    if column.levels:
-        shown = ", ".join(column.levels[:12]) + (", ..." if len(column.levels) > 12 else "")
-        return f"expected one of {shown}"
-    kinds = {"integer": "a whole number", "number": "a number", "string": "text", "date": "a date"}
-    what = kinds.get(column.type or "", "a date")
-    if column.kind == "date":
-        what += f" written as {column.format or '2024-12-31'}"
-    if column.pattern is not None:
-        what += f" of the pattern {column.pattern}"
-    if column.minimum is not None and column.maximum is not None:
-        what += f" from {column.minimum} to {column.maximum}"
-    elif column.minimum is not None:
-        what += f" of at least {column.minimum}"
-    elif column.maximum is not None:
-        what += f" of at most {column.maximum}"
-    return f"expected {what}"
+    return f"expected {column.expectation}"
 
 
 def row_schema(scorer: Scorer) -> dict[str, Any]:

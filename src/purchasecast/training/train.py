@@ -146,7 +146,7 @@ def train(
             step.rows = checked.report.rows
         if rejects is not None:
             write_rejects(checked, rejects)
-        check_reject_rate(checked.report, settings.max_reject_rate)
+        check_reject_rate(checked.report, settings.max_reject_rate, schema=schema)
         _check_size(checked.report, settings.folds, settings.holdout)
         recipe = resolve_recipe(checked.accepted, schema, settings)
         return _run(checked, schema, recipe, out, settings, steps)
