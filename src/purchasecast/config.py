@@ -78,7 +78,7 @@ class TrainSettings:
             raise SettingsError(f"model: expected one of {', '.join(get_args(ModelName))}, found {self.model}.")
         if self.target_transform not in TARGET_TRANSFORMS:
             raise SettingsError(
-                f"target-transform: expected one of {', '.join(TARGET_TRANSFORMS)}, found {self.target_transform}."
+                f"target_transform: expected one of {', '.join(TARGET_TRANSFORMS)}, found {self.target_transform}."
             )
         if self.tune and (self.model == "linear" or not _BUDGET.fullmatch(self.tune)):
             raise SettingsError(
@@ -94,7 +94,7 @@ class TrainSettings:
                 f"seed: expected a whole number from 0 to {_LARGEST_SEED}, found {self.seed}; take another."
             )
         if not 0 <= self.max_reject_rate <= 1:
-            raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
+            raise SettingsError(f"max_reject_rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
 
     @classmethod
     def of(cls, **values: Any) -> TrainSettings:

@@ -1,6 +1,7 @@
 """The errors a user of purchasecast can meet.
 
-Every message is one sentence that says what was expected, what was found and what to do.
+Every message is one sentence that says what was expected, what was found and what to do. An argument is written
+``name=``, or stands at the beginning, as in ``folds: expected ...``; the command line shows its option instead.
 
 ::
 

@@ -96,7 +96,7 @@ def test_what_is_no_bundle_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes" / "diary.txt").write_text("dear diary")
     with pytest.raises(BundleError, match="none in it"):
         load_bundle(tmp_path / "notes")
-    with pytest.raises(BundleError, match="choose another --out"):
+    with pytest.raises(BundleError, match="choose another place"):
         save(tmp_path / "notes")
     assert (tmp_path / "notes" / "diary.txt").read_text() == "dear diary"
 
@@ -164,9 +164,9 @@ def test_a_document_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_place_that_no_model_can_have_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BundleError, match="is a file; choose another --out"):
+    with pytest.raises(BundleError, match="is a file; choose another place"):
         check_place(tmp_path / "file" / "model")
-    with pytest.raises(BundleError, match="something else; choose another --out"):
+    with pytest.raises(BundleError, match="something else; choose another place"):
         check_place(tmp_path / "file")
     assert check_place(tmp_path / "new" / "model") == tmp_path / "new" / "model"
     assert not (tmp_path / "new").exists()

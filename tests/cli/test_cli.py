@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from purchasecast.cli import cli
+from purchasecast.config import TrainSettings
+from purchasecast.errors import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +148,12 @@ def test_a_wrong_grid_and_a_wrong_schema_are_refused_before_spark_starts() -> No
     found = run("validate", "data.csv", "--schema", "blackfriday")
     assert found.returncode == 1
     assert "black_friday" in found.stderr
+
+
+def test_errors_of_the_library_name_arguments_and_those_of_the_command_line_options() -> None:
+    with pytest.raises(SettingsError, match=r"^max_reject_rate: expected a share"):
+        TrainSettings(max_reject_rate=2)
+    told = run("insights", "no-such-model", "data.csv", "--out", "found", "--false-discovery-rate", "2").stderr
+    assert told.startswith("purchasecast: --false-discovery-rate: expected a share")
+    told = run("insights", "no-such-model", "data.csv", "--out", "found", "--by", "Region").stderr
+    assert told.startswith("purchasecast: --by: expected two columns")

@@ -114,7 +114,7 @@ def test_settings_are_checked() -> None:
             InsightSettings(**wrong)  # type: ignore[arg-type]
     assert column_pair(" a ,b") == ("a", "b")
     for text in ("a", "a,b,c", "a,"):
-        with pytest.raises(SettingsError, match="--by"):
+        with pytest.raises(SettingsError, match="by: expected two columns"):
             column_pair(text)
 
 

@@ -210,7 +210,7 @@ def test_sources_that_cannot_be_read(spark: SparkSession, tmp_path: Path) -> Non
         read_table(spark, put(tmp_path, "a.csv", TEXT), SCHEMA, options={"Mode": "DROPMALFORMED"})
     with pytest.raises(SettingsError, match="a jdbc: URL only"):
         read_table(spark, tmp_path / "a.csv", SCHEMA, table="t")
-    with pytest.raises(SourceError, match=r"no JDBC driver .* --conf spark\.jars=FILE\.jar"):
+    with pytest.raises(SourceError, match=r"no JDBC driver .* setting spark\.jars=FILE\.jar"):
         read_table(spark, "jdbc:nowhere://host/shop", SCHEMA, table="t")
     with pytest.raises(SourceError, match=r"class org\.nowhere\.Driver is not there.* spark\.jars"):
         read_table(spark, "jdbc:nowhere://host/shop", SCHEMA, table="t", options={"driver": "org.nowhere.Driver"})
@@ -228,7 +228,7 @@ def test_other_encodings_are_read_where_they_are_named(spark: SparkSession, tmp_
 
 
 def test_a_file_that_is_no_text_is_told_in_letters_that_a_terminal_takes(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(ColumnMismatchError, match="--option encoding=UTF-16") as caught:
+    with pytest.raises(ColumnMismatchError, match="option encoding=UTF-16") as caught:
         read_table(spark, put(tmp_path, "a.csv", TEXT.decode().encode("utf-16")), SCHEMA)
     assert all(line.isprintable() for line in str(caught.value).splitlines())
 

@@ -258,7 +258,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if not file.is_file():
         raise BundleError(
             f"{path}: expected a model directory with {MANIFEST}, found "
-            f"{'none in it' if folder.is_dir() else 'no such directory'}; name what `purchasecast train --out` wrote."
+            f"{'none in it' if folder.is_dir() else 'no such directory'}; name the directory of a trained model."
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -313,12 +313,12 @@ def check_place(path: str | Path) -> Path:
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise BundleError(
             f"{path}: expected a place to write to, found that {above} is "
-            f"{'read-only' if above.is_dir() else 'a file'}; choose another --out."
+            f"{'read-only' if above.is_dir() else 'a file'}; choose another place."
         )
     if target.exists() and not (target / MANIFEST).is_file() and not _is_empty_folder(target):
         raise BundleError(
             f"{target}: expected a new directory or an older model, found something else; "
-            "choose another --out or remove it."
+            "choose another place, or remove it."
         )
     return target
 

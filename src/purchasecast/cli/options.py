@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 
 from purchasecast.cli.interrupts import Interrupts
 from purchasecast.cli.terminal import TerminalWatcher, print_result
-from purchasecast.errors import SettingsError
+from purchasecast.errors import PurchasecastError, SettingsError
 from purchasecast.progress import Steps
 
 if TYPE_CHECKING:
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-__all__ = ["Run", "column_pair", "common", "rate_option", "reader_options", "rejects_option", "schema_option", "source"]
+__all__ = [
+    "Run",
+    "column_pair",
+    "common",
+    "in_options",
+    "rate_option",
+    "reader_options",
+    "rejects_option",
+    "schema_option",
+    "source",
+]
 
 
 class Run:
@@ -87,8 +98,10 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             run.cancel()
             raise
-        except Exception:
+        except Exception as error:
             run.interrupts.check()  # what a library made of it
+            if isinstance(error, PurchasecastError) and error.args:
+                error.args = (in_options(str(error), click.get_current_context().command), *error.args[1:])
             raise
         finally:
             run.interrupts.close()
@@ -96,6 +109,27 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
                 run.steps.watcher.close()
 
     return wrapped
+
+
+def in_options(message: str, command: click.Command) -> str:
+    """Name the options of a command in a message that names arguments, as the library's errors do.
+
+    Examples
+    --------
+    >>> command = click.Command("train", params=[click.Option(["--max-reject-rate"]), click.Option(["--holdout-by"])])
+    >>> in_options('raise max_reject_rate=, or take holdout_by="random"', command)
+    'raise --max-reject-rate, or take --holdout-by random'
+    >>> in_options("max_reject_rate: expected a share from 0 to 1, found 2.", command)
+    '--max-reject-rate: expected a share from 0 to 1, found 2.'
+    """
+    options = {param.name: max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        return " ".join(filter(None, (options[name], value))) if name in options else match.group(0)
+
+    message = re.sub(r'\b([a-z_]+)=(?!\w)(?:"([^"]*)")?', option, message)
+    return re.sub(r"^([a-z_]+)()(?=: )", option, message)
 
 
 def source(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,7 +170,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            raise SettingsError(f"--option: expected KEY=VALUE, found {value!r}.")
+            raise SettingsError(f"option: expected KEY=VALUE, found {value!r}.")
         pairs[key] = rest
     return pairs
 
@@ -175,5 +209,5 @@ def column_pair(text: str) -> tuple[str, str]:
     """
     names = [name.strip() for name in text.split(",")]
     if len(names) != 2 or not all(names):
-        raise SettingsError(f"--by: expected two columns with a comma between them, found {text!r}.")
+        raise SettingsError(f"by: expected two columns with a comma between them, found {text!r}.")
     return (names[0], names[1])

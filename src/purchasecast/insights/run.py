@@ -141,8 +141,8 @@ def find_insights(
     if data is not None and schema.target not in data.columns:
         if demand is not None:
             raise DataError(
-                f"insights: expected past transactions with the column {schema.target}, found none in DATA; "
-                "give rows without it as --demand only."
+                f"insights: expected past transactions with the column {schema.target}, found none; "
+                "give rows without it as demand= only."
             )
         data, demand = None, data
     run.steps.expect(8)
@@ -264,12 +264,10 @@ def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, 
     pair = default_pair(schema)
     pairs = run.settings.by or ((pair,) if pair else ())
     if rows is None:
-        run.misses("inventory", "Expected revenue needs a table to score: give one with --demand.")
+        run.misses("inventory", "Expected revenue needs a table to score: give one as the demand.")
         return
     if not pairs:
-        run.misses(
-            "inventory", "The schema has no category and place to add expected revenue up by: name them with --by."
-        )
+        run.misses("inventory", "The schema has no category and place to add expected revenue up by: name two columns.")
         return
     noise = run.noise()
     with run.steps.step("inventory") as step:

@@ -307,7 +307,7 @@ def _check_columns(place: str, found: Sequence[str], schema: Schema, target: str
         f"  found:    {', '.join(map(_shown, found))}",
         "Rename the columns, use another schema, or list what is not needed under ignore in the schema."
         if is_text
-        else "This is no text in UTF-8: if it is text, name what it is in, such as --option encoding=UTF-16.",
+        else "This is no text in UTF-8: if it is text, name its encoding by a reader's option encoding=UTF-16.",
     ]
     raise ColumnMismatchError("\n".join(lines))
 

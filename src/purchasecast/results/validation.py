@@ -80,13 +80,12 @@ def check_reject_rate(report: ValidationReport, maximum: float = 0.01, *, schema
         If the maximum is not a share.
     """
     if not 0 <= maximum <= 1:
-        raise SettingsError(f"max-reject-rate: expected a share from 0 to 1, found {maximum}.")
+        raise SettingsError(f"max_reject_rate: expected a share from 0 to 1, found {maximum}.")
     if report.reject_rate <= maximum:
         return
     explain = schema.explain if schema is not None else str
     top = "; ".join(f"{explain(reason)} ({count})" for reason, count in list(report.reasons.items())[:3])
     raise RejectRateError(
         f"rows: expected at most {maximum:.2%} rejected, found {report.rejected} of {report.rows} "
-        f"({report.reject_rate:.2%}), mostly {top}; write them out with --rejects DIR, "
-        "or raise --max-reject-rate."
+        f"({report.reject_rate:.2%}), mostly {top}; write them out (rejects=), or raise max_reject_rate=."
     )

@@ -30,7 +30,7 @@ def load(path: str | Path) -> Scorer:
     Parameters
     ----------
     path : str or Path
-        What ``purchasecast train --out`` wrote.
+        Directory of a trained model.
 
     Returns
     -------

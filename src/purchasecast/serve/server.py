@@ -99,7 +99,7 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2_048)
     except OSError as error:
         raise SettingsError(
-            f"--host and --port: expected a free address, found {settings.host}:{settings.port} "
+            f"host and port: expected a free address, found {settings.host}:{settings.port} "
             f"({error.strerror}); choose another."
         ) from error
     config = uvicorn.Config(

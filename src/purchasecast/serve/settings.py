@@ -90,7 +90,7 @@ class ServeSettings:
         if self.token is None and not is_loopback(self.host):
             raise SettingsError(
                 f"host: expected this machine's own address, as no token is set, found {self.host}; "
-                f"set {TOKEN_VARIABLE} or pass --token-file."
+                f"set {TOKEN_VARIABLE} or give a token."
             )
 
 
@@ -121,4 +121,4 @@ def read_token(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--token-file: expected a readable file, found none ({type(error).__name__}).") from error
+        raise SettingsError(f"token_file: expected a readable file, found none ({type(error).__name__}).") from error

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPARK_FAILURES", "reason", "redacted"]
 
-_ADD_A_JAR = "with --conf spark.jars=FILE.jar"
+_ADD_A_JAR = "by the Spark setting spark.jars=FILE.jar"
 _WHAT_TO_DO = (  # for what a user can mend, and Spark names only
     (r".*\bNo suitable driver\b.*", f"no JDBC driver for this URL is there; add the driver's jar {_ADD_A_JAR}"),
     (

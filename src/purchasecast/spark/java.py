@@ -175,7 +175,7 @@ def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
         reader.join(timeout=2)
         said = next((line for line in held if not _JVM_NOISE.match(line)), "it printed nothing").strip()
         raise SparkUnavailableError(
-            f"Spark's JVM ended before it answered ({said}): check --master, the --conf settings, "
+            f"Spark's JVM ended before it answered ({said}): check the master, the Spark settings, "
             "PYSPARK_SUBMIT_ARGS and the Java in JAVA_HOME."
         ) from error
     finally:

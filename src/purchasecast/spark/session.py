@@ -92,7 +92,7 @@ def get_session(
     if remote:
         raise SettingsError(
             f"A Spark Connect address looks like sc://host:{_CONNECT_PORT}, not {remote!r}: "
-            "for Spark on this machine leave it out, or use --master."
+            "for Spark on this machine leave it out, or use master=."
         )
     return _start(master, wanted, app_name, few_rows=few_rows)
 

@@ -55,7 +55,7 @@ def parse_conf(pairs: Iterable[str]) -> dict[str, str]:
         if not equals or not re.fullmatch(r"spark\.\S+", key):
             raise SettingsError(
                 f"A Spark setting is given as spark.KEY=VALUE, not {pair!r}: "
-                "write for example --conf spark.executor.memory=4g."
+                "write for example spark.executor.memory=4g."
             )
         settings[key] = value.strip()
     return settings

@@ -81,7 +81,7 @@ def holdout_split(
     if by == "time" and schema.time is None:
         raise SettingsError(
             f"holdout_by: expected a schema with a time column, found none in {schema.name}; "
-            'give a column role = "time" or split at random.'
+            'give a column role = "time", or take holdout_by="random".'
         )
     if share == 0:
         return Split(frame, frame.limit(0), 0.0)
@@ -104,7 +104,7 @@ def _split_by_time(frame: DataFrame, time: str, share: float) -> Split:
     if not possible:
         raise DataError(
             f"holdout: expected at least two different values of {time}, to hold out the latest, found one; "
-            'hold out at random (holdout_by="random").'
+            'take holdout_by="random".'
         )
     held = min(possible, key=lambda count: abs(count - share * rows))
     late = cuts[held]

@@ -197,7 +197,7 @@ def _check_size(report: ValidationReport, folds: int, holdout: float) -> None:
     if left < minimum:
         raise DataError(
             f"train: expected at least {minimum} good rows beside the holdout for {folds} folds, found about "
-            f"{left} of {report.accepted}; take more data, fewer folds or a smaller holdout."
+            f"{left} of {report.accepted}; take more data, or lower folds= or holdout=."
         )
 
 

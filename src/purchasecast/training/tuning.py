@@ -110,7 +110,7 @@ def tune_trees(
         from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise SettingsError(
-            "tune: expected Optuna, found none; run `pip install purchasecast[tune]`, or leave --tune out."
+            "tune: expected Optuna, found none; run `pip install purchasecast[tune]`, or leave tune= out."
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     most, seconds = settings.tune_budget
