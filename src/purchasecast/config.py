@@ -205,4 +205,4 @@ class MonitorSettings:
             if not 0 <= value <= 1:
                 raise SettingsError(f"{name.replace('_', '-')}: expected a share from 0 to 1, found {value}.")
         if self.max_error_growth < 0:
-            raise SettingsError(f"max-error-growth: expected a share of 0 or more, found {self.max_error_growth}.")
+            raise SettingsError(f"max_error_growth: expected a share of 0 or more, found {self.max_error_growth}.")

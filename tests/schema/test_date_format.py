@@ -22,9 +22,8 @@ OF_SPARK = [
     "yyyyMMdd",
     "yyyy-MM-dd'T'HH:mm:ss",
     "d-MMM-yyyy",
-    "yyyy-DDD",
     "yyyy%MM",
-    "h:mm a, d/M/y",
+    "h:mm a, d/M/yyyy",
 ]
 OF_STRPTIME = {
     "%m/%d/%Y": "M/d/yyyy",
@@ -39,11 +38,14 @@ OF_STRPTIME = {
     "%% %Y's %m": "% yyyy'''s' M",
 }
 REFUSED = {
-    "MM/DD/YYYY": "YYYY is none of them); did you mean MM/dd/yyyy?",
-    "yyyy-MM-DD": "D is the day of the year); did you mean yyyy-MM-dd?",
+    "MM/DD/YYYY": "DD is none of them); did you mean MM/dd/yyyy?",
+    "yyyy-MM-DD": "DD is none of them); did you mean yyyy-MM-dd?",
     "dd/mm/yyyy": "it has no month, M); did you mean dd/MM/yyyy?",
     "MM/dd": "it has no year, y)",
     "EEE d MMM yyyy": "EEE is none of them)",
+    "yyyy[-MM]": "[ has a meaning of its own there",
+    "yyyy 'o": "' has a meaning of its own there",
+    "yyyy-M-d M": "M is there twice)",
     "%d/%m/%y": "write yy, where years are those from 2000 to 2099",
     "%A %d %Y": "%A cannot be turned into them",
 }

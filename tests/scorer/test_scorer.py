@@ -135,7 +135,8 @@ def test_left_out_attributes_are_those_of_the_customer_and_the_product(scorer: S
     [
         ("Age", "ancient", "not in domain"),
         ("Age", None, "null"),
-        ("City", True, "not text"),
+        ("City", True, "not in domain"),
+        ("City", [1], "not text"),
         ("Category", 0, "below minimum"),
         ("Category", "seven", "not an integer"),
         ("Category", 7.5, "not an integer"),

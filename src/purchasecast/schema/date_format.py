@@ -6,31 +6,37 @@ See https://spark.apache.org/docs/latest/sql-ref-datetime-pattern.html
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["spark_date_format"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-#: The pattern letters that Spark reads dates by, and how often each may stand in a row.
-_MAX_COUNTS = {
-    "G": 4,
-    "y": 6,
-    "M": 4,
-    "L": 4,
-    "d": 2,
-    "D": 3,
-    "a": 1,
-    "H": 2,
-    "h": 2,
-    "K": 2,
-    "k": 2,
-    "m": 2,
-    "s": 2,
-    "S": 9,
-    "V": 2,
-    "z": 4,
-    "O": 4,
-    "X": 5,
-    "x": 5,
-    "Z": 5,
+__all__ = ["MONTHS", "date_regex", "pattern_runs", "spark_date_format"]
+
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+# The pattern letters that the scorer can read too; a field's name, where the day depends on it, and its text.
+_FIELDS = {
+    "yyyy": ("year", "[0-9]{4}"),
+    "yy": ("short", "[0-9]{2}"),
+    "MMMM": ("name", "|".join(MONTHS)),
+    "MMM": ("name", "|".join(name[:3] for name in MONTHS)),
+    "MM": ("month", "0[1-9]|1[0-2]"),
+    "M": ("month", "0?[1-9]|1[0-2]"),
+    "dd": ("day", "0[1-9]|[12][0-9]|3[01]"),
+    "d": ("day", "0?[1-9]|[12][0-9]|3[01]"),
+    "HH": ("", "[01][0-9]|2[0-3]"),
+    "H": ("", "[01]?[0-9]|2[0-3]"),
+    "hh": ("", "0[1-9]|1[0-2]"),
+    "h": ("", "0?[1-9]|1[0-2]"),
+    "mm": ("", "[0-5][0-9]"),
+    "m": ("", "[0-5]?[0-9]"),
+    "ss": ("", "[0-5][0-9]"),
+    "s": ("", "[0-5]?[0-9]"),
+    "a": ("", "AM|PM"),
+    **{"S" * digits: ("", f"[0-9]{{1,{digits}}}") for digits in range(1, 10)},
 }
 # One letter takes one digit or two, as strptime does.
 _SPARK_OF_STRPTIME = {
@@ -51,7 +57,7 @@ _SPARK_OF_STRPTIME = {
 }
 _COMPOSED = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M"}
 _DIRECTIVE = re.compile(r"%-?(.)", re.DOTALL)
-_RUNS = re.compile(r"'[^']*'|([A-Za-z])\1*")
+_RUNS = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+")  # a quoted text, a run of one letter, anything else
 _EXPECTED = "Spark's pattern letters, such as M/d/yyyy for 2/29/2024"
 
 
@@ -79,12 +85,60 @@ def spark_date_format(text: str) -> str:
     ('M/d/yyyy', "yyyyMMdd'T'H:m", 'dd.MM.yyyy')
     """
     # A format in Spark's letters may hold a % too: it has a year in Spark's letters.
-    pattern = _from_strptime(text) if "%" in text and not re.search("y{2}", _DIRECTIVE.sub("", text)) else text
+    pattern = _from_strptime(text) if "%" in text and "yy" not in _DIRECTIVE.sub("", text) else text
+    pattern = re.sub("(?<!y)y(?!y)", "yyyy", pattern)  # to Spark, y is a year of any number of digits: 24 is long ago
     meant = _likely_meant(pattern)
     hint = f"; did you mean {meant}?" if meant != pattern and not _problem(meant) else ""
     if problem := _problem(pattern):
         raise ValueError(f"expected {_EXPECTED}, found {text} ({problem}){hint}")
     return pattern
+
+
+def pattern_runs(pattern: str) -> Iterator[tuple[str, str]]:
+    """Split a pattern into its fields and what stands between them.
+
+    Yields
+    ------
+    tuple of (str, str)
+        A run of one pattern letter and an empty text, or an empty text and what stands for itself.
+
+    Examples
+    --------
+    >>> list(pattern_runs("d 'de' yyyy"))
+    [('d', ''), ('', ' '), ('', 'de'), ('', ' '), ('yyyy', '')]
+    """
+    for match in _RUNS.finditer(pattern):
+        quoted, letter = match.group(1), match.group(2)
+        if letter:
+            yield match.group(0), ""
+        else:
+            yield "", match.group(0) if quoted is None else quoted.replace("''", "'") or "'"
+
+
+def date_regex(pattern: str, *, named: bool = False) -> str:
+    """Return the regular expression of the texts that a pattern reads.
+
+    Parameters
+    ----------
+    pattern : str
+        What `spark_date_format` returned.
+    named : bool, default False
+        Whether the groups ``year`` or ``short`` (two digits), ``month`` or ``name``, and ``day`` are named, as Python
+        writes it; Java writes it otherwise.
+
+    Returns
+    -------
+    str
+        The expression of a whole text.
+    """
+    pieces = []
+    for run, literal in pattern_runs(pattern):
+        if run:
+            name, text = _FIELDS[run]
+            pieces.append(f"(?P<{name}>{text})" if named and name else f"(?:{text})")
+        else:
+            pieces.append(re.escape(literal))
+    return "".join(pieces)
 
 
 def _from_strptime(text: str) -> str:
@@ -114,31 +168,32 @@ def _quoted(literal: str) -> str:
 
 
 def _problem(pattern: str) -> str:
-    """Say why Spark could not read dates by a pattern; an empty text where it can."""
-    runs = [run.group(0) for run in _RUNS.finditer(pattern) if run.group(1)]
-    for run in runs:
-        if len(run) > _MAX_COUNTS.get(run[0], 0):
-            return f"{run} is none of them"
+    """Say why dates cannot be read by a pattern; an empty text where they can."""
+    plain = re.sub("'(?:[^']|'')*'", "", pattern)
+    reserved = re.search(r"['\[\]{}#]", plain)
+    if reserved:
+        return f"{reserved.group(0)} has a meaning of its own there; put texts in single quotes"
+    runs = [run for run, _ in pattern_runs(pattern) if run]
+    unknown = [run for run in runs if run not in _FIELDS]
+    if unknown:
+        return f"{unknown[0]} is none of them"
     letters = {run[0] for run in runs}
     if "y" not in letters:
         return "it has no year, y"
-    if "d" in letters and not letters & {"M", "L"}:
+    if "d" in letters and "M" not in letters:
         return "it has no month, M"
-    if "D" in letters and letters & {"M", "L", "d"}:
-        return "D is the day of the year"
-    return ""
+    twice = [letter for letter in letters if sum(run[0] == letter for run in runs) > 1]
+    return f"{twice[0]} is there twice" if twice else ""
 
 
 def _likely_meant(pattern: str) -> str:
     """Return the pattern with the letters that other programs use for years, months and days replaced."""
-    has_month = re.search("[ML]", pattern) is not None
+    has_month, has_hour = "M" in pattern, re.search("[Hh]", pattern) is not None
 
     def meant(run: re.Match[str]) -> str:
-        letters = run.group(0)
-        if run.group(1) in {"Y", "D"} and has_month:
-            return letters.lower()
-        if run.group(1) in {"Y", "m"} and not has_month and not re.search("[HhKk]", pattern):
-            return letters.swapcase()
-        return letters
+        letter = run.group(2)
+        if letter == "Y" or (letter == "D" and has_month):
+            return run.group(0).lower()
+        return run.group(0).upper() if letter == "m" and not (has_month or has_hour) else run.group(0)
 
     return _RUNS.sub(meant, pattern)

@@ -1,4 +1,4 @@
-"""Dates without Spark: Spark's pattern letters, ISO text, and the calendar parts that features are derived from.
+"""Dates without Spark: texts become days, days become texts, and the calendar parts that features are derived from.
 
 A timestamp counts as the day that it names; one with an offset counts in UTC, as in a Spark session of that zone.
 """
@@ -6,10 +6,11 @@ A timestamp counts as the day that it names; one with an offset counts in UTC, a
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.errors import SchemaError
+from purchasecast.schema.date_format import MONTHS, date_regex, pattern_runs
+from purchasecast.schema.values import ISO_DAY, NOT_A_DATE, TIME, ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,23 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calendar_part", "date_parser", "date_text"]
 
-_ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[ T](.*))?", re.DOTALL)
-_RUNS = re.compile(r"'([^']*)'|([A-Za-z])\2*|[^A-Za-z']")  # a quoted text, a run of one letter, or anything else
-_LETTERS = {  # Spark's letter and its count; a single one takes any number of digits that the field can have
-    "yyyy": "(?P<year>[0-9]{4})",
-    "y": "(?P<year>[0-9]{4})",
-    "yy": "(?P<short>[0-9]{2})",
-    "MM": "(?P<month>[0-9]{2})",
-    "M": "(?P<month>[0-9]{1,2})",
-    "dd": "(?P<day>[0-9]{2})",
-    "d": "(?P<day>[0-9]{1,2})",
-    "HH": "[0-9]{2}",
-    "H": "[0-9]{1,2}",
-    "mm": "[0-9]{2}",
-    "m": "[0-9]{1,2}",
-    "ss": "[0-9]{2}",
-    "s": "[0-9]{1,2}",
-}
+_ISO = re.compile(f"{ISO_DAY}(?:[ T]{TIME}({ZONE})?)?")
 
 
 def date_parser(column: Column) -> Callable[[Any], date | None]:
@@ -48,14 +33,11 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
     Returns
     -------
     callable
-        From text, a `date` or a `datetime` to a day, or None for nothing; it raises ValueError for what is no date.
-
-    Raises
-    ------
-    SchemaError
-        If the column's format uses pattern letters that are not read here.
+        From text without blanks around it, a number that is written as text, a `date` or a `datetime` to a day, or
+        None for nothing; it raises ValueError for what is no date.
     """
-    pattern = _compiled(column) if column.format is not None else None
+    pattern = re.compile(date_regex(column.format, named=True)) if column.format is not None else None
+    counts_in_utc = column.type == "timestamp"
 
     def read(value: Any) -> date | None:
         if value is None or value == "":
@@ -66,9 +48,11 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
             return (value.astimezone(UTC) if value.tzinfo else value).date()
         if isinstance(value, date):
             return value
+        if isinstance(value, int) and not isinstance(value, bool):  # 20241231 by yyyyMMdd
+            value = str(value)
         if not isinstance(value, str):
-            raise ValueError("not a date")  # noqa: TRY004  one error for all that is no date
-        return _iso_day(value) if pattern is None else _by_pattern(pattern, value)
+            raise ValueError(NOT_A_DATE)  # noqa: TRY004  one error for all that is no date
+        return _by_pattern(pattern, value) if pattern is not None else _iso_day(value, in_utc=counts_in_utc)
 
     return read
 
@@ -78,22 +62,26 @@ def date_text(column: Column, day: date) -> str:
 
     Examples
     --------
-    >>> from purchasecast.schema.table import Column
+    >>> from purchasecast.schema import Column
     >>> date_text(Column("Day", "date", format="M/d/yyyy"), date(2024, 2, 9))
     '2/9/2024'
     """
     if column.format is None:
-        return f"{day.year:04d}-{day.month:02d}-{day.day:02d}"
-    fields = {"y": day.year, "M": day.month, "d": day.day, "H": 0, "m": 0, "s": 0}
-
-    def written(run: re.Match[str]) -> str:
-        letter, text = run.group(2), run.group(0)
-        if letter is None:
-            return run.group(1) if text.startswith("'") else text
-        number = fields[letter] % 100 if text == "yy" else fields[letter]
-        return f"{number:0{len(text)}d}"
-
-    return _RUNS.sub(written, column.format)
+        return day.isoformat()
+    fields = {"y": day.year, "M": day.month, "d": day.day, "H": 0, "h": 12, "m": 0, "s": 0, "S": 0}
+    text = ""
+    for run, literal in pattern_runs(column.format):
+        if not run:
+            text += literal
+        elif run == "a":
+            text += "AM"
+        elif run in {"MMM", "MMMM"}:
+            name = MONTHS[day.month - 1]
+            text += name if run == "MMMM" else name[:3]
+        else:
+            number = fields[run[0]] % 100 if run == "yy" else fields[run[0]]
+            text += f"{number:0{len(run)}d}"
+    return text
 
 
 def calendar_part(day: date, part: str) -> float:
@@ -104,7 +92,7 @@ def calendar_part(day: date, part: str) -> float:
     day : date
         The day.
     part : str
-        One of `purchasecast.schema.table.CALENDAR_PARTS`.
+        One of `purchasecast.schema.CALENDAR_PARTS`.
 
     Returns
     -------
@@ -127,36 +115,25 @@ def calendar_part(day: date, part: str) -> float:
     return float({"year": day.year, "month": day.month, "dayofmonth": day.day}[part])
 
 
-def _compiled(column: Column) -> re.Pattern[str]:
-    pieces = []
-    for run in _RUNS.finditer(column.format or ""):
-        text = run.group(0)
-        if text in _LETTERS:
-            pieces.append(_LETTERS[text])
-        elif run.group(2):
-            raise SchemaError(
-                f"{column.name}: expected a date format of {', '.join(_LETTERS)} for scoring without Spark, "
-                f"found {column.format}; write the dates as 2024-12-31"
-            )
-        else:
-            pieces.append(re.escape(run.group(1) if text.startswith("'") else text))
-    return re.compile("".join(pieces))
-
-
 def _by_pattern(pattern: re.Pattern[str], text: str) -> date:
-    found = pattern.fullmatch(text)
-    if found is None:
-        raise ValueError("not a date")
-    fields = found.groupdict()
-    year = int(fields["year"]) if fields.get("year") else 2000 + int(fields.get("short") or -2000 + 1970)
-    return date(year, int(fields.get("month") or 1), int(fields.get("day") or 1))
+    match = pattern.fullmatch(text)
+    if match is None:
+        raise ValueError(NOT_A_DATE)
+    fields = match.groupdict()
+    # Spark reads a year of two digits as one of this century, and takes the first for a month or day not written.
+    year = int(fields["year"]) if fields.get("year") else 2000 + int(fields["short"])
+    name = fields.get("name")
+    month = 1 + [month[:3] for month in MONTHS].index(name[:3]) if name else int(fields.get("month") or 1)
+    return date(year, month, int(fields.get("day") or 1))
 
 
-def _iso_day(text: str) -> date:
-    found = _ISO_DAY.fullmatch(text)
-    if found is None:
-        raise ValueError("not a date")
-    time = found.group(4)
-    if time and re.search(r"(?:Z|[+-][0-9]{2}:?[0-9]{2})$", time):
-        return datetime.fromisoformat(text).astimezone(UTC).date()
-    return date(int(found.group(1)), int(found.group(2)), int(found.group(3)))
+def _iso_day(text: str, *, in_utc: bool) -> date:
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise ValueError(NOT_A_DATE)
+    year, month, day, hour, minute, zone, offset_hours, offset_minutes = match.groups()
+    written = date(int(year), int(month), int(day))
+    if not (in_utc and zone and offset_hours):
+        return written
+    offset = timedelta(hours=int(offset_hours), minutes=int(offset_hours[0] + (offset_minutes or "0")))
+    return (datetime(written.year, written.month, written.day, int(hour), int(minute)) - offset).date()  # noqa: DTZ001

@@ -142,8 +142,6 @@ class InputReader:
             )
 
     def _distinct(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> Encoded:
-        if pa.types.is_decimal(values.type):
-            values = values.cast(pa.float64())
         whole = values.unify_dictionaries().combine_chunks()
         coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
         try:

@@ -7,9 +7,29 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date
+from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from purchasecast.schema.values import (
+    ABOVE_MAXIMUM,
+    BLANKS,
+    MISSING,
+    NO_MATCH,
+    NOT_A_DATE,
+    NOT_A_NUMBER,
+    NOT_AN_INTEGER,
+    NOT_FINITE,
+    NOT_IN_DOMAIN,
+    NOT_TEXT,
+    NULL,
+    NUMBER,
+    WHOLE,
+    too_low,
+)
 from purchasecast.scorer.dates import date_parser
 
 if TYPE_CHECKING:
@@ -19,13 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSING", "BadValueError", "Value", "value_parser"]
 
-MISSING = "missing"
 Value = str | float | date | None
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(?:[.]0*)?")
-_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
-_SMALLEST_LONG, _LARGEST_LONG = -(2**63), 2**63 - 1
-_BLANK = " "  # Spark trims this one only
+_WHOLE, _NUMBER = re.compile(WHOLE), re.compile(NUMBER)
+_MIN_LONG, _MAX_LONG = -(2**63), 2**63 - 1
+_LONG_DIGITS = 19
 
 
 class BadValueError(ValueError):
@@ -62,13 +80,13 @@ def value_parser(column: Column) -> Callable[[Any], Value]:
 
 def _level(column: Column) -> Callable[[Any], str | None]:
     """Return the parser of names: fast where the raw value is one that the schema lists."""
-    whole = column.type == "integer"
+    whole, nullable = column.type == "integer", column.null != "forbidden"
     canonical: Callable[[Any], str | None] = _whole_text if whole else _text
-    known: dict[Any, str] = {level: level for level in column.levels}
-    known |= {int(level): level for level in column.levels if whole}
-    closed, nullable = bool(known), column.null != "forbidden"
-    pattern = re.compile(column.pattern) if column.pattern is not None else None
-    low, high = column.minimum, column.maximum
+    check = _check_of_level(column)
+    known: dict[Any, str] = {}
+    for level in column.levels:
+        with suppress(BadValueError):  # a level that another rule forbids
+            known[int(level) if whole else level] = known[level] = check(level)
 
     def parse(value: Any) -> str | None:
         if value.__class__ is int or value.__class__ is str:  # not a bool, which equals a number
@@ -79,16 +97,28 @@ def _level(column: Column) -> Callable[[Any], str | None]:
         if text is None:
             if nullable:
                 return None
-            raise BadValueError("null")
+            raise BadValueError(NULL)
+        return check(text)
+
+    return parse
+
+
+def _check_of_level(column: Column) -> Callable[[str], str]:
+    levels = frozenset(column.levels)
+    # Java's \d and \w, without a flag, are those of ASCII.
+    pattern = re.compile(column.pattern, re.ASCII) if column.pattern is not None else None
+    low, high = column.minimum, column.maximum
+
+    def check(text: str) -> str:
         if pattern is not None and not pattern.fullmatch(text):
-            raise BadValueError("does not match the pattern")
-        if closed and text not in known:
-            raise BadValueError("not in domain")
+            raise BadValueError(NO_MATCH)
+        if levels and text not in levels:
+            raise BadValueError(NOT_IN_DOMAIN)
         if low is not None or high is not None:
             _check_bounds(int(text), low, high)
         return text
 
-    return parse
+    return check
 
 
 def _quantity(column: Column) -> Callable[[Any], float | None]:
@@ -100,9 +130,9 @@ def _quantity(column: Column) -> Callable[[Any], float | None]:
         if number is None:
             if nullable:
                 return None
-            raise BadValueError("null")
+            raise BadValueError(NULL)
         if not math.isfinite(number):
-            raise BadValueError("not finite")
+            raise BadValueError(NOT_FINITE)
         _check_bounds(number, low, high)
         return float(number)
 
@@ -117,11 +147,11 @@ def _date(column: Column) -> Callable[[Any], date | None]:
         try:
             day = read(_text(value) if isinstance(value, str) else value)
         except ValueError:
-            raise BadValueError("not a date") from None
+            raise BadValueError(NOT_A_DATE) from None
         if day is None:
             if nullable:
                 return None
-            raise BadValueError("null")
+            raise BadValueError(NULL)
         _check_bounds(date(day.year, day.month, day.day), low, high)
         return day
 
@@ -130,9 +160,9 @@ def _date(column: Column) -> Callable[[Any], date | None]:
 
 def _check_bounds(value: Any, low: Any, high: Any) -> None:
     if low is not None and value < low:
-        raise BadValueError("negative" if low == 0 else "below minimum")
+        raise BadValueError(too_low(low))
     if high is not None and value > high:
-        raise BadValueError("above maximum")
+        raise BadValueError(ABOVE_MAXIMUM)
 
 
 def _is_nan(value: Any) -> bool:
@@ -142,15 +172,42 @@ def _is_nan(value: Any) -> bool:
 def _text(value: Any) -> str | None:
     if value is None or _is_nan(value):
         return None
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise BadValueError("not text")
-    text = str(value).strip(_BLANK)
+    text = (value if isinstance(value, str) else _written(value)).strip(BLANKS)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise BadValueError("not text") from None
+            raise BadValueError(NOT_TEXT) from None
     return text or None
+
+
+def _written(value: Any) -> str:
+    """Return a value of another type as Spark writes it: a model trained on typed columns knows these levels."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _as_java_writes(value)
+    if isinstance(value, int | Decimal):
+        return str(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, np.generic):
+        return _written(value.item())
+    raise BadValueError(NOT_TEXT)
+
+
+def _as_java_writes(number: float) -> str:
+    """Return a number as Java's ``Double.toString`` does.
+
+    Examples
+    --------
+    >>> _as_java_writes(12.0), _as_java_writes(1e7), _as_java_writes(0.00025)
+    ('12.0', '1.0E7', '2.5E-4')
+    """
+    if not math.isfinite(number) or number == 0 or 1e-3 <= abs(number) < 1e7:
+        return repr(number).replace("inf", "Infinity")
+    digits, _, exponent = f"{Decimal(repr(number)).normalize():E}".partition("E")
+    return f"{digits}{'' if '.' in digits else '.0'}E{int(exponent)}"
 
 
 def _whole_text(value: Any) -> str | None:
@@ -164,20 +221,29 @@ def _whole_number(value: Any) -> int | None:
         return None
     if value.__class__ is int:
         number = value
-    elif isinstance(value, float) and value.is_integer():
-        number = int(value)
     elif isinstance(value, str):
-        text = value.strip(_BLANK)
+        text = value.strip(BLANKS)
         if not text:
             return None
-        if len(text) > 64 or not _WHOLE.fullmatch(text):
-            raise BadValueError("not an integer")
-        number = int(text.partition(".")[0])
+        if not _WHOLE.fullmatch(text):
+            raise BadValueError(NOT_AN_INTEGER)
+        digits = text.partition(".")[0]
+        if len(digits.lstrip("+-0")) > _LONG_DIGITS:  # int() takes seconds for a text of a million digits
+            raise BadValueError(NOT_AN_INTEGER)
+        number = int(digits)
+    elif (isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)) or isinstance(
+        value, np.integer
+    ):
+        number = int(value)
     else:
-        raise BadValueError("not an integer")
-    if not _SMALLEST_LONG <= number <= _LARGEST_LONG:
-        raise BadValueError("not an integer")
+        raise BadValueError(NOT_AN_INTEGER)
+    if not _MIN_LONG <= number <= _MAX_LONG:
+        raise BadValueError(NOT_AN_INTEGER)
     return int(number)
+
+
+def _is_whole(number: float | Decimal) -> bool:
+    return math.isfinite(number) and number == int(number)
 
 
 def _number(value: Any, *, nullable: bool) -> float | None:
@@ -185,16 +251,20 @@ def _number(value: Any, *, nullable: bool) -> float | None:
         return None
     if isinstance(value, float):
         return None if nullable and _is_nan(value) else value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str):
+        text = value.strip(BLANKS)
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise BadValueError(NOT_A_NUMBER)
+        return float(text)
+    if isinstance(value, bool):
+        raise BadValueError(NOT_A_NUMBER)
+    if isinstance(value, int | Decimal):
         try:
             return float(value)
         except OverflowError:
-            raise BadValueError("not finite") from None
-    if not isinstance(value, str):
-        raise BadValueError("not a number")
-    text = value.strip(_BLANK)
-    if not text:
-        return None
-    if not _NUMBER.fullmatch(text):
-        raise BadValueError("not a number")
-    return float(text)
+            raise BadValueError(NOT_FINITE) from None
+    if isinstance(value, np.generic):
+        return _number(value.item(), nullable=nullable)
+    raise BadValueError(NOT_A_NUMBER)

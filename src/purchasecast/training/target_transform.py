@@ -94,7 +94,7 @@ def choose_transform(
     possible = least is not None and least >= 0
     if asked in SMEARED and not possible:
         raise SettingsError(
-            f"target-transform: expected a target of at least 0 for {asked}, found a schema that allows less or says "
+            f"target_transform: expected a target of at least 0 for {asked}, found a schema that allows less or says "
             "nothing; give the target a minimum, or take none."
         )
     if asked != "auto" or not possible:

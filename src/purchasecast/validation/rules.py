@@ -15,7 +15,25 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as sf
 from pyspark.sql.types import DateType, DoubleType, FloatType, IntegralType, NumericType, TimestampType
 
+from purchasecast.schema.date_format import date_regex
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
+from purchasecast.schema.values import (
+    ABOVE_MAXIMUM,
+    BLANKS,
+    ISO_DAY,
+    NO_MATCH,
+    NOT_A_DATE,
+    NOT_A_NUMBER,
+    NOT_AN_INTEGER,
+    NOT_FINITE,
+    NOT_IN_DOMAIN,
+    NULL,
+    NUMBER,
+    TIME,
+    WHOLE,
+    ZONE,
+    too_low,
+)
 from purchasecast.spark.columns import col, quoted
 
 if TYPE_CHECKING:
@@ -34,11 +52,7 @@ MALFORMED = "malformed line"
 
 _WIDTH = 60  # bits in one number; a long has 63 and a sign
 
-# Spark's own cast to double also takes "7d" and "0x1p3".
-_NUMBER = r"(?i)^[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?|nan|inf|infinity)$"
 _INFINITE = float("inf")
-_WHOLE_WITH_ZEROS = r"^[+-]?[0-9]+[.]0*$"  # pandas writes integers so where the column has nulls
-_ISO_DAY = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"  # Spark's own cast also takes a year alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +179,7 @@ def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, origina
     for column in columns:
         optional = column.null != "forbidden" or (column.role in {"target", "weight"} and not target_required)
         for problem, condition in parsed[column.name].problems.items():
-            if problem != "null" or not optional:
+            if problem != NULL or not optional:
                 rules[f"{column.name}: {problem}"] = condition
     if originals:
         kept = [col(name) for name in (*parsed, CORRUPT)]
@@ -211,11 +225,7 @@ def _typed(column: Column, value: Expression) -> Expression:
 
 
 def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
-    source, found, value = (
-        col(column.name),
-        raw.schema[column.name].dataType,
-        sf.col(_value(place)),
-    )
+    source, found = col(column.name), raw.schema[column.name].dataType
     if column.kind == "date":
         parsed = _parse_date(column, place, source, found)
     elif column.type == "integer":
@@ -223,41 +233,57 @@ def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
     elif column.type == "number":
         parsed = _parse_number(column, place, source, found)
     else:
-        parsed = _Parsed(sf.col(_text(place)), {}, {"null": value.isNull()})
-    problems = parsed.problems
+        parsed = _Parsed(sf.col(_text(place)), {}, {NULL: sf.col(_value(place)).isNull()})
+    parsed.problems.update(_problems_of_value(column, sf.col(_value(place))))
+    return parsed
+
+
+def _problems_of_value(column: Column, value: Expression) -> dict[str, Expression]:
+    """Return the rules that a parsed value may break: at most one of them, as the scorer says one reason a value."""
+    problems: dict[str, Expression] = {}
     if column.pattern is not None:
-        problems["does not match the pattern"] = ~value.rlike(f"^(?:{column.pattern})$")
+        problems[NO_MATCH] = ~value.rlike(_whole(column.pattern))
     if column.levels:
         levels = [int(level) if column.type == "integer" else level for level in column.levels]
-        problems["not in domain"] = ~value.isin(levels)
+        problems[NOT_IN_DOMAIN] = ~value.isin(levels)
+    if column.type == "timestamp":
+        value = value.cast("date")  # the whole of the last day is allowed
     finite = sf.abs(value) < _INFINITE if column.type == "number" else sf.lit(True)
     if column.minimum is not None:
-        low = "negative" if column.minimum == 0 else "below minimum"
-        problems[low] = (value < sf.lit(column.minimum)) & finite
+        problems[too_low(column.minimum)] = (value < sf.lit(column.minimum)) & finite
     if column.maximum is not None:
-        problems["above maximum"] = (value > sf.lit(column.maximum)) & finite
-    return parsed
+        problems[ABOVE_MAXIMUM] = (value > sf.lit(column.maximum)) & finite
+    sound = None
+    for rule, broken in problems.items():
+        problems[rule] = broken if sound is None else broken & sound
+        sound = ~broken if sound is None else ~broken & sound
+    return problems
+
+
+def _whole(pattern: str) -> str:
+    r"""Return the regular expression of a whole text; ``$`` would also stand before a last line feed."""
+    return rf"\A(?:{pattern})\z"
 
 
 def _trimmed(name: str) -> Expression:
     """Return a value as text without blanks around it; null where nothing is left."""
-    text = sf.trim(col(name).cast("string"))
+    text = sf.btrim(col(name).cast("string"), sf.lit(BLANKS))
     return sf.when(text != "", text)
 
 
 def _parse_integer(place: int, source: Expression, found: DataType) -> _Parsed:
     value, empty = sf.col(_value(place)), f"_pc_empty_{place}"
     if isinstance(found, IntegralType):
-        return _Parsed(source.cast("bigint"), {}, {"null": value.isNull()})
+        return _Parsed(source.cast("bigint"), {}, {NULL: value.isNull()})
     if isinstance(found, FloatType | DoubleType):  # how pandas keeps integers with nulls
         missing = source.isNull() | sf.isnan(source)
         number = sf.when(source == sf.floor(source), source.try_cast("bigint"))
     else:
         text = sf.col(_text(place))
         missing = text.isNull()
-        whole = sf.when(text.rlike(_WHOLE_WITH_ZEROS), sf.substring_index(text, ".", 1).try_cast("bigint"))
-        number = sf.coalesce(text.try_cast("bigint"), whole)
-    problems = {"null": sf.col(empty), "not an integer": ~sf.col(empty) & value.isNull()}
+        whole = sf.when(text.rlike(_whole(WHOLE)), sf.substring_index(text, ".", 1).try_cast("bigint"))
+        number = sf.coalesce(text.try_cast("bigint"), whole)  # in this order, because the cast alone is faster
+    problems = {NULL: sf.col(empty), NOT_AN_INTEGER: ~sf.col(empty) & value.isNull()}
     return _Parsed(number, {empty: missing}, problems)
 
 
@@ -268,27 +294,21 @@ def _parse_number(column: Column, place: int, source: Expression, found: DataTyp
         number = source.cast("double")
         if column.null != "forbidden":
             number = sf.when(~sf.isnan(number), number)  # pandas' way of writing an unknown quantity
-        return _Parsed(number, {}, {"null": value.isNull(), "not finite": not_finite})
+        return _Parsed(number, {}, {NULL: value.isNull(), NOT_FINITE: not_finite})
     text = sf.col(_text(place))
-    problems = {
-        "null": sf.col(empty),
-        "not finite": not_finite,
-        "not a number": ~sf.col(empty) & value.isNull(),
-    }
-    number = sf.when(text.rlike(_NUMBER), text.try_cast("double"))
+    problems = {NULL: sf.col(empty), NOT_FINITE: not_finite, NOT_A_NUMBER: ~sf.col(empty) & value.isNull()}
+    number = sf.when(text.rlike(_whole(NUMBER)), text.try_cast("double"))
     return _Parsed(number, {empty: text.isNull()}, problems)
 
 
 def _parse_date(column: Column, place: int, source: Expression, found: DataType) -> _Parsed:
     value, empty, kind = sf.col(_value(place)), f"_pc_empty_{place}", column.type or "date"
     if isinstance(found, DateType | TimestampType):
-        return _Parsed(source.cast(kind), {}, {"null": value.isNull()})
+        return _Parsed(source.cast(kind), {}, {NULL: value.isNull()})
     text = sf.col(_text(place))
     if column.format is None:
-        day = sf.when(text.rlike(_ISO_DAY), text.try_cast(kind))
-    elif kind == "date":
-        day = sf.try_to_date(text, column.format)
+        form, day = f"{ISO_DAY}(?:[ T]{TIME}(?:{ZONE})?)?", text.try_cast(kind)
     else:
-        day = sf.try_to_timestamp(text, sf.lit(column.format))
-    problems = {"null": sf.col(empty), "not a date": ~sf.col(empty) & value.isNull()}
-    return _Parsed(day, {empty: text.isNull()}, problems)
+        form, day = date_regex(column.format), sf.try_to_timestamp(text, sf.lit(column.format)).cast(kind)
+    problems = {NULL: sf.col(empty), NOT_A_DATE: ~sf.col(empty) & value.isNull()}
+    return _Parsed(sf.when(text.rlike(_whole(form)), day), {empty: text.isNull()}, problems)
