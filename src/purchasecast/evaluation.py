@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
-from purchasecast.results import Evaluation, Reference, Slice
-from purchasecast.results.evaluation import PREDICTION_TENTH
+from purchasecast.results import PREDICTION_TENTH, Evaluation, Reference, Slice
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col

@@ -18,8 +18,7 @@ from purchasecast.io import write_single_csv, write_table
 from purchasecast.io.single_csv import check_single_csv
 from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
-from purchasecast.results import Evaluation, Reference, ValidationReport
-from purchasecast.results.validation import check_reject_rate
+from purchasecast.results import Evaluation, Reference, ValidationReport, check_reject_rate
 from purchasecast.schema.reserved_columns import (
     CUSTOMER_ROWS,
     POSITION,

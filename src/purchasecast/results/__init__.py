@@ -13,11 +13,13 @@ from purchasecast.results.profile import (
     PairProfile,
     Profile,
     ProfileWarning,
+    furthest_apart,
 )
 from purchasecast.results.search import Candidate, SearchResult
-from purchasecast.results.validation import ValidationReport
+from purchasecast.results.validation import ValidationReport, check_reject_rate
 
 __all__ = [
+    "PREDICTION_TENTH",
     "Absent",
     "Campaign",
     "Candidate",
@@ -48,4 +50,6 @@ __all__ = [
     "TargetProfile",
     "Transformation",
     "ValidationReport",
+    "check_reject_rate",
+    "furthest_apart",
 ]

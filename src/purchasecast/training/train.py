@@ -19,7 +19,7 @@ from purchasecast.export import write_scorer
 from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
-from purchasecast.results.validation import check_reject_rate
+from purchasecast.results import check_reject_rate
 from purchasecast.spark.columns import col
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.split import holdout_split

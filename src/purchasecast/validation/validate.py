@@ -21,7 +21,6 @@ from pyspark.storagelevel import StorageLevel
 from purchasecast.errors import SourceError
 from purchasecast.io import write_single_csv
 from purchasecast.results import ValidationReport
-from purchasecast.results.validation import check_reject_rate
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.spark.columns import col
 from purchasecast.validation.rules import DUPLICATE, MALFORMED, check_rows
@@ -35,16 +34,7 @@ if TYPE_CHECKING:
     from purchasecast.schema import Schema
     from purchasecast.validation.rules import Checked
 
-__all__ = [
-    "DUPLICATE",
-    "MALFORMED",
-    "REASONS",
-    "Validated",
-    "ValidationReport",
-    "check_reject_rate",
-    "validate",
-    "write_rejects",
-]
+__all__ = ["DUPLICATE", "MALFORMED", "REASONS", "Validated", "validate", "write_rejects"]
 
 REASONS = "reasons"
 

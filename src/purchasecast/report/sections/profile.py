@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from purchasecast.formatting import counted, money, number, percent, span, with_unit
 from purchasecast.report import charts
 from purchasecast.report.elements import Figure, Fold, Note, Section, Table, Tile, Tiles
-from purchasecast.results.profile import furthest_apart
+from purchasecast.results import furthest_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
