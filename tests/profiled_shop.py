@@ -12,7 +12,7 @@ import pytest
 
 from purchasecast.profiling.builder import ProfileBuilder
 from purchasecast.profiling.level_sums import SUM_NAMES, level_sums
-from purchasecast.profiling.passes import NULL_LEVELS, ColumnPlan, make_layout, read_distributions
+from purchasecast.profiling.passes import ColumnPlan, make_layout, read_distributions
 from purchasecast.profiling.profile import choose_pairs, split_columns
 from purchasecast.profiling.value_sums import reduce_levels, value_sums
 from purchasecast.report import ReportData
@@ -30,6 +30,7 @@ from purchasecast.results import (
     ValidationReport,
 )
 from purchasecast.schema import Column, Schema
+from purchasecast.schema.reserved_columns import NULL_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,7 +21,6 @@ SHARED = {
     "bundle.pipeline": "loads Spark, which the face of bundle must not",
     "prediction.for_insights": "scores for insights alone",
     "prediction.predict": "monitoring scores rows as predict does",
-    "profiling.passes": "monitoring counts nulls as profile does",
     "schema.date_format": "how texts become days, for Spark's rules and the scorer",
     "schema.reserved_columns": "names of the columns that stages and steps hand each other",
     "schema.values": "how values are written, for Spark's rules and the scorer",

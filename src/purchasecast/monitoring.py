@@ -22,10 +22,9 @@ from purchasecast.numerics.stability import population_stability
 from purchasecast.prediction import score
 from purchasecast.prediction.predict import checked_rows
 from purchasecast.prediction.scoring import unseen_flags
-from purchasecast.profiling.passes import NULL_LEVELS
 from purchasecast.progress import Steps
 from purchasecast.results import Check, ColumnDrift, DriftReport, Evaluation, LevelShift, Profile
-from purchasecast.schema.reserved_columns import PREDICTION
+from purchasecast.schema.reserved_columns import NULL_LEVELS, PREDICTION
 from purchasecast.spark.columns import col
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The sums of both passes become a `Profile`."""
+"""Build a `Profile` from sums by value and by level."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from purchasecast.profiling.level_statistics import (
     spearman,
 )
 from purchasecast.profiling.level_sums import OVERALL
-from purchasecast.profiling.passes import NULL_LEVELS
 from purchasecast.profiling.value_sums import TENTH
 from purchasecast.profiling.warnings import (
     column_warnings,
@@ -36,6 +35,7 @@ from purchasecast.results import (
     TargetProfile,
     Transformation,
 )
+from purchasecast.schema.reserved_columns import NULL_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,26 +50,27 @@ __all__ = ["ProfileBuilder"]
 
 _CURVE = tuple(k / 100 for k in range(101))
 _ROWS_QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-_LEAST_SHARE_FOR_SPREAD = 0.01
-_MILD_SKEWNESS = 1.0
-_LEAST_LEVELS_FOR_SPREAD = 5
+_MILD_SKEWNESS = 1.0  # below it a transformation is not worth its price
+# Of the regression that suggests a power: levels of fewer rows have a standard deviation that is mostly noise.
+_MIN_SHARE_FOR_SPREAD = 0.01
+_MIN_LEVELS_FOR_SPREAD = 5
 
 
 class ProfileBuilder:
-    """Turn sums into a profile.
+    """Build a profile from sums.
 
     Parameters
     ----------
     schema : Schema
-        Description of the rows.
+        Description of the table.
     plan : ColumnPlan
-        The columns that were read level by level.
+        Columns that are described level by level.
     found : Distributions
-        What the first pass found, of those columns.
+        Distributions of those columns.
     sums : DataFrame
-        What the second pass found.
+        Sums by level, of `collect_levels`.
     pairs : tuple of (str, str)
-        The columns that were crossed.
+        Columns that were crossed.
     """
 
     def __init__(
@@ -88,7 +89,18 @@ class ProfileBuilder:
         self._sums = dict(iter(sums.groupby("column")))
 
     def build(self, many: Sequence[tuple[Column, LevelDistribution]]) -> Profile:
-        """Return the profile, without seconds; `many` are the columns of very many levels."""
+        """Build the profile, without seconds.
+
+        Parameters
+        ----------
+        many : sequence of (Column, LevelDistribution)
+            Columns with too many levels to describe each.
+
+        Returns
+        -------
+        Profile
+            The profile.
+        """
         features: list[FeatureProfile] = []
         warnings: list[ProfileWarning] = []
         for place, column in enumerate(self._plan.texts):
@@ -99,6 +111,7 @@ class ProfileBuilder:
         features += [self._number_feature(column, j) for j, column in enumerate(self._plan.numbers)]
         features.sort(key=lambda feature: self._schema.names.index(feature.name))
         concentrations = tuple(self._concentration(column, levels) for column, levels in many)
+        customers = int(self._sums[OVERALL]["clusters"].iloc[0]) if self._clustered else None
         tenths = self._tenths()
         money, target = self._schema.money, self._schema.target
         return Profile(
@@ -112,7 +125,7 @@ class ProfileBuilder:
             pairs=tuple(sorted(map(self._pair, range(len(self._pairs))), key=lambda pair: -pair.interaction)),
             file_order=tenths,
             warnings=(
-                *column_warnings(features, self._customers()),
+                *column_warnings(features, customers),
                 *warnings,
                 *order_warnings(tenths, self._mean, target, money),
                 *concentration_warnings(concentrations, int(self._rows)),
@@ -120,21 +133,17 @@ class ProfileBuilder:
             ),
         )
 
-    def _customers(self) -> int | None:
-        return int(self._sums[OVERALL]["clusters"].iloc[0]) if self._clustered else None
-
     def _levels(self, part: pd.DataFrame) -> tuple[LevelProfile, ...]:
         return level_profiles(part, self._mean, self._rows, clustered=self._clustered)
 
     def _tenths(self) -> tuple[LevelProfile, ...]:
         part = self._sums[TENTH]
-        place = part["level"].astype(int)
-        part = part.assign(level=place + 1).sort_values("level")
+        part = part.assign(level=part["level"].astype(int) + 1).sort_values("level")
         return self._levels(part[part["rows"] > 0])
 
     @staticmethod
     def _in_order(part: pd.DataFrame, column: Column) -> pd.DataFrame:
-        """Sort the levels: as the schema says, by date, or by rows; a null's level comes last."""
+        """Sort levels in the order of the schema, by date, or by rows; the level of nulls comes last."""
         null = (part["level"] == NULL_LEVELS[column.null]).astype(int)
         if column.order:
             places = {level: float(k) for k, level in enumerate(column.order)}
@@ -145,11 +154,8 @@ class ProfileBuilder:
             rank = -part["rows"].astype(float)
         return part.assign(_null=null, _rank=rank).sort_values(["_null", "_rank", "level"])
 
-    def _text_feature(self, column: Column, part: pd.DataFrame) -> FeatureProfile:
+    def _feature(self, column: Column, part: pd.DataFrame, nulls: int, **others: Any) -> FeatureProfile:
         share = share_between(part)
-        is_null = part["level"] == NULL_LEVELS[column.null]
-        nulls = int(part.loc[is_null, "rows"].sum()) if column.null != "forbidden" else 0
-        ordered = column.kind in {"ordinal", "date"} and not nulls
         return FeatureProfile(
             name=column.name,
             label=column.label,
@@ -160,35 +166,31 @@ class ProfileBuilder:
             levels=self._levels(part),
             correlation_ratio=float(np.sqrt(share)),
             explained=adjusted_share(share, self._rows, len(part)),
-            spearman=spearman(part, self._rank_squares) if ordered else None,
+            **others,
         )
+
+    def _text_feature(self, column: Column, part: pd.DataFrame) -> FeatureProfile:
+        is_null = part["level"] == NULL_LEVELS[column.null]
+        nulls = int(part.loc[is_null, "rows"].sum()) if column.null != "forbidden" else 0
+        ordered = column.kind in {"ordinal", "date"} and not nulls
+        rank = spearman(part, self._rank_squares) if ordered else None
+        return self._feature(column, part, nulls, spearman=rank)
 
     def _number_feature(self, column: Column, j: int) -> FeatureProfile:
         part = self._sums[len(self._plan.texts) + j]
         part = part[part["rows"] > 0]
-        part = part.assign(_bin=part["level"].astype(float)).sort_values("_bin")  # a null's NaN comes last
+        part = part.assign(_bin=part["level"].astype(float)).sort_values("_bin")  # NaN, the bin of nulls, comes last
         counts = self._found.numbers[j]
         names = _bin_names(self._found.edges(j), counts)
         labelled = part.assign(level=[NULL_LEVELS[column.null] if np.isnan(b) else names[int(b)] for b in part["_bin"]])
-        share = share_between(part)
-        pearson, rank = (None, None) if counts is None else self._correlations(part, counts)
-        return FeatureProfile(
-            name=column.name,
-            label=column.label,
-            kind=column.kind,
-            of=column.of,
-            unit=column.unit,
-            nulls=int(self._rows - (0 if counts is None else counts.count)),
-            levels=self._levels(labelled),
-            correlation_ratio=float(np.sqrt(share)),
-            explained=adjusted_share(share, self._rows, len(part)),
-            spearman=rank,
-            pearson=pearson,
-            numbers=None if counts is None else describe(counts),
-        )
+        if counts is None:
+            return self._feature(column, labelled, int(self._rows))
+        pearson, rank = self._correlations(part, counts)
+        nulls = int(self._rows - counts.count)
+        return self._feature(column, labelled, nulls, spearman=rank, pearson=pearson, numbers=describe(counts))
 
     def _correlations(self, part: pd.DataFrame, counts: ValueCounts) -> tuple[float | None, float | None]:
-        """Return Pearson's and Spearman's correlation over the rows that have the number."""
+        """Return Pearson's and Spearman's correlation over the rows without nulls."""
         there = part[part["_bin"].notna()]
         rows, total = there["rows"].sum(), there["total"].sum()
         own = counts.exact
@@ -198,11 +200,11 @@ class ProfileBuilder:
         if squares <= 0 or rank_squares <= 0:
             return None, None
         pearson = float(there["cross"].sum() / np.sqrt(squares))
-        # With nulls the target's ranks are those among all rows: a rank correlation still, if not quite Spearman's.
+        # Where there are nulls, the target is ranked among all rows, so that this is close to Spearman's, not equal.
         return pearson, float(there["rank_cross"].sum() / np.sqrt(rank_squares))
 
     def _concentration(self, column: Column, levels: LevelDistribution) -> Concentration:
-        # A fifth of whole levels, as the findings count it.
+        # The same whole number of levels as the insights count.
         whole_fifth = max(levels.levels // 5, 1) / levels.levels
         gini, (*curve, (_, top_fifth)) = gini_and_curve(levels.by_total, (*_CURVE, whole_fifth))
         rows, whole = self._rows, self._found.target
@@ -263,14 +265,14 @@ class ProfileBuilder:
 
 
 def _bin_names(edges: Floats, counts: ValueCounts | None) -> list[str]:
-    """Name bins for people: the value where each has one, else the range."""
+    """Name bins for people: by the value where a bin holds one, else by the range."""
     if counts is None:
         return [f"{edge:,.6g}" for edge in edges]
     values = counts.exact
     starts = np.searchsorted(counts.values, edges)
     names = []
     for start, end in zip(starts, [*starts[1:], len(values)], strict=True):
-        low, high = values[start], values[end - 1]  # what occurs, not where the next bin begins
+        low, high = values[start], values[end - 1]  # the values that occur, not the edges
         names.append(f"{low:,.6g}" if low == high else f"{low:,.6g} to {high:,.6g}")
     return names
 
@@ -287,11 +289,15 @@ def _transformation(counts: ValueCounts, features: Sequence[FeatureProfile]) -> 
 
 
 def _stabilising_power(features: Sequence[FeatureProfile]) -> float | None:
-    """Return 1 less the slope of log sd on log mean over the levels of the strongest feature that has enough."""
+    """Return the power of the target that makes its spread alike at all levels; None where it cannot be told.
+
+    It is 1 minus the slope of log(standard deviation) on log(mean) over the levels of the feature that explains most,
+    among those that have enough levels (Box and Cox's family).
+    """
     for feature in sorted(features, key=lambda feature: -feature.explained):
-        large = [one for one in feature.levels if one.share_of_rows >= _LEAST_SHARE_FOR_SPREAD]
+        large = [one for one in feature.levels if one.share_of_rows >= _MIN_SHARE_FOR_SPREAD]
         levels = [one for one in large if one.sd > 0 and one.mean > 0]
-        if len(levels) < _LEAST_LEVELS_FOR_SPREAD:
+        if len(levels) < _MIN_LEVELS_FOR_SPREAD:
             continue
         x, y = np.log([one.mean for one in levels]), np.log([one.sd for one in levels])
         slope = np.polyfit(x, y, 1, w=np.sqrt([one.rows for one in levels]))[0]

@@ -1,4 +1,4 @@
-"""Statistics of a distribution from the rows by value, on the driver.
+"""Statistics of a distribution, from rows by value.
 
 References
 ----------
@@ -27,20 +27,24 @@ __all__ = ["ValueCounts", "describe", "find_modes", "gini_and_curve", "make_hist
 Floats = NDArray[np.float64]
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-_MOST_BINS = 60
+_MAX_BINS = 60
 _LOG_SKEWNESS = 2.0  # a positive number more skewed than this is drawn on a logarithmic axis
-_LEAST_PROMINENCE = 0.04  # of the highest peak
-_GRID = 512
+_MIN_PROMINENCE = 0.04  # of the highest peak
+_GRID = 512  # points at which the smoothed distribution is computed
 
 
 @dataclass(frozen=True, slots=True)
 class ValueCounts:
-    """Distinct values, ascending, with rows and sums; sums are exact where values were rounded.
+    """Rows by distinct value.
 
     Attributes
     ----------
-    values, rows, totals : ndarray of shape (n,)
-        The values, the rows that have them, and the sum over those rows.
+    values : ndarray of shape (n,)
+        Distinct values, ascending, perhaps rounded.
+    rows : ndarray of shape (n,)
+        Number of rows with each value.
+    totals : ndarray of shape (n,)
+        Sum of the values of these rows before rounding.
     """
 
     values: Floats
@@ -54,11 +58,11 @@ class ValueCounts:
 
     @property
     def exact(self) -> Floats:
-        """Return the mean of the rows that share a rounded value: the value itself where only one was rounded to it."""
+        """Return the mean of the values that were rounded to each value."""
         return self.totals / self.rows
 
     def quantiles(self, shares: Sequence[float] | Floats) -> Floats:
-        """Return quantiles, interpolated linearly between neighbouring rows as NumPy does."""
+        """Return quantiles, with NumPy's linear interpolation between neighbouring rows."""
         ends = np.cumsum(self.rows)
         places = (ends[-1] - 1) * np.asarray(shares, dtype=np.float64)
         below = np.searchsorted(ends, np.floor(places), side="right")
@@ -67,16 +71,16 @@ class ValueCounts:
         return np.asarray(low + (high - low) * (places - np.floor(places)), dtype=np.float64)
 
     def ranks(self) -> Floats:
-        """Return the rank of each value, from 1, ties at their mean."""
+        """Return the rank of each value, from 1; tied rows share their mean rank."""
         return np.cumsum(self.rows) - (self.rows - 1) / 2
 
     def rank_squares(self) -> float:
-        """Return the sum of squares of the ranks about their mean."""
+        """Return the sum of squared deviations of the ranks from their mean."""
         middle = (self.count + 1) / 2
         return float(np.sum(self.rows * (self.ranks() - middle) ** 2))
 
     def share_by_part(self, parts: int) -> Floats:
-        """Return the share of the sum in each of `parts` equal parts of the rows, smallest values first."""
+        """Divide the rows into equal parts, smallest values first, and return the share of the total in each."""
         held = np.concatenate([[0.0], np.cumsum(self.totals)])
         ends = np.concatenate([[0.0], np.cumsum(self.rows)])
         at = np.interp(np.linspace(0, ends[-1], parts + 1), ends, held)
@@ -84,17 +88,17 @@ class ValueCounts:
 
 
 def describe(counts: ValueCounts) -> NumberProfile:
-    """Return moments, quantiles and histogram of a distribution.
+    """Compute moments, quantiles and histogram of a distribution.
 
     Parameters
     ----------
     counts : ValueCounts
-        Rows by value; at least one row.
+        Rows by value, at least one.
 
     Returns
     -------
     NumberProfile
-        Its description.
+        The statistics.
     """
     rows = counts.count
     values = counts.exact
@@ -126,24 +130,24 @@ def _moments(values: Floats, rows: Floats) -> tuple[float, float | None, float |
 
 
 def skewness_of(values: Floats, rows: Floats) -> float:
-    """Return the skewness of values that `rows` rows have; 0 where all are equal."""
+    """Return the skewness of values, each of which `rows` rows have; 0 if all are equal."""
     return _moments(values, rows)[1] or 0.0
 
 
 def make_histogram(counts: ValueCounts, skewness: float | None) -> Histogram:
-    """Return rows by bins of a round width: as Freedman and Diaconis say, but 60 at most.
+    """Count rows in bins of a round width: Freedman and Diaconis' rule, with at most 60 bins.
 
     Parameters
     ----------
     counts : ValueCounts
         Rows by value.
     skewness : float or None
-        Of the same rows: a very skewed positive number gets bins of equal ratio.
+        Skewness of the same rows; a very skewed positive number gets bins of equal ratio.
 
     Returns
     -------
     Histogram
-        The bins; one a value where there are few whole numbers.
+        The bins; one for each value where there are few whole numbers.
     """
     low, high = float(counts.exact[0]), float(counts.exact[-1])
     if low > 0 and (skewness or 0.0) > _LOG_SKEWNESS and high / low > 100:
@@ -156,9 +160,9 @@ def make_histogram(counts: ValueCounts, skewness: float | None) -> Histogram:
 
 
 def _log_edges(low: float, high: float) -> Floats:
-    """Return ten bins a decade, or fewer where that is too many."""
+    """Return the edges of ten bins a decade, or of fewer where that is too many."""
     first, last = np.floor(np.log10(low)), np.ceil(np.log10(high))
-    a_decade = int(max(1, min(10, _MOST_BINS // (last - first))))
+    a_decade = int(max(1, min(10, _MAX_BINS // (last - first))))
     grid = 10 ** np.linspace(first, last, int(last - first) * a_decade + 1)
     inside = (np.searchsorted(grid, [low, high], side="right") - 1).clip(0, len(grid) - 2)
     return np.asarray(grid[inside[0] : inside[1] + 2], dtype=np.float64)
@@ -169,8 +173,8 @@ def _round_edges(counts: ValueCounts, low: float, high: float) -> Floats:
         return np.array([low, low + 1.0])
     quartiles = counts.quantiles([0.25, 0.75])
     wanted = 2 * (quartiles[1] - quartiles[0]) / counts.count ** (1 / 3)
-    width = _round_up(max(wanted, (high - low) / _MOST_BINS))
-    if len(counts.values) <= _MOST_BINS and np.all(counts.values == np.rint(counts.values)):
+    width = _round_up(max(wanted, (high - low) / _MAX_BINS))
+    if len(counts.values) <= _MAX_BINS and np.all(counts.values == np.rint(counts.values)):
         width = max(1.0, np.rint(width))
     first = np.floor(low / width)
     bins = int(np.floor(high / width) - first) + 1
@@ -183,23 +187,23 @@ def _round_up(width: float) -> float:
 
 
 def find_modes(counts: ValueCounts, *, logarithmic: bool) -> tuple[Mode, ...]:
-    """Return the values around which rows gather.
+    """Find the modes: the values around which rows gather.
 
     Parameters
     ----------
     counts : ValueCounts
         Rows by value.
     logarithmic : bool
-        Whether to look on the scale of ratios, for very skewed positive numbers.
+        Whether to look at logarithms, for very skewed positive numbers.
 
     Returns
     -------
     tuple of Mode
-        Peaks of the smoothed distribution that stand out by 4 % of the highest at least, smallest first.
+        Peaks of the smoothed distribution whose prominence is at least 4 % of the highest peak, smallest value first.
 
     Notes
     -----
-    The smoothing is Gaussian, by Silverman's rule: 0.9 min(sd, IQR / 1.34) n^(-1/5), and a 64th of the range at most.
+    Gaussian smoothing with Silverman's bandwidth, 0.9 min(sd, IQR / 1.34) n^(-1/5), at most a 64th of the range.
     """
     values = np.log10(counts.exact) if logarithmic else counts.exact
     low, high = float(values[0]), float(values[-1])
@@ -213,7 +217,7 @@ def find_modes(counts: ValueCounts, *, logarithmic: bool) -> tuple[Mode, ...]:
     quartiles = ValueCounts(values, counts.rows, values * counts.rows).quantiles([0.25, 0.75])
     silverman = 0.9 * min(spread, (quartiles[1] - quartiles[0]) / 1.34 or spread) * counts.count ** (-0.2)
     smooth = gaussian_filter1d(density, np.clip(silverman / step, 1.0, _GRID / 64), mode="constant")
-    peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), prominence=_LEAST_PROMINENCE * smooth.max())
+    peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), prominence=_MIN_PROMINENCE * smooth.max())
     peaks = peaks - 1
     valleys = [a + int(np.argmin(smooth[a : b + 1])) for a, b in pairwise(peaks)]
     borders = np.array([low, *grid[valleys], np.nextafter(high, np.inf)])
@@ -224,19 +228,19 @@ def find_modes(counts: ValueCounts, *, logarithmic: bool) -> tuple[Mode, ...]:
 
 
 def gini_and_curve(totals: ValueCounts, points: Sequence[float]) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Return how unevenly a sum is spread.
+    """Compute the Gini coefficient and the Lorenz curve of a total over levels.
 
     Parameters
     ----------
     totals : ValueCounts
-        Levels (as rows) by their total.
+        Number of levels by their total.
     points : sequence of float
-        Shares of the levels, largest first, at which the curve is wanted.
+        Shares of the levels, largest first, at which to compute the curve.
 
     Returns
     -------
     tuple of (float, tuple)
-        The Gini coefficient, and (share of levels, share of the sum held).
+        The Gini coefficient, and the curve: (share of levels, share of the total that they hold).
     """
     ends = np.concatenate([[0.0], np.cumsum(totals.rows[::-1])]) / totals.count
     held = np.concatenate([[0.0], np.cumsum(totals.totals[::-1])])

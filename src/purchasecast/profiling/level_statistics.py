@@ -1,4 +1,4 @@
-r"""Sums by level become means with intervals, and measures of association.
+r"""Means with intervals, and measures of association, from sums by level.
 
 The mean of a level is :math:`m = S / N`; its variance, when purchases of one customer go together, is
 :math:`\tfrac{G}{G-1} \sum_g (S_g - m N_g)^2 / N^2` over the level's G customers, and the interval takes the quantile of
@@ -39,7 +39,7 @@ __all__ = [
     "spearman",
 ]
 
-_ROUNDS = 200  # of the additive fit; it converges in a dozen
+_MAX_ROUNDS = 200  # of the additive fit, which converges in a dozen
 
 
 def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, float | None]:
@@ -48,16 +48,16 @@ def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, 
     Parameters
     ----------
     sums : object with the attributes of `SUM_NAMES`
-        The level's sums, of the target less `mean`.
+        Sums of the level; the target is centred at `mean`.
     mean : float
         Overall mean of the target.
     clustered : bool
-        Whether clusters are customers; else each row is one.
+        Whether the clusters are customers; otherwise each row is a cluster.
 
     Returns
     -------
     tuple of float or None
-        Low and high; None for a single cluster.
+        Lower and upper bound; None for a single cluster.
     """
     clusters = sums.clusters if clustered else sums.rows
     if clusters < 2:
@@ -70,23 +70,23 @@ def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, 
 
 
 def level_profiles(part: pd.DataFrame, mean: float, rows: float, *, clustered: bool) -> tuple[LevelProfile, ...]:
-    """Return a description of every level.
+    """Describe every level of a column.
 
     Parameters
     ----------
     part : DataFrame
-        Sums of one column, one row a level, in the order wanted.
+        Sums of the column, one row a level, in the order wanted.
     mean : float
         Overall mean of the target.
     rows : float
-        All rows.
+        Number of all rows.
     clustered : bool
-        Whether clusters are customers.
+        Whether the clusters are customers.
 
     Returns
     -------
     tuple of LevelProfile
-        In the order given.
+        The levels, in the same order.
     """
     whole = mean * rows
     found = []
@@ -113,12 +113,12 @@ def level_profiles(part: pd.DataFrame, mean: float, rows: float, *, clustered: b
 
 
 def _each(part: pd.DataFrame) -> Iterator[Any]:
-    """Yield the levels' sums, with their names as attributes."""
+    """Yield the sums of each level, as attributes."""
     yield from part.itertuples(index=False)
 
 
 def share_between(part: pd.DataFrame) -> float:
-    """Return the share of the target's variance that lies between the levels."""
+    """Return the share of the target's variance that is between the levels (eta squared)."""
     rows, total = part["rows"].to_numpy(), part["total"].to_numpy()
     spread = float(part["squares"].sum() - total.sum() ** 2 / rows.sum())
     between = float(np.sum(total**2 / rows) - total.sum() ** 2 / rows.sum())
@@ -126,26 +126,26 @@ def share_between(part: pd.DataFrame) -> float:
 
 
 def adjusted_share(share: float, rows: float, levels: int) -> float:
-    """Correct a share of variance between levels for their number, as the adjusted R2 does; 0 at least."""
+    """Correct a share of variance for the number of levels, as the adjusted R2 does; at least 0."""
     if rows <= levels:
         return 0.0
     return max(1 - (1 - share) * (rows - 1) / (rows - levels), 0.0)
 
 
 def spearman(part: pd.DataFrame, rank_squares: float) -> float | None:
-    """Return the rank correlation of levels in an order with the target.
+    """Return the rank correlation of ordered levels with the target.
 
     Parameters
     ----------
     part : DataFrame
         Sums of one column, one row a level, lowest level first.
     rank_squares : float
-        Sum of squares of the target's ranks, about their mean.
+        Sum of squared deviations of the target's ranks from their mean.
 
     Returns
     -------
     float or None
-        None where either does not vary.
+        The correlation; None if one of the two does not vary.
     """
     rows = part["rows"].to_numpy()
     ranks = np.cumsum(rows) - (rows - 1) / 2 - (rows.sum() + 1) / 2
@@ -156,7 +156,7 @@ def spearman(part: pd.DataFrame, rank_squares: float) -> float | None:
 
 
 def pair_cells(part: pd.DataFrame, mean: float, *, clustered: bool) -> tuple[PairCell, ...]:
-    """Return a description of every pair of levels, in the order given."""
+    """Describe every pair of levels, in the same order."""
     cells = []
     for sums in _each(part):
         first, second = str(sums.level).split(PAIR_MARK)
@@ -167,17 +167,17 @@ def pair_cells(part: pd.DataFrame, mean: float, *, clustered: bool) -> tuple[Pai
 
 
 def interaction_share(part: pd.DataFrame) -> float:
-    """Return the share of variance between cells beyond the sum of both features' effects.
+    """Return the share of variance that the interaction of two features explains, beyond the sum of their effects.
 
     Parameters
     ----------
     part : DataFrame
-        Sums of one pair, one row a cell.
+        Sums of the pair, one row a cell.
 
     Returns
     -------
     float
-        Corrected for the number of cells; 0 at least.
+        The share, corrected for the number of cells; at least 0.
     """
     names = part["level"].str.split(PAIR_MARK, expand=True)
     first, second = (np.unique(names[k], return_inverse=True)[1] for k in (0, 1))
@@ -194,10 +194,10 @@ def interaction_share(part: pd.DataFrame) -> float:
 
 
 def _additive_fit(first: Any, second: Any, rows: Floats, means: Floats) -> Floats:
-    """Fit cell means by the sum of two effects, weighted by rows, one effect at a time."""
+    """Fit the cell means by the sum of two effects, weighted by rows: backfitting, one effect at a time."""
     a, b = np.zeros(first.max() + 1), np.zeros(second.max() + 1)
     rows_a, rows_b = np.bincount(first, rows), np.bincount(second, rows)
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         before = a
         a = np.bincount(first, rows * (means - b[second])) / rows_a
         b = np.bincount(second, rows * (means - a[first])) / rows_b

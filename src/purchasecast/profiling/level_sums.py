@@ -1,6 +1,6 @@
-"""What the executors do with packed rows: fold those of whole customers into sums by level and by pair of levels.
+"""Sum packed rows by level and by pair of levels, on the executors.
 
-Spark ships this module to its executors by value, with what it takes from `arrow_buckets` and `value_sums`.
+All rows of a customer are in one bucket, so that sums over clusters can be formed here.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVEL_SCHEMA", "OVERALL", "PAIR_MARK", "SUM_NAMES", "Layout", "level_sums"]
 
-OVERALL = -3  # a column beside the features, as `TENTH` is
+OVERALL = -3  # number of a column that is no feature, as `TENTH` is
 PAIR_MARK = "\x1f"
-#: Sums by level: rows, target, its squares and ranks; over clusters the squares and products of rows and target;
-#: clusters; products of the level's own value with the target and of both ranks; rows by tenth of the file.
+#: Sums by level: rows; target, its squares and ranks; over clusters, the squares and products of rows and target;
+#: clusters; products of the number with the target, and of the ranks of both; rows by tenth of the file.
 SUM_NAMES = (
     *("rows", "total", "squares", "ranks", "rows_rows", "rows_total", "total_total", "clusters", "cross", "rank_cross"),
     *(f"part_{k}" for k in range(PARTS)),
 )
 LEVEL_SCHEMA = "column int, level string, " + ", ".join(f"{name} double" for name in SUM_NAMES)
 
-_MOST_DENSE_CELLS = 4_000_000
+_MAX_DENSE_CELLS = 4_000_000  # of a table of clusters by levels: 32 MB
 _TEN = np.arange(PARTS)
-_YEAR = 4  # letters of it in a month
+_YEAR = 4  # characters of the year in a month
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What `level_sums` needs to know: the columns, and the distributions that an earlier pass found.
+    """Columns and distributions, as `level_sums` needs them.
 
     Attributes
     ----------
     texts : tuple of int
-        Which text columns ``t0`` ... to read; they become columns 0 ....
+        Text columns ``t0`` ... to read, by number; they become columns 0 ....
     by_year : tuple of int
-        Those among `texts` that are months and are read by year.
+        Those of `texts` that are months and are summed by year.
     edges : tuple of ndarray
-        For each number ``n0`` ...: left edges of its bins.
+        Left edges of the bins of each number ``n0`` ....
     ranks : tuple of (ndarray, ndarray)
-        For the target and then each number: rounded values, and their ranks about the mean rank.
+        Rounded values and their centred ranks, of the target and then of each number.
     centres : tuple of float
-        For the target and then each number: the mean.
+        Mean of the target and then of each number.
     blocks : ndarray
         First block of each tenth of the file, ascending.
     pairs : tuple of (int, int)
-        Places in `texts` to cross; they come after the numbers.
+        Pairs of places in `texts` to cross; they become the columns after the numbers.
     clustered : bool
-        Whether there are customers; else every row is its own cluster.
+        Whether there are customers; otherwise each row is a cluster.
     """
 
     texts: tuple[int, ...]
@@ -75,28 +75,28 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What every column of a chunk is summed with."""
+    """The rows of a chunk, as every column sums them."""
 
     clusters: Integers | None
-    target: Floats  # about its mean
-    ranks: Floats  # about their mean
+    target: Floats  # centred
+    ranks: Floats  # of the target, centred
     tenth: Integers
 
 
 def level_sums(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Fold the rows of whole customers into sums by column and level.
+    """Sum the rows of whole customers by column and level.
 
     Parameters
     ----------
     batches : iterable of RecordBatch
-        Columns ``bucket`` and ``packed``, sorted by bucket: what `value_sums` packed.
+        Columns ``bucket`` and ``packed`` of `value_sums`, sorted by bucket.
     layout : Layout
-        See there.
+        Columns and distributions.
 
     Yields
     ------
     RecordBatch
-        `LEVEL_SCHEMA`; the same level may come several times. A pair's level is both levels with a mark between.
+        `LEVEL_SCHEMA`; a level may come several times. The level of a pair is both levels with a mark between them.
     """
     for table in unpack(batches):
         rows = _read_rows(table, layout)
@@ -123,7 +123,7 @@ def level_sums(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa
 
 
 def _coded(table: pa.Table, text: int, *, by_year: bool) -> tuple[Integers, pa.Array]:
-    """Return the level of each row, and the levels."""
+    """Return the code of each row, and the levels."""
     column = table.column(f"t{text}").chunk(0)
     codes, levels = column.indices.to_numpy(zero_copy_only=False).astype(np.int64), column.dictionary
     if not by_year:
@@ -180,10 +180,10 @@ def _sums(
 
 
 def _cluster_sums(clusters: Integers, codes: Integers, size: int, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return, by level, the sums over clusters of rows squared, rows times target, target squared, and clusters."""
+    """Return sums over the clusters of each level: rows squared, rows times target, target squared, and the number."""
     cells = clusters * size + codes
     most = (int(clusters.max()) + 1) * size
-    if most <= _MOST_DENSE_CELLS:
+    if most <= _MAX_DENSE_CELLS:
         n = np.bincount(cells, minlength=most).reshape(-1, size).astype(np.float64)
         s = np.bincount(cells, y, minlength=most).reshape(-1, size)
         a, b, c, d = (one.sum(axis=0, dtype=np.float64) for one in (n * n, n * s, s * s, n > 0))

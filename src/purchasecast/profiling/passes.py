@@ -1,10 +1,10 @@
-"""The pass of Spark behind a profile, and the exchange after it, down to sums that fit on the driver.
+"""Read the rows once on Spark and sum them, until the sums fit on the driver.
 
-The pass finds every column's distribution: rows by value of each number and of the target, and the levels of each text
-by their totals. It also packs the rows by buckets of customers. With the means, ranks and bins that follow from the
-distributions, the packed rows of each bucket come together and are summed by level, by pair of levels and by tenth of
-the file. Neither depends on the order or the partitions of the rows; what the driver receives does not grow with rows,
-customers or products.
+The first step counts the distribution of every column: rows by value for the target and the numbers, levels by their
+total for the texts. It also packs the rows by buckets of customers. The distributions give means, ranks and bins. With
+them, the second step brings the packed rows of each bucket together and sums them by level, by pair of levels and by
+tenth of the file. The result depends neither on the order nor on the partitions of the rows, and its size does not grow
+with rows, customers or products.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from purchasecast.profiling.value_sums import (
     reduce_levels,
     value_sums,
 )
-from purchasecast.schema.reserved_columns import POSITION
+from purchasecast.schema.reserved_columns import NULL_LEVELS, POSITION
 from purchasecast.spark.columns import quoted
 from purchasecast.spark.shipping import map_in_tasks
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from purchasecast.schema import Column, Schema
 
 __all__ = [
-    "NULL_LEVELS",
     "ColumnPlan",
     "Distributions",
     "LevelDistribution",
@@ -56,18 +55,14 @@ __all__ = [
     "read_distributions",
 ]
 
-
-#: What stands for a null among the levels, by its meaning in the schema.
-NULL_LEVELS = {"level": "(none)", "unknown": "(unknown)", "forbidden": "(none)"}
-
-_MOST_BLOCKS = 20_000
-_LEAST_BUCKETS, _BUCKET_ROWS = 4, 500_000
-_MOST_SINGLE_VALUES = 20  # a number of at most so many values has a bin for each
+_MAX_BLOCKS = 20_000  # parts of the file that are counted, to find the borders of its tenths
+_MIN_BUCKETS, _BUCKET_ROWS = 4, 500_000  # a bucket is in the memory of one task
+_MAX_SINGLE_VALUES = 20  # a number with at most this many values has a bin for each
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """Which columns are read as text and which as numbers.
+    """The columns to read, as text or as numbers, and how rows are packed.
 
     Attributes
     ----------
@@ -76,13 +71,13 @@ class ColumnPlan:
     numbers : tuple of Column
         Numeric features.
     customer : str or None
-        The column whose values are the clusters.
+        Column whose values are the clusters of the intervals.
     block_bits : int
-        Places in the file are told apart by blocks of 2 to the power of it.
+        Positions in the file are counted in blocks of 2 to the power of it.
     buckets : int
-        Into how many parts the customers are told; one is in the memory of a task at a time.
+        Number of buckets that customers are divided into; a task holds one bucket at a time.
     by_year : tuple of str
-        Date columns read by year; the others by month.
+        Date columns described by year; the others are described by month.
     """
 
     texts: tuple[Column, ...]
@@ -94,34 +89,47 @@ class ColumnPlan:
 
     @classmethod
     def of(cls, schema: Schema, rows: int) -> ColumnPlan:
-        """Return the plan for `rows` rows: all columns but the target, the weight and those that only name rows."""
+        """Plan to read all columns but the target, the weight and those that only identify rows.
+
+        Parameters
+        ----------
+        schema : Schema
+            Description of the table.
+        rows : int
+            Number of rows.
+
+        Returns
+        -------
+        ColumnPlan
+            The plan.
+        """
         read = [column for column in schema.columns if column.role in {None, "customer", "product", "time"}]
         return cls(
             texts=tuple(column for column in read if column.kind != "numeric"),
             numbers=tuple(column for column in read if column.kind == "numeric"),
             customer=schema.customer,
-            block_bits=max(0, math.ceil(math.log2(max(rows, 1) / _MOST_BLOCKS))),
-            buckets=max(_LEAST_BUCKETS, rows // _BUCKET_ROWS),
+            block_bits=max(0, math.ceil(math.log2(max(rows, 1) / _MAX_BLOCKS))),
+            buckets=max(_MIN_BUCKETS, rows // _BUCKET_ROWS),
         )
 
     @property
     def dates(self) -> tuple[int, ...]:
-        """Places of the dates among the texts."""
+        """Places of the dates among `texts`."""
         return tuple(i for i, column in enumerate(self.texts) if column.kind == "date")
 
 
 @dataclass(frozen=True, slots=True)
 class LevelDistribution:
-    """The levels of a text column, counted.
+    """Distribution of the levels of a text column.
 
     Attributes
     ----------
     by_total, by_rows : ValueCounts
-        Levels by their total of the target, and by their rows.
+        Number of levels by their total of the target, and by their number of rows.
     levels : int
-        How many there are.
+        Number of levels.
     between : float
-        Sum over the levels of total squared / rows.
+        Sum of total squared / rows over the levels.
     """
 
     by_total: ValueCounts
@@ -132,7 +140,7 @@ class LevelDistribution:
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """What the first pass found.
+    """Distributions of all columns.
 
     Attributes
     ----------
@@ -141,7 +149,7 @@ class Distributions:
     numbers : tuple of ValueCounts or None
         Rows by value of each number; None where all are null.
     texts : tuple of LevelDistribution
-        The levels of each text.
+        Distribution of the levels of each text.
     blocks : ndarray
         First block of each tenth of the file.
     """
@@ -152,31 +160,32 @@ class Distributions:
     blocks: Floats
 
     def edges(self, number: int) -> Floats:
-        """Return the left edges of a number's bins: its values where they are few, else its deciles."""
+        """Return the left edges of a number's bins: its values if there are few, else its deciles."""
         counts = self.numbers[number]
         if counts is None:
             return np.zeros(1)
-        if len(counts.values) <= _MOST_SINGLE_VALUES:
+        if len(counts.values) <= _MAX_SINGLE_VALUES:
             return counts.values
         return np.unique(counts.quantiles(np.arange(10) / 10))
 
 
 def fold_rows(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
-    """Return sums by value, and the packed rows: the one pass over the table, for the caller to keep.
+    """Sum the rows by value and pack them: the only pass over the table.
 
     Parameters
     ----------
     rows : DataFrame
         Accepted rows.
     schema : Schema
-        Their description.
+        Description of the table.
     plan : ColumnPlan
-        What to read.
+        Columns to read.
 
     Returns
     -------
     DataFrame
-        What `collect_distributions` and `collect_levels` read.
+        Sums and packed rows, for `collect_distributions` and `collect_levels`; both read it, so that it is worth
+        caching.
     """
     work = partial(
         value_sums,
@@ -195,14 +204,14 @@ def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
     Parameters
     ----------
     folded : DataFrame
-        What `fold_rows` returned.
+        Result of `fold_rows`.
     plan : ColumnPlan
-        What was read.
+        Columns that were read.
 
     Returns
     -------
     Distributions
-        Bounded by the number of 15-bit values, not by the rows.
+        Their size is bounded by the number of values of 15 bits, not by the number of rows.
 
     Raises
     ------
@@ -217,7 +226,7 @@ def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
 
 
 def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
-    """Return the distributions that sums by column, measure and value describe.
+    """Build distributions from sums by column, measure and value.
 
     Raises
     ------
@@ -247,20 +256,20 @@ def collect_levels(
     Parameters
     ----------
     folded : DataFrame
-        What `fold_rows` returned.
+        Result of `fold_rows`.
     plan : ColumnPlan
-        What was read.
+        Columns that were read.
     few : ColumnPlan
-        The texts of few levels only.
+        The same with the texts of few levels only.
     found : Distributions
-        What the pass found, of the columns of `few`.
+        Distributions of the columns of `few`.
     pairs : tuple of (str, str)
         Names of text columns to cross.
 
     Returns
     -------
-    DataFrame
-        Of pandas, one row a column and level, in the order of columns: texts, numbers, pairs.
+    pandas.DataFrame
+        One row a column and level; columns are numbered in the order texts, numbers, pairs.
     """
     packed = folded.where("packed IS NOT NULL").select("bucket", "packed")
     together = packed.repartition(plan.buckets, "bucket").sortWithinPartitions("bucket")
@@ -270,7 +279,7 @@ def collect_levels(
 
 
 def make_layout(plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]) -> Layout:
-    """Return what the executors need to know of the packed rows."""
+    """Describe the packed rows to the executors."""
     names, places = [column.name for column in few.texts], {column.name: i for i, column in enumerate(plan.texts)}
     counts = [found.target, *found.numbers]
     return Layout(
@@ -286,7 +295,7 @@ def make_layout(plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: 
 
 
 def _read(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
-    """Return the columns that the executors' functions read, under their names there."""
+    """Select the columns that the functions on the executors read, under the names they have there."""
     terms = [f"CAST({quoted(schema.target)} AS DOUBLE) target", f"{quoted(POSITION)} position"]
     for i, column in enumerate(plan.texts):
         text = quoted(column.name)
@@ -294,7 +303,7 @@ def _read(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
             text = f"date_format({text}, 'yyyy-MM')"
         terms.append(f"coalesce(CAST({text} AS STRING), '{NULL_LEVELS[column.null]}') t{i}")
     terms += [f"CAST({quoted(column.name)} AS DOUBLE) n{j}" for j, column in enumerate(plan.numbers)]
-    # A hash tells customers apart well enough for intervals: of a million two share one once in 40 million tables.
+    # Two of a million customers share a hash of 64 bits once in 40 million tables: good enough for intervals.
     terms.append(f"xxhash64({quoted(plan.customer)}) customer" if plan.customer else "CAST(NULL AS BIGINT) customer")
     return rows.selectExpr(*terms)
 
@@ -310,7 +319,7 @@ def _levels(groups: Any, column: int) -> LevelDistribution:
 
 
 def _first_blocks(part: pd.DataFrame) -> Floats:
-    """Return the first block of each tenth of the rows, in file order; fewer tenths where blocks are few."""
+    """Return the first block of each tenth of the file; there are fewer tenths where there are few blocks."""
     before = np.concatenate([[0.0], np.cumsum(part["rows"].to_numpy(dtype=np.float64))])
     starts = np.searchsorted(before[:-1], before[-1] * np.arange(PARTS) / PARTS - 0.5)
     return np.unique(part["value"].to_numpy(dtype=np.float64)[starts.clip(0, len(part) - 1)])

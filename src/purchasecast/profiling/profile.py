@@ -1,6 +1,6 @@
-"""Univariate analysis: what the table holds, how the target is distributed, and how it goes with every feature.
+"""Profile a table: distributions of the target and the features, and how they go together.
 
-One pass over the accepted rows, whatever the number of columns (`passes`); the rest is arithmetic on sums.
+The accepted rows are read once, however many columns there are (`passes`); the rest is arithmetic on sums.
 """
 
 from __future__ import annotations
@@ -19,73 +19,46 @@ from purchasecast.profiling.passes import (
     fold_rows,
 )
 from purchasecast.progress import Steps
-from purchasecast.results import (
-    Concentration,
-    FeatureProfile,
-    Histogram,
-    LevelProfile,
-    Mode,
-    NumberProfile,
-    PairCell,
-    PairProfile,
-    Profile,
-    ProfileWarning,
-    TargetProfile,
-    Transformation,
-)
 from purchasecast.spark.caching import cached
 
 if TYPE_CHECKING:
+    from purchasecast.results import Profile
     from purchasecast.schema import Column, Schema
     from purchasecast.validation import Validated
 
-__all__ = [
-    "Concentration",
-    "FeatureProfile",
-    "Histogram",
-    "LevelProfile",
-    "Mode",
-    "NumberProfile",
-    "PairCell",
-    "PairProfile",
-    "Profile",
-    "ProfileWarning",
-    "TargetProfile",
-    "Transformation",
-    "profile",
-]
+__all__ = ["profile"]
 
-MOST_LEVELS = 100  # past it a column is described by its concentration, not level by level
-_MOST_PAIR_LEVELS = 30
-_MOST_PAIRS = 6
+MAX_LEVELS = 100  # a column of more is described by its concentration, not level by level
+_MAX_PAIR_LEVELS = 30  # the page draws a pair as a table of colours, which people can read up to about this size
+_MAX_PAIRS = 6
 
 
 def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -> Profile:
-    """Describe the accepted rows of a table.
+    """Profile the accepted rows of a table.
 
     Parameters
     ----------
     checked : Validated
-        What `purchasecast.validation.validate.validate` returned; its rows are read once.
+        Result of `purchasecast.validation.validate`.
     schema : Schema
-        Their description.
+        Description of the table.
     steps : Steps, optional
-        Times the steps and tells a watcher.
+        Measures the time of each step and reports progress.
 
     Returns
     -------
     Profile
-        Target, features, concentrations, pairs and warnings.
+        Target, features, concentrations, pairs of features, and warnings.
 
     Raises
     ------
     DataError
-        If there is no accepted row.
+        If no row was accepted.
 
     Notes
     -----
-    One pass, and an exchange of packed rows; the driver receives some ten thousand numbers a column at most, and none
-    of it depends on the order or the partitions of the rows, but for the rounding of sums.
+    The rows are read once and exchanged once, packed. The driver receives about ten thousand numbers a column at most.
+    Apart from the rounding of sums, the result does not depend on the order or the partitions of the rows.
     """
     steps = steps or Steps()
     if not checked.report.accepted:
@@ -108,12 +81,13 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
 def split_columns(
     plan: ColumnPlan, found: Distributions
 ) -> tuple[ColumnPlan, Distributions, list[tuple[Column, LevelDistribution]]]:
-    """Tell the texts of few levels from those of very many, customers and products among them."""
-    together = list(zip(plan.texts, found.texts, strict=True))
-    is_many = [c.role in {"customer", "product"} or (d.levels > MOST_LEVELS and c.kind != "date") for c, d in together]
-    many = [pair for pair, flag in zip(together, is_many, strict=True) if flag]
-    few = [pair for pair, flag in zip(together, is_many, strict=True) if not flag]
-    by_year = tuple(column.name for column, levels in few if levels.levels > MOST_LEVELS)
+    """Separate the text columns with few levels from those with many, such as customers and products."""
+    few: list[tuple[Column, LevelDistribution]] = []
+    many: list[tuple[Column, LevelDistribution]] = []
+    for column, levels in zip(plan.texts, found.texts, strict=True):
+        is_many = column.role in {"customer", "product"} or (levels.levels > MAX_LEVELS and column.kind != "date")
+        (many if is_many else few).append((column, levels))
+    by_year = tuple(column.name for column, levels in few if levels.levels > MAX_LEVELS)
     return (
         replace(plan, texts=tuple(column for column, _ in few), by_year=by_year),
         replace(found, texts=tuple(levels for _, levels in few)),
@@ -122,14 +96,14 @@ def split_columns(
 
 
 def choose_pairs(plan: ColumnPlan, found: Distributions) -> tuple[tuple[str, str], ...]:
-    """Cross the product's first category with what describes the customer or the place; else the first features."""
-    fit = [
+    """Choose the features to cross: the first category with those not of the product, else the first four features."""
+    suitable = [
         column
         for column, levels in zip(plan.texts, found.texts, strict=True)
-        if column.role is None and column.kind != "date" and 1 < levels.levels <= _MOST_PAIR_LEVELS
+        if column.role is None and column.kind != "date" and 1 < levels.levels <= _MAX_PAIR_LEVELS
     ]
-    of_product = [column for column in fit if column.of == "product"]
+    of_product = [column for column in suitable if column.of == "product"]
     if of_product:
-        others = [column for column in fit if column.of != "product"]
-        return tuple((of_product[0].name, column.name) for column in others[:_MOST_PAIRS])
-    return tuple((a.name, b.name) for i, a in enumerate(fit[:4]) for b in fit[i + 1 : 4])[:_MOST_PAIRS]
+        others = [column for column in suitable if column.of != "product"]
+        return tuple((of_product[0].name, column.name) for column in others[:_MAX_PAIRS])
+    return tuple((a.name, b.name) for i, a in enumerate(suitable[:4]) for b in suitable[i + 1 : 4])[:_MAX_PAIRS]

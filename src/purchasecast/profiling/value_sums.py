@@ -1,12 +1,10 @@
-"""What the executors do in the one pass over the rows: sums by value, and the rows packed for what comes after.
+"""Sum rows by value and pack them for the second step, on the executors.
 
-Values are rounded to 15 significant bits, so that the number of distinct ones is bounded whatever the number of rows:
-whole numbers up to 32,768 stay exact, others move by a 65,000th at most. Sums by value are of the values as they were.
+Values are rounded to 15 significant bits, which bounds the number of distinct values for any number of rows: whole
+numbers up to 32,768 stay exact, others move by a 65,000th at most. The sums are those of the values before rounding.
 
-Packed rows are codes and numbers, a bucket of customers each (`arrow_buckets`): they come together by customer, and are
-read again, without another look at the source.
-
-Spark ships this module to its executors by value, with what it takes from `arrow_buckets`.
+Packed rows hold codes and numbers, one bucket of customers each (`arrow_buckets`). They are exchanged by customer and
+read again without another pass over the source.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ __all__ = [
     "value_sums",
 ]
 
-TARGET, TENTH = -1, -2  # columns beside the features, which count from 0
+TARGET, TENTH = -1, -2  # numbers of columns that are no features, which count from 0
 BY_VALUE, BY_TOTAL, BY_ROWS, BY_LEVEL = 0, 1, 2, 3
 PARTS = 10  # of the file
 VALUE_SCHEMA = "column int, key string, value double, rows double, total double, bucket int, packed binary"
@@ -49,7 +47,7 @@ _SUM_TYPES = (pa.int32(), pa.string(), pa.float64(), pa.float64(), pa.float64())
 _PACKED_TYPES = (pa.int32(), pa.binary())
 REDUCED_SCHEMA = "column int, measure int, value double, rows double, total double"
 
-_MOST_PACKED = 1_000  # levels of a text in one chunk: what has more is not described level by level, but for dates
+_MAX_PACKED = 1_000  # levels of a text in one chunk; a text of more is not described level by level, a date is
 
 
 def significant(values: Floats) -> Floats:
@@ -66,7 +64,7 @@ def value_sums(
     block_bits: int,
     buckets: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Fold rows into rows and target sums by column and value, and pack them.
+    """Sum rows and target by column and value, and pack the rows.
 
     Parameters
     ----------
@@ -74,18 +72,18 @@ def value_sums(
         Columns ``target``, ``position``, ``customer`` (a hash; null where there are no customers), ``t0`` ... (text)
         and ``n0`` ... (numbers).
     texts, numbers : int
-        How many there are of each.
+        Number of columns of each kind.
     dates : tuple of int
-        Which texts are months.
+        Places of the texts that are months.
     block_bits : int
-        Places in the file are told apart by blocks of 2 to the power of it.
+        Positions in the file are counted in blocks of 2 to the power of it.
     buckets : int
-        Into how many parts the customers are told.
+        Number of buckets that customers are divided into.
 
     Yields
     ------
     RecordBatch
-        `VALUE_SCHEMA`; the same value may come several times. Rows of packed tables have nothing but their bucket.
+        `VALUE_SCHEMA`; a value may come several times. Where ``packed`` is set, all but ``bucket`` is null.
     """
     for table in chunks(batches):
         target = numbers_of(table, "target")
@@ -103,13 +101,13 @@ def value_sums(
             rows = np.bincount(codes, minlength=len(levels)).astype(np.float64)
             total = np.bincount(codes, target, minlength=len(levels))
             yield _sums(np.full(len(levels), i, np.int32), levels, np.zeros(len(levels)), rows, total)
-            if len(levels) <= _MOST_PACKED or i in dates:
+            if len(levels) <= _MAX_PACKED or i in dates:
                 kept[f"t{i}"] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), levels)
         yield from _packed(pa.table(kept), buckets)
 
 
 def _packed(table: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of each bucket of customers as one binary value."""
+    """Yield the rows of each bucket as one binary value."""
     customer = table.column("customer")
     if customer.null_count:
         places = np.full(table.num_rows, table.column("block")[0].as_py() % buckets)
@@ -126,7 +124,7 @@ def _sums(*columns: Floats | Integers | pa.Array) -> pa.RecordBatch:
 
 
 def _values(column: int, values: Floats, target: Floats, own: Floats) -> pa.RecordBatch:
-    """Return sums by value: of the target for a place in the file, else of the values themselves."""
+    """Return sums by value: of the target for positions in the file, else of the values themselves."""
     distinct, codes = np.unique(values, return_inverse=True)
     rows = np.bincount(codes, minlength=len(distinct)).astype(np.float64)
     total = np.bincount(codes, target if column == TENTH else own, minlength=len(distinct))
@@ -135,20 +133,20 @@ def _values(column: int, values: Floats, target: Floats, own: Floats) -> pa.Reco
 
 
 def reduce_levels(batches: Iterable[pa.RecordBatch], texts: int) -> Iterator[pa.RecordBatch]:
-    """Turn the totals of text levels into distributions of them; pass numbers on.
+    """Turn the totals of levels into their distributions; pass the sums of numbers on.
 
     Parameters
     ----------
     batches : iterable of RecordBatch
-        `VALUE_SCHEMA`, every value once.
+        `VALUE_SCHEMA`, with every value once.
     texts : int
-        Columns below this number hold text.
+        Number of text columns, which come first.
 
     Yields
     ------
     RecordBatch
-        `REDUCED_SCHEMA`: by value; levels by their total; levels by their rows; and for each column the number of
-        levels with the sum over them of total squared / rows.
+        `REDUCED_SCHEMA`: rows by value, levels by their total, levels by their rows; and for each column the number of
+        levels and the sum of total squared / rows over them.
     """
     for batch in batches:
         column, value, rows, total = (batch.column(name).to_numpy() for name in ("column", "value", "rows", "total"))

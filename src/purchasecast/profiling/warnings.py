@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_warnings", "weight_warnings"]
 
-_NEAR_CONSTANT = 0.99
-_LEAK = 0.95
+_NEAR_CONSTANT = 0.99  # share of the rows with one level
+_LEAK = 0.95  # association with the target
 _RARE_ROWS = 30
 _MIN_ROWS_OF_PART = 50  # by chance such a level would lie in one tenth once in 10^49 tables
 _NEAR_UNIQUE = 0.5
@@ -36,7 +36,7 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
     features : iterable of FeatureProfile
         The features.
     customers : int or None
-        Customers in the table.
+        Number of customers in the table; None without the role.
 
     Returns
     -------
@@ -89,12 +89,12 @@ def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWa
     feature : FeatureProfile
         A nominal or ordinal feature.
     sums : DataFrame
-        Its sums, one row a level, with ``part_0`` ....
+        Sums by level of the feature, with ``part_0`` ....
 
     Returns
     -------
     list of ProfileWarning
-        One for all such levels, or none.
+        One warning for all such levels, or none.
     """
     parts = sums[[name for name in sums.columns if name.startswith("part_")]].to_numpy()
     if (parts.sum(axis=0) > 0).sum() < 3:

@@ -19,6 +19,7 @@ __all__ = [
     "LINEAR_PREDICTION",
     "LOWER",
     "NO_LEVEL",
+    "NULL_LEVELS",
     "NUMBER",
     "ORDER",
     "POSITION",
@@ -75,6 +76,8 @@ UNSEEN = "_pc_unseen_"
 
 #: What stands for a null: where the schema gives a null a meaning of its own, and where it does not.
 NO_LEVEL, UNKNOWN_LEVEL = "(none)", "(unknown)"
+#: The same by what the schema says of nulls.
+NULL_LEVELS = {"level": NO_LEVEL, "unknown": UNKNOWN_LEVEL, "forbidden": NO_LEVEL}
 
 # Spark ML reads a dot in an input column as a path into a struct, and a backtick as a quote.
 _STAND_INS = {".": "\N{ONE DOT LEADER}", "`": "\N{MODIFIER LETTER GRAVE ACCENT}"}
