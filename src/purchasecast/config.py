@@ -1,12 +1,15 @@
-"""Settings of a run, frozen and checked once."""
+"""Settings of a run: frozen, and checked when they are made."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from purchasecast.errors import SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "TARGET_TRANSFORMS",
@@ -23,37 +26,39 @@ HoldoutBy = Literal["auto", "random", "time"]
 TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
 TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 
-
 _BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
-_LARGEST_SEED = 2**31 - 1  # what Spark, NumPy and XGBoost all take
+_MAX_SEED = 2**31 - 1  # the largest that Spark, NumPy and XGBoost all take
+_MAX_OFFERS, _MAX_CAP = 100, 100_000  # lists that people still read, and that fit on the driver
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """What `train` is asked to do.
+    """Settings of `purchasecast.train`.
 
     Parameters
     ----------
     model : {"linear", "boosted", "blend"}, default "linear"
         Name of the recipe.
     folds : int, default 5
-        Folds for cross-fitting and for the grid search.
+        Number of folds of cross-fitting and of the grid search, at least 2.
     holdout : float, default 0.2
-        Share of rows that nothing sees before the evaluation; 0 skips the evaluation.
+        Share of rows that are held out for the evaluation, in [0, 1); 0 skips the evaluation.
     holdout_by : {"auto", "random", "time"}, default "auto"
-        See `purchasecast.training.split.holdout_split`.
+        Whether the latest rows are held out or random ones; ``auto`` takes the latest if the schema has a time column.
     refit : bool, default True
         Whether the saved model is fitted again on all rows after the evaluation.
     seed : int, default 7
         Seed of the split, the folds and the latent factors.
     target_transform : {"auto", "none", "log1p", "sqrt"}, default "auto"
-        What the target is put through before the regressions; by default what errs least in money on the folds.
+        Transformation of the target before the regressions; ``auto`` takes the one with the smallest error in money
+        on the folds.
     reg_param, elastic_net_param : tuple of float, default ()
-        The grid; empty takes the default grid of `purchasecast.search.estimator`.
+        Grid of the search; the default grid if empty.
     tune : str, default ""
-        Budget to tune the trees with: trials, such as ``20``, or minutes, such as ``15min``; by default none.
+        Budget for tuning the trees: a number of trials, such as ``20``, or minutes, such as ``15min``; not tuned if
+        empty.
     max_reject_rate : float, default 0.01
-        Largest share of bad rows that a run goes on with.
+        Largest share of rejected rows to continue with, in [0, 1].
 
     Raises
     ------
@@ -74,12 +79,9 @@ class TrainSettings:
     max_reject_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.model not in get_args(ModelName):
-            raise SettingsError(f"model: expected one of {', '.join(get_args(ModelName))}, found {self.model}.")
-        if self.target_transform not in TARGET_TRANSFORMS:
-            raise SettingsError(
-                f"target_transform: expected one of {', '.join(TARGET_TRANSFORMS)}, found {self.target_transform}."
-            )
+        _check_choice("model", self.model, get_args(ModelName))
+        _check_choice("holdout_by", self.holdout_by, get_args(HoldoutBy))
+        _check_choice("target_transform", self.target_transform, TARGET_TRANSFORMS)
         if self.tune and (self.model == "linear" or not _BUDGET.fullmatch(self.tune)):
             raise SettingsError(
                 f"tune: expected trials (20) or minutes (15min), and model boosted or blend, found {self.tune!r} for "
@@ -89,44 +91,67 @@ class TrainSettings:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
         if not 0 <= self.holdout < 1:
             raise SettingsError(f"holdout: expected a share of at least 0 and below 1, found {self.holdout}; take 0.2.")
-        if not 0 <= self.seed <= _LARGEST_SEED:
+        if not 0 <= self.seed <= _MAX_SEED:
             raise SettingsError(
-                f"seed: expected a whole number from 0 to {_LARGEST_SEED}, found {self.seed}; take another."
+                f"seed: expected a whole number from 0 to {_MAX_SEED}, found {self.seed}; take another."
             )
-        if not 0 <= self.max_reject_rate <= 1:
-            raise SettingsError(f"max_reject_rate: expected a share from 0 to 1, found {self.max_reject_rate}.")
+        _check_share("max_reject_rate", self.max_reject_rate)
 
     @classmethod
     def of(cls, **values: Any) -> TrainSettings:
-        """Return settings with these fields.
+        """Build settings from values by name.
+
+        Parameters
+        ----------
+        **values
+            Settings.
+
+        Returns
+        -------
+        TrainSettings
+            The settings.
 
         Raises
         ------
         SettingsError
             If a name is not that of a field, or a value is outside its range.
         """
-        known = [one.name for one in fields(cls)]
+        known = [field.name for field in fields(cls)]
         for name in values:
-            if name not in known:
-                raise SettingsError(
-                    f"train: expected settings among {', '.join(known)}, found {name}{did_you_mean(name, known)}."
-                )
+            _check_choice("train", name, known)
         return cls(**values)
 
     @property
     def tune_budget(self) -> tuple[int | None, float | None]:
-        """Return the most trials and the most seconds of tuning; None where there is no limit of that kind."""
+        """Largest number of trials and of seconds for tuning; None for no limit of that kind."""
         if self.tune.endswith("min"):
             return None, 60.0 * float(self.tune.removesuffix("min"))
         return (int(self.tune) if self.tune else 0), None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe data."""
+        """Return the settings as JSON-safe values.
+
+        Returns
+        -------
+        dict
+            Input for `from_dict`.
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainSettings:
-        """Return what `to_dict` was called on."""
+        """Build settings from the result of `to_dict`.
+
+        Parameters
+        ----------
+        data : dict
+            Settings by name.
+
+        Returns
+        -------
+        TrainSettings
+            The settings.
+        """
         values = dict(data)
         for name in ("reg_param", "elastic_net_param"):
             values[name] = tuple(float(value) for value in values.get(name, ()))
@@ -135,20 +160,20 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class InsightSettings:
-    """What `find_insights` is asked to do.
+    """Settings of `purchasecast.insights.find_insights`.
 
     Parameters
     ----------
     level : float, default 0.9
-        Level of all intervals.
+        Level of all intervals, in (0, 1).
     false_discovery_rate : float, default 0.1
-        Largest share of false findings among those that rest on a test.
+        Largest expected share of false findings among those that rest on a test, in (0, 1).
     by : tuple of (str, str), default ()
-        Pairs of columns to add expected revenue up by; by default a category and a place, where the schema has them.
+        Pairs of columns to sum expected revenue by; by default a category and a place, if the schema has them.
     offers : int, default 5
-        Products, and categories, to offer a customer.
+        Number of products, and of categories, to offer to a customer.
     cap : int, default 1000
-        Most lines of a campaign's list.
+        Largest number of lines in the list of a campaign.
 
     Raises
     ------
@@ -166,25 +191,25 @@ class InsightSettings:
         for name in ("level", "false_discovery_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise SettingsError(f"{name}: expected a share between 0 and 1, found {getattr(self, name)}.")
-        for name, most in (("offers", 100), ("cap", 100_000)):
-            if not 1 <= getattr(self, name) <= most:
-                raise SettingsError(f"{name}: expected 1 to {most:,}, found {getattr(self, name)}.")
+        for name, largest in (("offers", _MAX_OFFERS), ("cap", _MAX_CAP)):
+            if not 1 <= getattr(self, name) <= largest:
+                raise SettingsError(f"{name}: expected 1 to {largest:,}, found {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
-    """How much drift is too much.
+    """Limits of `purchasecast.monitor`.
 
     Parameters
     ----------
     threshold : float, default 0.2
-        Largest population stability index of a column. Usual reading: up to 0.1 little, from 0.2 on a shift.
+        Largest population stability index of a column, above 0. By convention, up to 0.1 is little and 0.2 is a shift.
     max_unseen : float, default 0.2
-        Largest share of rows whose customer, or product, training has not seen.
+        Largest share of rows with a customer, or a product, that was not in the training data.
     max_error_growth : float, default 0.1
-        By what share the error may exceed that of the holdout; for labelled rows.
+        Share by which the error may exceed that of the holdout, for labelled rows.
     max_coverage_loss : float, default 0.03
-        How far the coverage of the intervals may fall below their level; for labelled rows.
+        How far the coverage of the intervals may be below their level, for labelled rows.
 
     Raises
     ------
@@ -200,9 +225,18 @@ class MonitorSettings:
     def __post_init__(self) -> None:
         if self.threshold <= 0:
             raise SettingsError(f"threshold: expected a number above 0, found {self.threshold}; take 0.2.")
-        for name in ("max_unseen", "max_coverage_loss"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise SettingsError(f"{name.replace('_', '-')}: expected a share from 0 to 1, found {value}.")
+        _check_share("max_unseen", self.max_unseen)
+        _check_share("max_coverage_loss", self.max_coverage_loss)
         if self.max_error_growth < 0:
             raise SettingsError(f"max_error_growth: expected a share of 0 or more, found {self.max_error_growth}.")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        hint = did_you_mean(str(value), choices) or "."
+        raise SettingsError(f"{name}: expected one of {', '.join(choices)}, found {value}{hint}")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SettingsError(f"{name}: expected a share from 0 to 1, found {value}.")

@@ -1,21 +1,21 @@
-"""The errors a user of purchasecast can meet.
+"""Errors that purchasecast raises on purpose.
 
-Every message is one sentence that says what was expected, what was found and what to do. An argument is written
-``name=``, or stands at the beginning, as in ``folds: expected ...``; the command line shows its option instead.
+A message has the form ``WHERE: expected X, found Y; do Z.`` An argument is written ``name=``, or stands at the
+beginning, as in ``folds: expected ...``; the command line shows its option instead.
 
 ::
 
     PurchasecastError
     ├── SchemaError (ValueError)            a schema file or a schema that contradicts itself
-    ├── SettingsError (ValueError)          an option or parameter outside its range
+    ├── SettingsError (ValueError)          an argument or parameter outside its range
     ├── SourceError (OSError)               a table that cannot be found, read or written
-    ├── DataError (ValueError)              a table that is not what its schema says
-    │   ├── ColumnMismatchError             columns missing, extra or named twice
-    │   └── RejectRateError                 more bad rows than allowed (exit code 3)
+    ├── DataError (ValueError)              a table that is not as its schema describes it
+    │   ├── ColumnMismatchError             columns missing, extra or duplicated
+    │   └── RejectRateError                 more rejected rows than allowed (exit code 3)
     ├── BundleError (ValueError)            a model directory that cannot be used
-    │   ├── BundleVersionError              written by a format this version does not read
+    │   ├── BundleVersionError              written in a format that this version does not read
     │   └── BundleCorruptError              a file missing or changed since it was written
-    └── SparkUnavailableError (RuntimeError)  no Spark session can be had
+    └── SparkUnavailableError (RuntimeError)  no Spark session can be started
         └── JavaNotFoundError               no Java of version 17 or later
 """
 
@@ -46,23 +46,23 @@ __all__ = [
 
 
 class PurchasecastError(Exception):
-    """Base of every error that purchasecast raises on purpose.
+    """Base class of all errors of purchasecast.
 
     Attributes
     ----------
     exit_code : int
-        What the command line exits with: 1 for a failure, 2 for wrong usage, 3 for a check that did not hold.
+        Exit code of the command line: 1 for a failure, 2 for wrong usage, 3 for a failed check.
     """
 
     exit_code = 1
 
 
 class SchemaError(PurchasecastError, ValueError):
-    """A schema file, or a schema, is wrong."""
+    """A schema, or a schema file, is wrong."""
 
 
 class SettingsError(PurchasecastError, ValueError):
-    """An option or a parameter is outside its range."""
+    """An argument or a parameter is outside its range."""
 
     exit_code = 2
 
@@ -72,15 +72,15 @@ class SourceError(PurchasecastError, OSError):
 
 
 class DataError(PurchasecastError, ValueError):
-    """A table is not what its schema says."""
+    """A table is not as its schema describes it."""
 
 
 class ColumnMismatchError(DataError):
-    """Columns are missing, extra or named twice."""
+    """Columns are missing, extra or duplicated."""
 
 
 class RejectRateError(DataError):
-    """More rows are bad than the run allows."""
+    """More rows are rejected than the run allows."""
 
     exit_code = 3
 
@@ -94,31 +94,31 @@ class BundleVersionError(BundleError):
 
 
 class BundleCorruptError(BundleError):
-    """A file of the bundle is missing, or is not the one that was written."""
+    """A file of the bundle is missing, or has changed since it was written."""
 
 
 class SparkUnavailableError(PurchasecastError, RuntimeError):
-    """No Spark session can be had."""
+    """No Spark session can be started."""
 
 
 class JavaNotFoundError(SparkUnavailableError):
-    """No Java of version 17 or later is on this machine."""
+    """There is no Java of version 17 or later on this machine."""
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that looks most like a word, whatever the case of either.
+    """Return the name most similar to a word, ignoring case.
 
     Parameters
     ----------
     word : str
-        What was written.
+        Word to look for.
     names : iterable of str
-        What could have been meant.
+        Names to choose from.
 
     Returns
     -------
     str or None
-        The likeliest name; None where nothing comes near.
+        The name; None if no name is similar.
 
     Examples
     --------
@@ -131,19 +131,19 @@ def closest(word: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return the clause ``; did you mean X?``, or nothing where no name comes near.
+    """Return the clause ``; did you mean X?``.
 
     Parameters
     ----------
     word : str
-        What was written.
+        Word to look for.
     names : iterable of str
-        What could have been meant.
+        Names to choose from.
 
     Returns
     -------
     str
-        A clause to put behind an error message.
+        The clause for the end of an error message; empty if no name is similar.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Steps of a run: their rows and seconds, told to whoever watches.
+"""Measure the steps of a run, and report progress.
 
-The library times its steps with `Steps`; the command line shows them with `rich` on stderr, where that is a terminal.
+The library measures its steps with `Steps`; the command line shows them on stderr.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Step:
-    """One step under way.
+    """One step of a run.
 
     Attributes
     ----------
     name : str
-        What is done, in a word or two.
+        Name of one or two words.
     rows : int or None
-        Rows that it dealt with, once known.
+        Number of rows that it processed, once known.
     seconds : float
-        Time it took, once done.
+        Time that it took, once finished.
     """
 
     name: str
@@ -39,31 +39,31 @@ class Step:
 
 
 class Watcher(Protocol):
-    """Is told of the steps of a run."""
+    """Object that is notified of the steps of a run."""
 
     def expect(self, steps: int) -> None:
-        """Take note that a run will have about so many steps."""
+        """Prepare for about this number of steps."""
 
     def started(self, step: Step) -> None:
-        """Take note that a step has begun."""
+        """Handle the start of a step."""
 
     def finished(self, step: Step) -> None:
-        """Take note that a step is done."""
+        """Handle the end of a step."""
 
 
 @dataclass(slots=True)
 class Steps:
-    """Time the steps of a run, and log one line for each.
+    """Measure the steps of a run, and log one line for each.
 
     Parameters
     ----------
     watcher : Watcher, optional
-        Who is told; nobody by default.
+        Object to notify of each step.
 
     Attributes
     ----------
     seconds : dict of str to float
-        Seconds of every step so far; a step that ran twice is added up.
+        Seconds of every finished step, summed over steps of the same name.
 
     Examples
     --------
@@ -78,13 +78,30 @@ class Steps:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def expect(self, steps: int) -> None:
-        """Say about how many steps there will be, for a bar."""
+        """Announce the number of steps, for a progress bar.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps, approximately.
+        """
         if self.watcher:
             self.watcher.expect(steps)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Time a step; the caller sets its rows when it knows them."""
+        """Measure a step.
+
+        Parameters
+        ----------
+        name : str
+            Name of the step.
+
+        Yields
+        ------
+        Step
+            The step; the caller sets its rows.
+        """
         step = Step(name)
         if self.watcher:
             self.watcher.started(step)

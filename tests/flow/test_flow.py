@@ -151,7 +151,7 @@ def test_predict_writes_a_folder_too_and_never_over_something(
         ("data.scoring.csv", ["--overwrite"], "another place than that of the rows to score", 1),
         (".", ["--overwrite"], "another place than that of the rows to score", 1),
         ("p.csv", ["--out-table", "t"], "a jdbc: URL only", 2),
-        ("p.csv.gz", [], "that of a packed file", 2),
+        ("p.csv.gz", [], "the suffix of a compressed file", 2),
         ("nowhere/p.csv", [], "expected a folder to write to", 1),
         ("data.csv", [], "choose another name, or overwrite it", 1),
     ],

@@ -284,7 +284,7 @@ def test_pyspark_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_master_and_remote_together_are_refused(no_spark_settings: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="not both"):
+    with pytest.raises(SettingsError, match="beside a Spark Connect server"):
         get_session(master="local[2]", remote="sc://host:15002")
     no_spark_settings.setenv("SPARK_REMOTE", "sc://other:15002")
     with pytest.raises(SettingsError, match="SPARK_REMOTE"):
@@ -300,5 +300,5 @@ def test_a_connect_server_that_is_not_there_is_named_at_once(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(SparkUnavailableError, match=f"No Spark Connect server answers at sc://127.0.0.1:{port}"):
+    with pytest.raises(SparkUnavailableError, match=f"a Spark Connect server at sc://127.0.0.1:{port}, found none"):
         get_session(remote=f"sc://127.0.0.1:{port}")

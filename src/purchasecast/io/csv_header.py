@@ -1,4 +1,4 @@
-"""Read the names in the headers of CSV files, before anything else is read."""
+"""Read the column names of CSV files, before their rows are read."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_header(spark: SparkSession, files: Sequence[str], options: Mapping[str, str]) -> list[str]:
-    """Return the column names of CSV files that share one header.
+    """Read the column names of CSV files that share one header.
 
     Parameters
     ----------
     spark : SparkSession
         The session.
     files : sequence of str
-        URIs of the files, as `DataFrame.inputFiles` gives them.
+        URIs of the files, as `DataFrame.inputFiles` returns them.
     options : mapping
-        Options of Spark's CSV reader, for separator, quote and encoding.
+        Options of Spark's CSV reader, such as separator, quote and encoding.
 
     Returns
     -------
     list of str
-        Names in file order without blanks around them; empty where a column has none.
+        Names in the order of the file, without blanks around them; empty for a column without a name.
 
     Raises
     ------
     SourceError
-        If no file has a header, or if two have different ones: Spark would put values into the wrong columns.
+        If no file has a header, or if two headers differ: Spark would put values into the wrong columns.
     """
     lines = _first_lines(spark, files) if len(files) > 1 else dict.fromkeys(files, b"?")
     lines = {file: line for file, line in lines.items() if line}
@@ -53,19 +53,19 @@ def read_header(spark: SparkSession, files: Sequence[str], options: Mapping[str,
     for file, line in lines.items():
         if first is not None and line != lines[first]:
             raise SourceError(
-                f"expected the same header in every file, found another one in {unquote(file)} "
-                f"than in {unquote(first)}; read them one by one"
+                f"{unquote(file)}: expected the same header as in {unquote(first)}, found another; "
+                "read the files one by one."
             )
     row = None
     if first is not None:
         row = spark.read.options(**options).option("header", "false").csv(_as_path(first)).head()
     if row is None:
-        raise SourceError(f"expected a header with column names, found nothing in {unquote(files[0])}")
+        raise SourceError(f"{unquote(files[0])}: expected a header with column names, found an empty file.")
     return [(name or "").strip() for name in row]
 
 
 def _first_lines(spark: SparkSession, files: Sequence[str]) -> dict[str, bytes]:
-    """Return each file's first line; an empty file's is empty."""
+    """Return the first line of each file; it is empty for an empty file."""
     local = [_local_path(file) for file in files]
     if all(path is not None for path in local):
         return {file: _read_first_line(path) for file, path in zip(files, local, strict=True) if path}
@@ -73,12 +73,12 @@ def _first_lines(spark: SparkSession, files: Sequence[str]) -> dict[str, bytes]:
 
 
 def _as_path(file: str) -> str:
-    """Undo the escapes of a URI: Spark's readers take a path as it is written."""
+    """Undo the escapes of a URI: Spark's readers take paths without them."""
     return unquote(file)
 
 
 def _local_path(file: str) -> Path | None:
-    """Return the path of a file on this machine that Python can read; None for any other."""
+    """Return the path of a file that Python can read on this machine; None for any other file."""
     parts = urlsplit(file)
     path = Path(unquote(parts.path))
     readable = parts.scheme == "file" and path.suffix not in _UNREADABLE and path.is_file()
@@ -92,7 +92,7 @@ def _read_first_line(path: Path) -> bytes:
 
 
 def _read_first_lines_on_cluster(spark: SparkSession, files: Sequence[str]) -> dict[str, bytes]:
-    """Read the first block of every file in one job, for files that only the executors can reach."""
+    """Read the first lines in one job, for files that only the executors can read."""
     lines = (
         spark.read.text([_as_path(file) for file in files])
         .where(sf.col("_metadata.file_block_start") == 0)

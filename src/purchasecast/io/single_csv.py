@@ -1,4 +1,4 @@
-"""Write a frame of any size as exactly one CSV file, in order, without collecting it."""
+"""Write a frame of any size as one CSV file, in order, without collecting it."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ _CHUNK = 1 << 20
 
 
 def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> int:
-    r"""Write one CSV file with a header, in the order of the source.
+    r"""Write a frame as one CSV file with a header, in the order of the source.
 
     Parameters
     ----------
     frame : DataFrame
-        What to write. Where it has ``_pc_position`` (see `read_table`) rows are sorted by it, and it is not
-        written; otherwise they stay in the frame's own order.
+        Rows to write. If there is a column ``_pc_position`` (see `read_table`), rows are sorted by it and it is
+        not written; otherwise they keep the order of the frame.
     path : str or Path
-        The file, on a disk that the executors share with this machine.
+        File to write, on a disk that this machine shares with the executors.
     mode : {"error", "overwrite"}, default "error"
-        What to do where the file is there already.
+        What to do if the file exists.
 
     Returns
     -------
     int
-        Rows written.
+        Number of rows written.
 
     Raises
     ------
     SourceError
-        If the file cannot be written, or is not on a shared disk.
+        If the file cannot be written, or the disk is not shared.
 
     Notes
     -----
-    Spark writes the parts into a hidden folder beside the file; they are joined as streams of bytes and
-    renamed into place, so a run that is killed leaves nothing at `path`. Lines end in ``\n``.
+    Spark writes parts into a hidden folder beside the file. They are joined as streams of bytes and the result is
+    renamed, so that an interrupted run leaves nothing at `path`. Lines end in ``\n``.
 
-    The upper bits of a position are the partition that read the row. Rows are brought together by them and
-    sorted within, which needs no sample of the data, as a global sort does (it computes the frame twice).
+    The upper bits of a position are the number of the partition that read the row. Rows are repartitioned by these
+    bits and sorted within partitions. A global sort would compute the frame twice, because it samples it first.
     """
     destination = check_single_csv(path, mode=mode)
     work = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -69,53 +69,53 @@ def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error
         lines = _join(work / "parts", joined, columns)
         if lines < rows or (lines and not rows):
             raise SourceError(
-                f"expected {rows} rows in {work}, found {lines} lines; "
-                "the executors do not share this disk: write a folder on storage that they share"
+                f"{destination}: expected the {rows} rows that Spark wrote, found {lines} lines; "
+                "the executors do not share this disk: write a folder on storage that they share."
             )
         joined.replace(destination)
     except SPARK_FAILURES as error:
-        raise SourceError(f"cannot write {destination}: {reason(error)}") from error
+        raise SourceError(f"{destination}: cannot write it: {reason(error)}.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return rows
 
 
 def check_single_csv(path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> Path:
-    """Return where a file would be written, before anything is computed for it.
+    """Check that a file can be written, before its rows are computed.
 
     Parameters
     ----------
-    path, mode
-        As `write_single_csv` takes them.
+    path : str or Path
+        File to write.
+    mode : {"error", "overwrite"}, default "error"
+        What to do if the file exists.
 
     Returns
     -------
     Path
-        The whole path.
+        The absolute path.
 
     Raises
     ------
     SourceError
-        If there is no folder for it, or something there that stays, or the place is not on this machine.
+        If the folder does not exist or is read-only, the file exists, or the path is not on this machine.
     """
     destination = _local(path)
     if destination.is_dir():
-        raise SourceError(f"expected a place for a file, found the folder {destination}; choose another name")
+        raise SourceError(f"{destination}: expected the name of a file, found a folder; choose another name.")
     if mode == "error" and destination.exists():
-        raise SourceError(f"expected no file at {destination}, found one; choose another name, or overwrite it")
+        raise SourceError(f"{destination}: expected no such file, found one; choose another name, or overwrite it.")
     if not destination.parent.is_dir():
-        raise SourceError(f"expected a folder to write to, found none at {destination.parent}; create it")
+        raise SourceError(f"{destination}: expected a folder to write to, found no {destination.parent}; create it.")
     if not os.access(destination.parent, os.W_OK):
-        raise SourceError(f"expected a folder to write to, found that {destination.parent} is read-only")
+        raise SourceError(f"{destination}: expected a folder to write to, found {destination.parent} read-only.")
     return destination
 
 
 def _local(path: str | Path) -> Path:
     parts = urlsplit(str(path))
     if len(parts.scheme) > 1 and parts.scheme != "file":  # one letter is a drive
-        raise SourceError(
-            f"expected a path on this machine for one CSV file, found {path}; write a folder there instead"
-        )
+        raise SourceError(f"{path}: expected a path on this machine for one CSV file; write a folder there instead.")
     return Path(parts.path if parts.scheme == "file" else path).resolve()
 
 

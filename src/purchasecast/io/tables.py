@@ -1,7 +1,7 @@
-"""Read tables as their schema says, and write tables: files of any format that Spark knows, and databases.
+"""Read the columns of a schema from files or databases, and write tables.
 
-Nothing is inferred. A CSV file's header is compared with the schema, then every value is read as text and in
-file order, so that validation can say which value of which row is wrong. Other formats keep the types they have.
+Nothing is inferred. The header of a CSV file is compared with the schema, then all values are read as text, in the
+order of the file, so that validation can name the wrong value of a row. Other formats keep their types.
 """
 
 from __future__ import annotations
@@ -75,47 +75,51 @@ def read_table(
     options: Mapping[str, str] | None = None,
     target: Literal["required", "optional"] = "required",
 ) -> DataFrame:
-    """Read the columns of a schema from a table, unchecked.
+    """Read the columns of a schema from a table, without checking values.
 
     Parameters
     ----------
     spark : SparkSession
-        The session.
+        Spark session.
     location : str or Path
-        A file, a folder, a glob, or a ``jdbc:`` URL.
+        File, folder, glob or ``jdbc:`` URL.
     schema : Schema
-        What the table should look like.
+        Description of the table.
     format : str, optional
-        Any format that Spark reads; by default told from the suffix of the file, or of a folder's first file.
+        Any format that Spark reads; by default it follows from the suffix of the file, or of the first file in the
+        folder.
     table : str, optional
-        The table, or a query in brackets, behind a ``jdbc:`` URL.
+        Table, or query in brackets, of a ``jdbc:`` URL.
     options : mapping of str to str, optional
-        Options for Spark's reader. A database takes ``user`` and ``password`` from here, else from the
-        environment variables ``PURCHASECAST_JDBC_USER`` and ``PURCHASECAST_JDBC_PASSWORD``;
-        ``partitionColumn``, ``lowerBound``, ``upperBound`` and ``numPartitions`` make it read in parallel.
+        Options of Spark's reader. ``user`` and ``password`` of a database are taken from here, otherwise from the
+        environment variables ``PURCHASECAST_JDBC_USER`` and ``PURCHASECAST_JDBC_PASSWORD``. To read it in parallel,
+        set ``partitionColumn``, ``lowerBound``, ``upperBound`` and ``numPartitions``.
     target : {"required", "optional"}, default "required"
-        Whether the target (and the weight) must be there. Where they are not, the frame lacks them.
+        Whether the table must have the target and the weight; optional ones that are missing are missing in the
+        result.
 
     Returns
     -------
     DataFrame
-        One row a record of the source: the columns of the schema, in its order (CSV: all text);
-        ``_pc_corrupt``, the whole line where a CSV line has too few or too many fields, else null; and
-        ``_pc_position``, which grows with the place in the source (several files: in Spark's order of them).
+        One row a record of the source, with the columns of the schema in its order (text for CSV);
+        ``_pc_corrupt``, the whole line if a CSV line has too few or too many fields, otherwise null; and
+        ``_pc_position``, a number that grows with the place in the source.
 
     Raises
     ------
     SourceError
         If the source cannot be found or read.
     ColumnMismatchError
-        If columns are missing, unknown or there twice.
+        If columns are missing, unknown or duplicated.
+    SettingsError
+        If an option is one that purchasecast sets itself, or `table` does not fit `location`.
     """
     place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
     if place.startswith("jdbc:"):
         frame = _load(spark, place, "jdbc", _jdbc_options(place, table, given))
         return _checked(frame, place, schema, target)
     if table is not None:
-        raise SettingsError(f"expected a table's name with a jdbc: URL only, found {table} for {place}")
+        raise SettingsError(f"table: expected one for a jdbc: URL only, found {table} for {place}; leave it out.")
     if format is not None and format.lower() not in {"csv", *_FORMAT_OF_SUFFIX.values()}:
         return _checked(_load(spark, place, format, given), place, schema, target)
     files, partition_columns = _list_files(spark, place)
@@ -126,7 +130,7 @@ def read_table(
     try:
         header = read_header(spark, files, given)
     except _UNREADABLE as error:
-        raise SourceError(f"cannot read {place} as csv: {reason(error)}") from error
+        raise SourceError(f"{place}: cannot read it as csv: {reason(error)}.") from error
     _check_columns(place, [*header, *partition_columns], schema, target)
     frame = _load(spark, place, "csv", {**given, **_CSV_OWN}, _csv_schema(header, schema))
     return _with_position(frame, schema)
@@ -171,30 +175,30 @@ def write_table(
     Parameters
     ----------
     frame : DataFrame
-        What to write.
+        Rows to write.
     location : str or Path
-        A folder, or a ``jdbc:`` URL.
+        Folder or ``jdbc:`` URL.
     format : str, optional
-        Any format that Spark writes; by default told from the suffix of the folder, else Parquet.
+        Any format that Spark writes; by default it follows from the suffix of the folder, otherwise Parquet.
     table : str, optional
-        The table behind a ``jdbc:`` URL.
+        Table of a ``jdbc:`` URL.
     options : mapping of str to str, optional
-        Options for Spark's writer; credentials as in `read_table`.
+        Options of Spark's writer; credentials as in `read_table`.
     mode : {"error", "overwrite"}, default "error"
-        What to do where something is there already.
+        What to do if it exists.
 
     Raises
     ------
     SourceError
         If it cannot be written.
     SettingsError
-        If the name is that of a packed file, or there is no table for a database.
+        If the suffix is that of a compressed file, or a database gets no `table`.
     """
     place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
     if place.startswith("jdbc:"):
         kind, given = "jdbc", _jdbc_options(place, table, given)
     elif format is None and place.endswith(_COMPRESSIONS):
-        raise SettingsError(f"expected the name of a folder, found that of a packed file, {place}; choose another")
+        raise SettingsError(f"{place}: expected a folder, found the suffix of a compressed file; choose another name.")
     else:
         kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
     if kind == "csv":
@@ -203,7 +207,7 @@ def write_table(
     try:
         writer.save() if kind == "jdbc" else writer.save(place)
     except SPARK_FAILURES as error:
-        raise SourceError(f"cannot write {redacted(place, given)}: {reason(error, given)}") from None
+        raise SourceError(f"{redacted(place, given)}: cannot write it: {reason(error, given)}.") from None
     _LOGGER.info("wrote %s as %s", redacted(place, given), kind)
 
 
@@ -215,23 +219,23 @@ def _load(
         reader = reader.schema(schema)
     try:
         frame = reader.load() if kind == "jdbc" else reader.load(place)
-        frame.columns  # noqa: B018  Spark Connect looks at the source only when asked for something
+        frame.columns  # noqa: B018  Spark Connect looks at the source only when it needs a result
     except SPARK_FAILURES as error:
         # `from None`: the original holds the options, and with them the password
-        raise SourceError(f"cannot read {redacted(place, options)} as {kind}: {reason(error, options)}") from None
+        raise SourceError(f"{redacted(place, options)}: cannot read it as {kind}: {reason(error, options)}.") from None
     return frame
 
 
 def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
-    """Return the files behind a place, and the columns that its folder names hold (``Year=2024``)."""
+    """Return the files of a location, and the columns in the names of its folders (``Year=2024``)."""
     try:
         listing = spark.read.format("text").load(place)
         partition_columns = [name for name in listing.columns if name != "value"]
         files = sorted(listing.inputFiles())
     except SPARK_FAILURES as error:
-        raise SourceError(f"cannot read {place}: {reason(error)}") from None
+        raise SourceError(f"{place}: cannot read it: {reason(error)}.") from None
     if not files:
-        raise SourceError(f"expected a table in {place}, found a folder without files")
+        raise SourceError(f"{place}: expected a table, found a folder without files.")
     return files, partition_columns
 
 
@@ -246,7 +250,7 @@ def _format_of(file: str) -> str:
     kind = _FORMAT_OF_SUFFIX.get(_suffix(file))
     if kind is None:
         raise SourceError(
-            f"expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}, found {file}; name the format"
+            f"{file}: expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}; name the format=."
         )
     return kind
 
@@ -255,19 +259,19 @@ def _csv_options(given: Mapping[str, str], file: str) -> dict[str, str]:
     own = {name.lower() for name in _CSV_OWN}
     for name in given:
         if name.lower() in own:
-            raise SettingsError(f"expected options that purchasecast leaves to you, found {name}; leave it out")
+            raise SettingsError(f"options: expected none that purchasecast sets itself, found {name}; leave it out.")
     separator = {"sep": "\t"} if _suffix(file) == ".tsv" and "delimiter" not in given else {}
     encoding = next((value for name, value in given.items() if name.lower() in {"encoding", "charset"}), "")
-    # Line by line Spark cuts at the byte of a line's end, which in these encodings is a part of a character.
+    # Spark splits lines at the byte of a line feed, which in these encodings is only a part of a character.
     whole = {"multiLine": "true"} if re.match(r"(?i)utf-?(16|32)", encoding) else {}
     return {**_CSV_DIALECT, **separator, **whole, **given}
 
 
 def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:
-    """Name every field of a line, so that values land by the header and not by the order in the schema."""
+    """Name the fields of a line in the order of the header, which may differ from that of the schema."""
     folded = Counter(name.casefold() for name in header)
     names = [
-        # Spark warns of every name that is not the header's, so only what it cannot tell apart gets another.
+        # Only names that Spark cannot tell apart are replaced: it logs a warning for each name that is not in the file.
         name if name in schema.names or (name and folded[name.casefold()] == 1) else f"{_IGNORED}{place}"
         for place, name in enumerate(header)
     ]
@@ -282,7 +286,7 @@ def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataF
 def _with_position(frame: DataFrame, schema: Schema) -> DataFrame:
     found = set(frame.columns)
     columns = [col(name) for name in (*schema.names, CORRUPT) if name in found]
-    # Here and nowhere later: the id is the place in the source only as long as no row was filtered or moved.
+    # At once: the id is the place in the source only while no row has been filtered or moved.
     return frame.select(*columns, sf.monotonically_increasing_id().alias(POSITION))
 
 
@@ -294,7 +298,7 @@ def _check_columns(place: str, found: Sequence[str], schema: Schema, target: str
     twice = [name for name in schema.names if counts[name] > 1]
     if not (missing or extra or twice):
         return
-    lines = [f"{place} does not have the columns of schema {schema.name}:"]
+    lines = [f"{place}: expected the columns of schema {schema.name}, found others."]
     if missing:
         lines.append(f"  missing:  {', '.join(missing)}")
     if extra:
@@ -324,7 +328,7 @@ def _with_guess(name: str, missing: Sequence[str]) -> str:
 
 def _jdbc_options(url: str, table: str | None, given: Mapping[str, str]) -> dict[str, str]:
     if table is None and not {"dbtable", "query"} & {name.lower() for name in given}:
-        raise SettingsError(f"expected the name of a table for {redacted(url, given)}, found none; name it")
+        raise SettingsError(f"table: expected the name of one in {redacted(url, given)}, found none; name it.")
     options: dict[str, str] = {"url": url, **({"dbtable": table} if table else {}), **given}
     names = {name.lower() for name in given}
     for name, variable in (("user", _USER_VARIABLE), ("password", _PASSWORD_VARIABLE)):

@@ -1,4 +1,4 @@
-"""One column of the transaction table, and the rules that make its description hold together."""
+"""Description of one column of the transaction table, and checks that it is consistent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Owner = Literal["customer", "product"]
 Bound = int | float | date
 
 CALENDAR_PARTS = ("year", "quarter", "month", "week", "dayofmonth", "dayofweek", "dayofyear")
-_RESERVED_NAMES = ("reasons",)  # what validation adds to the rows that it rejects
+_RESERVED_NAMES = ("reasons",)  # validation adds it to rejected rows
 _MAX_LEVELS_NAMED = 12  # in a sentence
 
 _TYPES_OF_KIND: dict[str, tuple[ValueType, ...]] = {  # the first is the default
@@ -46,40 +46,38 @@ _KIND_OF_ROLE: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Describe one column of the transaction table.
+    """Description of one column of the transaction table.
 
     Parameters
     ----------
     name : str
-        The column's name in the file.
+        Name in the file.
     kind : {"nominal", "ordinal", "numeric", "date"}
-        What the values are: names, names in an order, quantities, days.
+        Kind of the values: names, ordered names, quantities, days.
     type : {"string", "integer", "number", "date", "timestamp"}, optional
-        How the values are written; by default ``string`` for nominal and ordinal, ``number`` for numeric,
-        ``date`` for date.
+        Type of the values; by default ``string`` for nominal and ordinal, ``number`` for numeric, ``date`` for date.
     role : {"customer", "product", "target", "time", "weight", "row"}, optional
-        What the column is for; None is a plain feature. ``row`` only identifies rows (an order number) and is
-        no feature.
+        Role of the column; a column without one is a feature. ``row`` only identifies rows, such as an order number.
     order : sequence of str or int, default ()
         All levels of an ordinal column, lowest first.
     domain : sequence of str or int, default ()
-        All levels of a nominal column; empty leaves it open.
+        All levels of a nominal column; any level is allowed if it is empty.
     minimum, maximum : int, float or date, optional
-        Bounds of a value, both allowed themselves. The minimum of a target and of a weight is 0 by default.
+        Smallest and largest value allowed. The minimum of a target and of a weight is 0 by default.
     pattern : str, optional
-        Regular expression that a whole text must match.
+        Regular expression that the whole text must match.
     null : {"forbidden", "level", "unknown"}, default "forbidden"
-        What an empty value means: a bad row, a level of its own ("no further category"), or a value to be
-        imputed.
+        Meaning of a null: the row is rejected, the null is a level of its own ("no second category"), or the value
+        is unknown and will be imputed.
     of : {"customer", "product"}, optional
-        Whose attribute a feature is.
+        Owner of the feature: an attribute of the customer or of the product.
     format : str, optional
         How a date is written, in Spark's pattern letters, such as ``M/d/yyyy``, or in ``strptime``'s, such as
         ``%m/%d/%Y``, which are turned into Spark's; ISO by default.
     calendar : sequence of str, default ()
-        Features to derive from a date; of `CALENDAR_PARTS`.
+        Features to derive from a date, from `CALENDAR_PARTS`.
     title : str, optional
-        Name for people; the name itself by default.
+        Name for people; by default `name`.
     unit : str, optional
         Unit for people, such as ``years``.
 
@@ -134,17 +132,17 @@ class Column:
 
     @property
     def label(self) -> str:
-        """The name for people: the title, else the column's name."""
+        """Name for people: the title, or else the name."""
         return self.title or self.name
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """All values that the column may take, in order where it has one; empty where it is open."""
+        """All values that the column may have, in their order if there is one; empty if any value is allowed."""
         return self.order or self.domain
 
     @property
     def expectation(self) -> str:
-        """What a value must be, in words to follow "expected", such as ``one of F, M``."""
+        """Description of a valid value to follow the word "expected", such as ``one of F, M``."""
         if self.levels:
             more = ", ..." if len(self.levels) > _MAX_LEVELS_NAMED else ""
             return f"one of {', '.join(self.levels[:_MAX_LEVELS_NAMED])}{more}"
@@ -162,12 +160,12 @@ class Column:
         return what
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description as JSON-safe values, defaults left out.
+        """Return the description as JSON-safe values, without defaults.
 
         Returns
         -------
         dict
-            What `from_dict` reads.
+            Input for `from_dict`.
         """
         values: dict[str, Any] = {}
         for field in fields(self):
@@ -181,12 +179,12 @@ class Column:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Column:
-        """Build a column from what `to_dict` returned, or from a table of a schema file with its name added.
+        """Build a column from the result of `to_dict`, or from a table of a schema file and a name.
 
         Parameters
         ----------
         values : mapping
-            The fields by name.
+            Fields by name.
 
         Returns
         -------
@@ -235,7 +233,7 @@ class Column:
             self._refuse("of", "nothing, because only features belong to a customer or product", self.of)
 
     def _canonical_levels(self, field: str) -> tuple[str, ...]:
-        """Write every level as validation will: integers without leading zeros, everything as text."""
+        """Return the levels in canonical form, as validation does: integers without leading zeros, all as text."""
         levels = getattr(self, field)
         if isinstance(levels, str):
             self._refuse(field, "a list", repr(levels))
@@ -277,7 +275,7 @@ class Column:
                     return date.fromisoformat(value)
                 except ValueError:
                     self._refuse(field, "a date such as 2024-12-31", value)
-            if type(value) is not date:  # a datetime is a date too, and has a time of day
+            if type(value) is not date:  # a datetime is also a date, and has a time of day
                 self._refuse(field, "a date such as 2024-12-31", repr(value))
             return value  # type: ignore[no-any-return]
         if self.type == "string":

@@ -1,4 +1,4 @@
-"""Names of the columns that purchasecast adds to a table, and of columns made of a shop's own."""
+"""Names of the columns that purchasecast adds to a table."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ SCALE = "_pc_scale"
 LINEAR_PREDICTION = "_pc_linear"
 BOOSTED_PREDICTION = "_pc_boosted"
 
-# Before the name of a column that they are made of.
-LEVEL = "_pc_l_"  # its level as text, nulls replaced
-INDEX = "_pc_i_"  # the number of its level
+# Prefixes: the rest is the name of the column that it is made from.
+LEVEL = "_pc_l_"  # level as text, with nulls replaced
+INDEX = "_pc_i_"  # number of the level
 INDICATORS = "_pc_h_"
 NUMBER = "_pc_x_"
 EFFECT = "_pc_e_"
 STATISTICS_OF = "_pc_s_"
 UNSEEN = "_pc_unseen_"
 
-#: What stands for a null: where the schema gives a null a meaning of its own, and where it does not.
+#: Level that replaces a null which is a level of its own, and one that is unknown.
 NO_LEVEL, UNKNOWN_LEVEL = "(none)", "(unknown)"
-#: The same by what the schema says of nulls.
+#: The same by the meaning of nulls in the schema.
 NULL_LEVELS = {"level": NO_LEVEL, "unknown": UNKNOWN_LEVEL, "forbidden": NO_LEVEL}
 
 # Spark ML reads a dot in an input column as a path into a struct, and a backtick as a quote.
@@ -84,14 +84,14 @@ _STAND_INS = {".": "\N{ONE DOT LEADER}", "`": "\N{MODIFIER LETTER GRAVE ACCENT}"
 
 
 def made_name(prefix: str, name: str) -> str:
-    """Return the name of a column made of the one called `name`, such as every stage of Spark takes it."""
+    """Return the name of a column that is made from another, free of characters that stages of Spark read otherwise."""
     for sign, stand_in in _STAND_INS.items():
         name = name.replace(sign, stand_in)
     return prefix + name
 
 
 def source_name(prefix: str, made: str) -> str:
-    """Return the name of the column that the one called `made` is made of."""
+    """Return the name of the column that another was made from."""
     name = made.removeprefix(prefix)
     for sign, stand_in in _STAND_INS.items():
         name = name.replace(stand_in, sign)

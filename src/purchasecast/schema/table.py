@@ -1,11 +1,11 @@
-"""The transaction table as data: which column plays which role, and which values it may hold.
+"""Description of a transaction table: the roles of its columns and the values that they may have.
 
-A schema is a TOML file: a few settings of the whole table, then one ``[columns.NAME]`` table a column::
+A schema is a TOML file with some settings of the table and one table ``[columns.NAME]`` for each column::
 
     name = "shop"
     money = "EUR"
-    key = ["Customer", "Product"]   # together they name a row; leave out where nothing does
-    ignore = ["Profit", "note_*"]   # columns that the file may have and nobody uses
+    key = ["Customer", "Product"]   # columns that together identify a row; leave it out if there are none
+    ignore = ["Profit", "note_*"]   # columns that the file may have and that are not used
 
     [columns.Customer]
     kind = "nominal"
@@ -21,7 +21,7 @@ A schema is a TOML file: a few settings of the whole table, then one ``[columns.
     role = "target"
     minimum = 0
 
-Importing this module needs neither Spark nor NumPy: the JVM-free scorer reads schemas too.
+This module imports neither Spark nor NumPy, because the scorer without Java reads schemas too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SINGLE_ROLES = ("customer", "product", "target", "time", "weight")
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Describe a transaction table.
+    """Description of a transaction table.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ class Schema:
     title : str
         Name for people.
     columns : tuple of Column
-        All columns that are used; one is the target.
+        All columns that are used, one of them the target.
     key : tuple of str, default ()
-        Columns that together name a row; empty where nothing does, and then duplicates are not looked for.
+        Columns that together identify a row; without them, duplicates are not looked for.
     ignore : tuple of str, default ()
         Columns that a file may have and that are not used; ``*`` stands for any text, ``""`` for a column
         without a name.
@@ -108,12 +108,12 @@ class Schema:
 
     @property
     def time(self) -> str | None:
-        """Name of the column that says when a transaction took place."""
+        """Name of the column with the time of the transaction."""
         return self._with_role("time")
 
     @property
     def weight(self) -> str | None:
-        """Name of the column that says how much a row counts."""
+        """Name of the column with the weight of a row."""
         return self._with_role("weight")
 
     @property
@@ -138,13 +138,13 @@ class Schema:
 
     @property
     def main_category(self) -> str | None:
-        """Name of the product's first nominal feature, else of the first nominal feature; None without any."""
+        """Name of the first nominal feature of the product, or else of any; None without nominal features."""
         of_product = [column.name for column in self.nominal if column.of == "product"]
         return next(iter([*of_product, *[column.name for column in self.nominal]]), None)
 
     @property
     def target_minimum(self) -> float | None:
-        """Least value that the target may have; None where the schema does not say."""
+        """Smallest value that the target may have; None if the schema does not say."""
         minimum = self.column(self.target).minimum
         return float(minimum) if isinstance(minimum, int | float) else None
 
@@ -155,16 +155,16 @@ class Schema:
 
     @property
     def calendars(self) -> tuple[Column, ...]:
-        """Every date column that calendar features are derived from, the time column included."""
+        """All date columns with calendar features, the time column included."""
         return tuple(column for column in self.columns if column.calendar)
 
     def required_columns(self, *, with_target: bool) -> tuple[str, ...]:
-        """Return the names that a table must have.
+        """Return the names of the columns that a table must have.
 
         Parameters
         ----------
         with_target : bool
-            Whether the rows are labelled. Rows to be scored need neither target nor weight.
+            Whether rows are labelled; rows to score need neither target nor weight.
 
         Returns
         -------
@@ -175,7 +175,7 @@ class Schema:
         return tuple(column.name for column in self.columns if column.role not in unlabelled)
 
     def explain(self, reason: str) -> str:
-        """Add to a reason of validation what its column expects.
+        """Add what a column expects to a reason of the validation.
 
         Parameters
         ----------
@@ -185,8 +185,8 @@ class Schema:
         Returns
         -------
         str
-            Such as ``Gender: not in domain, expected one of F, M``; a reason that is not about the form of a value
-            comes back as it is.
+            Such as ``Gender: not in domain, expected one of F, M``; other reasons, such as a null, are returned as
+            they are.
         """
         name, separator, rule = reason.rpartition(": ")
         if not separator or rule == "null" or name not in self.names:
@@ -199,7 +199,7 @@ class Schema:
         Parameters
         ----------
         name : str
-            The column's name in the file.
+            Name of the column in the file.
 
         Returns
         -------
@@ -209,23 +209,23 @@ class Schema:
         Raises
         ------
         SchemaError
-            If there is none of that name.
+            If there is no such column.
         """
         for column in self.columns:
             if column.name == name:
                 return column
         raise SchemaError(
-            f"expected a column of schema {self.name} ({', '.join(self.names)}), "
-            f"found {name}{did_you_mean(name, self.names)}"
+            f"{self.name}: expected one of its columns {', '.join(self.names)}, "
+            f"found {name}{did_you_mean(name, self.names) or '.'}"
         )
 
     def ignores(self, name: str) -> bool:
-        """Tell whether a file may have a column that the schema does not describe.
+        """Return whether a file may have a column that the schema does not describe.
 
         Parameters
         ----------
         name : str
-            A name in the header; empty for a column without one.
+            Name in the header; empty for a column without a name.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class Schema:
         Returns
         -------
         dict
-            What `from_dict` reads; columns are a list, so that no writer that sorts keys changes their order.
+            Input for `from_dict`; columns are a list, so that their order survives a writer that sorts keys.
         """
         return {
             "name": self.name,
@@ -253,12 +253,12 @@ class Schema:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
-        """Build a schema from what `to_dict` returned, or from a parsed schema file.
+        """Build a schema from the result of `to_dict`, or from a parsed schema file.
 
         Parameters
         ----------
         values : mapping
-            The document; ``columns`` is a list of columns with names, or a table of columns by name.
+            The document; ``columns`` is a list of columns with names, or a mapping from names to columns.
 
         Returns
         -------
@@ -288,7 +288,7 @@ class Schema:
     def _check_names(self) -> None:
         folded: dict[str, str] = {}
         for name in self.names:
-            # Spark resolves names whatever their case, so two that differ in case only are one
+            # Spark ignores case in names, so that names that differ in case only are the same.
             other = folded.setdefault(name.casefold(), name)
             if self.names.count(name) > 1 or other != name:
                 raise FieldError(("columns", name), f"expected every name once, found {other} and {name}")
@@ -316,7 +316,7 @@ class Schema:
                 raise FieldError(("key",), f"expected names of columns, found {name}{did_you_mean(name, self.names)}")
             column = self.column(name)
             if column.role in {"target", "weight"}:
-                raise FieldError(("key",), f"expected columns that name a row, found the {column.role} {name}")
+                raise FieldError(("key",), f"expected columns that identify a row, found the {column.role} {name}")
             if column.null != "forbidden":
                 raise FieldError(
                     ("columns", name, "null"),
@@ -342,22 +342,22 @@ def shipped_schemas() -> tuple[str, ...]:
 
 
 def load_schema(name_or_path: str | Path) -> Schema:
-    """Read a schema that comes with the package, or one of the user's own.
+    """Read a schema from a file, or one that comes with the package.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A name of `shipped_schemas`, or the path of a TOML file.
+        Name of a shipped schema (`shipped_schemas`), or path of a TOML file.
 
     Returns
     -------
     Schema
-        The checked schema.
+        The schema.
 
     Raises
     ------
     SchemaError
-        If there is no such file, or it is wrong; the message names the file, the line and the field.
+        If there is no such file, or it is wrong; the message names file, line and field.
 
     Examples
     --------
@@ -370,15 +370,15 @@ def load_schema(name_or_path: str | Path) -> Schema:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise SchemaError(f"expected a schema file in UTF-8, found other bytes in {where}") from None
+        raise SchemaError(f"{where}: expected a schema file in UTF-8, found other bytes.") from None
     except OSError as error:
         raise SchemaError(
-            f"expected a schema file or one of {', '.join(shipped)}, found {where} "
-            f"({error.strerror or error}){did_you_mean(where, shipped)}"
+            f"{where}: expected a schema file or one of {', '.join(shipped)}, found none "
+            f"({error.strerror or error}){did_you_mean(where, shipped) or '.'}"
         ) from None
     try:
         return Schema.from_dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SchemaError(f"{where}: expected TOML, found a mistake: {error}") from None
+        raise SchemaError(f"{where}: expected TOML, found an error: {error}.") from None
     except FieldError as error:
         raise SchemaError(f"{where}, line {line_of(text, error.field)}, {error}") from None

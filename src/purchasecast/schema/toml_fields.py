@@ -1,7 +1,7 @@
-"""What a schema file may say, and on which line it says it.
+"""Fields that a schema file may have, and the line that a field is on.
 
-`tomllib` gives a line for broken syntax only. For everything else the line is found again in the text:
-the line of the key itself, else of the table that should hold it.
+`tomllib` names the line of broken syntax only. For other errors the line is found again in the text: that of the key,
+or else of the table that should have it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class FieldError(SchemaError):
     Parameters
     ----------
     field : tuple of str
-        Where: the keys from the top of the document down, such as ``("columns", "Age", "order")``.
+        Keys from the top of the document down, such as ``("columns", "Age", "order")``.
     problem : str
-        What was expected and what was found.
+        What was expected and what was found, without a full stop.
     """
 
     def __init__(self, field: tuple[str, ...], problem: str) -> None:
         self.field = field
         self.problem = problem
-        super().__init__(f"{dotted(field)}: {problem}")
+        super().__init__(f"{dotted(field)}: {problem}{'' if problem.endswith('?') else '.'}")
 
 
 def dotted(field: tuple[str, ...]) -> str:
@@ -45,7 +45,7 @@ def dotted(field: tuple[str, ...]) -> str:
     Parameters
     ----------
     field : tuple of str
-        The keys, from the top down.
+        Keys from the top down.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def line_of(text: str, field: tuple[str, ...]) -> int:
     text : str
         A TOML document.
     field : tuple of str
-        The keys, from the top down.
+        Keys from the top down.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def line_of(text: str, field: tuple[str, ...]) -> int:
 
 
 def _key_path(toml: str) -> tuple[str, ...] | None:
-    """Let tomllib read one header or one key, with all its quoting."""
+    """Read one header or one key by tomllib, which knows how keys are quoted."""
     try:
         node: Any = tomllib.loads(toml)
     except tomllib.TOMLDecodeError:
@@ -108,7 +108,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_bound(value: object) -> bool:
-    # datetime is a date too, but a bound with a time of day has no meaning for a column of days
+    # A datetime is also a date for Python, but a time of day means nothing as the bound of a column of days.
     number = isinstance(value, float) or _is_integer(value)
     return number or _is_text(value) or (isinstance(value, date) and not isinstance(value, datetime))
 
@@ -156,23 +156,23 @@ COLUMN_FIELDS: dict[str, _Field] = {
 def check_fields(
     values: object, allowed: Mapping[str, _Field], required: tuple[str, ...], field: tuple[str, ...] = ()
 ) -> None:
-    """Refuse unknown keys, missing keys and values of the wrong type in one table of the document.
+    """Check one table of the document: unknown keys, missing keys and values of the wrong type.
 
     Parameters
     ----------
     values : object
-        The table as parsed; anything but a mapping is refused.
+        The parsed table.
     allowed : mapping of str to (str, callable)
-        For each key what is expected, in words and as a check.
+        What is expected of each key, in words and as a check.
     required : tuple of str
-        Keys that must be there.
+        Keys that the table must have.
     field : tuple of str, default ()
-        Where the table stands in the document.
+        Keys of the table itself, from the top down.
 
     Raises
     ------
     FieldError
-        At the first thing that is wrong.
+        At the first error.
     """
     if not isinstance(values, Mapping):
         raise FieldError(field, f"expected a table, found {values!r}")

@@ -1,4 +1,4 @@
-"""Turn a failure inside Spark into one sentence that holds no secret."""
+"""Turn an error of Spark into one sentence without secrets."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["SPARK_FAILURES", "reason", "redacted"]
 
 _ADD_A_JAR = "by the Spark setting spark.jars=FILE.jar"
-_WHAT_TO_DO = (  # for what a user can mend, and Spark names only
+_WHAT_TO_DO = (  # errors that a user can correct, and that Spark only names
     (r".*\bNo suitable driver\b.*", f"no JDBC driver for this URL is there; add the driver's jar {_ADD_A_JAR}"),
     (
         r".*\bClassNotFoundException: (?:Class )?([\w.$]+).*",
         rf"the Java class \1 is not there; add the jar that holds it {_ADD_A_JAR}",
     ),
 )
-# Some of Spark's own exceptions, such as an unknown format, arrive as the bare Java exception.
+# Some errors of Spark, such as an unknown format, are raised as the Java exception itself.
 SPARK_FAILURES: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
 
 
 def redacted(text: str, options: Mapping[str, str] | None = None) -> str:
-    """Take secrets out of a text: those of the options, and those within a URL.
+    """Remove secrets from a text: those of the options, and those in a URL.
 
     Parameters
     ----------
     text : str
-        Such as a message or a URL.
+        Message or URL.
     options : mapping of str to str, optional
-        Options of a reader or writer, whose passwords must not show.
+        Options of a reader or writer, with passwords.
 
     Returns
     -------
     str
-        The text with ``***`` in their places.
+        The text with ``***`` in place of each secret.
 
     Examples
     --------
@@ -53,23 +53,23 @@ def redacted(text: str, options: Mapping[str, str] | None = None) -> str:
 
 
 def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
-    """Reduce an exception of Spark's to its first sentence.
+    """Return the first sentence of an exception of Spark.
 
     Parameters
     ----------
     error : Exception
         One of `SPARK_FAILURES`.
     options : mapping of str to str, optional
-        Options of a reader or writer, whose passwords must not show.
+        Options of a reader or writer, with passwords.
 
     Returns
     -------
     str
-        The sentence, without error class, SQL state and full stop.
+        The sentence, without error class, SQL state, secrets and full stop.
     """
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
-        # The message of this one is nothing but another class's name.
+        # The message of this exception is only the name of another class.
         is_told_by_name = str(java.getClass().getName()).endswith(".ClassNotFoundException")
         text = str((not is_told_by_name and java.getMessage()) or java.toString())
     else:

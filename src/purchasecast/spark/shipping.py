@@ -1,8 +1,8 @@
-"""Run code of this package on executors that do not have it.
+"""Run functions of this package on executors that do not have it installed.
 
 Executors need Spark's own libraries, NumPy, SciPy, PyArrow, pandas and XGBoost. A function of this package is pickled
-by value and at once: Spark Connect pickles what it is given much later, and a plain function of a module would be
-pickled by reference, which fails on an executor with ``ModuleNotFoundError``.
+by value and immediately. Spark Connect pickles functions much later, and would pickle a function of a module by
+reference, which fails on an executor with ``ModuleNotFoundError``.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _REGISTRY = Lock()  # cloudpickle keeps one list of the modules that it pickles 
 def map_in_tasks(
     frame: DataFrame, function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: StructType | str
 ) -> DataFrame:
-    """Map the Arrow batches of each partition by a function of this package.
+    """Apply a function of this package to the Arrow batches of each partition.
 
     Parameters
     ----------
     frame : DataFrame
-        What to read.
+        Rows to read.
     function : callable
-        From an iterator of record batches to another one; may be a `functools.partial`.
+        Function from an iterator of record batches to another; may be a `functools.partial`.
     schema : StructType or str
         Columns of the result.
 
     Returns
     -------
     DataFrame
-        Lazy, as `DataFrame.mapInArrow` is.
+        Lazy result, as of `DataFrame.mapInArrow`.
     """
     code, loaded = _pickled(function), []  # type: ignore[var-annotated]
 
@@ -60,21 +60,21 @@ def map_in_tasks(
 def apply_in_tasks(
     grouped: PandasCogroupedOps, function: Callable[[pa.Table, pa.Table], pa.Table], schema: StructType | str
 ) -> DataFrame:
-    """Map each pair of groups, as two Arrow tables, by a function of this package.
+    """Apply a function of this package to each pair of groups, as two Arrow tables.
 
     Parameters
     ----------
     grouped : PandasCogroupedOps
         Cogrouped rows; each pair of groups must fit into the memory of one task.
     function : callable
-        From two tables to one.
+        Function from two tables to one.
     schema : StructType or str
         Columns of the result.
 
     Returns
     -------
     DataFrame
-        Lazy, as `PandasCogroupedOps.applyInArrow` is.
+        Lazy result, as of `PandasCogroupedOps.applyInArrow`.
     """
     code, loaded = _pickled(function), []  # type: ignore[var-annotated]
 
@@ -92,16 +92,16 @@ def arrow_column(function: Callable[..., pa.Array], data_type: str, *columns: Co
     Parameters
     ----------
     function : callable
-        From one array a column to an array of the same length.
+        Function from one array for each column to an array of the same length.
     data_type : str
         Type of the result, such as ``"double"``.
     *columns : Column
-        What the function reads.
+        Columns that the function reads.
 
     Returns
     -------
     Column
-        Lazy; the function runs once a batch.
+        Lazy column; the function runs once for each batch.
     """
     code, loaded = _pickled(function), []  # type: ignore[var-annotated]
 
@@ -115,7 +115,7 @@ def arrow_column(function: Callable[..., pa.Array], data_type: str, *columns: Co
 
 
 def _pickled(function: Callable[..., Any]) -> bytes:
-    """Return the function with all that it uses of this package, by value."""
+    """Pickle a function by value, with all that it uses of this package."""
     with _REGISTRY:
         cloudpickle.register_pickle_by_value(purchasecast)  # type: ignore[no-untyped-call]
         try:
@@ -126,6 +126,6 @@ def _pickled(function: Callable[..., Any]) -> bytes:
 
 
 def _without_hints(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the type hints off: Spark would resolve names that only a type checker knows."""
+    """Remove the type hints: Spark would evaluate names that only a type checker knows."""
     function.__annotations__ = {}
     return function

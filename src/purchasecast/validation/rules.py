@@ -1,8 +1,8 @@
-"""The rules of a schema as column expressions: each column's typed value, and what is wrong with each row.
+"""Rules of a schema as column expressions: the typed value of each column, and the rules that each row breaks.
 
-In three projections, and that makes it fast: one trims, one parses, one looks at parsed values only. In a single one
-Spark would parse a value again for every rule that looks at it, and the Java method it generates would pass the 8,000
-bytes beyond which the JVM does not compile: four times the time.
+There are three projections: one trims, one parses, one checks the parsed values. In a single projection Spark would
+parse a value again for every rule that reads it, and the Java method that it generates would exceed the 8,000 bytes
+beyond which the JVM does not compile: it took four times as long.
 """
 
 from __future__ import annotations
@@ -50,34 +50,34 @@ __all__ = ["DUPLICATE", "MALFORMED", "Checked", "check_rows"]
 DUPLICATE = "duplicate key"
 MALFORMED = "malformed line"
 
-_WIDTH = 60  # bits in one number; a long has 63 and a sign
+_WIDTH = 60  # rules in one number; a long has 63 bits and a sign
 
 _INFINITE = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A column on its way: what the first projection computes of it, and which rules the second one applies."""
+    """A column between two projections: what the first one computes, and the rules that the second one checks."""
 
-    value: Expression  # of the source
-    helpers: dict[str, Expression]  # of the source, beside the value
-    problems: dict[str, Expression]  # of the value and the helpers
+    value: Expression  # computed from the source
+    helpers: dict[str, Expression]  # computed from the source too
+    problems: dict[str, Expression]  # rules, computed from the value and the helpers
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A table with, for every row, one bit a rule: set where the row breaks it.
+    """A table with one bit for each rule, set in the rows that break it.
 
-    Bits are numbers, so that counting rows by their bits is cheap, and good rows cost nothing more.
+    Bits are packed into numbers, which makes counting rows by the rules they break cheap.
 
     Parameters
     ----------
     frame : DataFrame
-        The rows: the columns of the schema, ``_pc_position`` and the bits.
+        Columns of the schema, ``_pc_position`` and the bits.
     rules : tuple of str
-        What each bit means.
+        Name of the rule of each bit.
     bits : tuple of str
-        Names of the columns that hold the bits, 60 in each.
+        Columns that hold the bits, 60 in each.
     """
 
     frame: DataFrame
@@ -85,37 +85,37 @@ class Checked:
     bits: tuple[str, ...]
 
     def good(self) -> Expression:
-        """Tell the rows that break no rule.
+        """Select the rows that break no rule.
 
         Returns
         -------
         Column
-            True for a good row, else false.
+            True for a good row, otherwise false.
         """
         return reduce(and_, (sf.col(name) == 0 for name in self.bits))
 
     def broken(self, row: Row) -> list[str]:
-        """Read the bits of one collected row.
+        """List the rules that a collected row breaks.
 
         Parameters
         ----------
         row : Row
-            A row that holds the bits.
+            Row with the bits.
 
         Returns
         -------
         list of str
-            The rules that it breaks.
+            Names of the rules.
         """
         return [rule for k, rule in enumerate(self.rules) if row[self.bits[k // _WIDTH]] >> (k % _WIDTH) & 1]
 
     def reasons(self) -> Expression:
-        """Read the bits of every row.
+        """List the rules that each row breaks.
 
         Returns
         -------
         Column
-            Array of text: the rules that the row breaks.
+            Array of the names of rules.
         """
         return sf.array_compact(
             sf.array(
@@ -127,17 +127,17 @@ class Checked:
         )
 
     def mark_duplicates(self, positions: DataFrame) -> Checked:
-        """Give the rows at some positions the reason that an earlier row has their key.
+        """Mark rows as duplicates of an earlier row with the same key.
 
         Parameters
         ----------
         positions : DataFrame
-            One row a duplicate, with its ``_pc_position``.
+            One row a duplicate, with ``_pc_position``.
 
         Returns
         -------
         Checked
-            The same rows.
+            The same rows, some of them marked.
         """
         found = positions.select(POSITION, sf.lit(True).alias("_pc_duplicate"))
         columns = [quoted(name) for name in self.frame.columns if name != self.bits[0]]
@@ -147,23 +147,23 @@ class Checked:
 
 
 def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, originals: bool = False) -> Checked:
-    """Give every row's values their types, and find the rules that it breaks.
+    """Parse the values of every row, and check its rules.
 
     Parameters
     ----------
     raw : DataFrame
-        What `read_table` returned.
+        Result of `read_table`.
     schema : Schema
-        What the rows should look like.
+        Description of the table.
     target_required : bool
-        Whether target and weight must be there.
+        Whether a row must have the target and the weight.
     originals : bool, default False
-        Whether to keep the values as they were read, in text, and the malformed line; for bad rows.
+        Whether to keep the values as they were read, as text, and malformed lines; for rejected rows.
 
     Returns
     -------
     Checked
-        The same rows.
+        The rows with typed values and the rules that they break.
     """
     columns = [schema.column(name) for name in raw.columns if name in schema.names]
     parsed = {column.name: _parse(column, place, raw) for place, column in enumerate(columns)}
@@ -195,17 +195,17 @@ def _bit(k: int) -> Expression:
 
 
 def _bits(conditions: Sequence[Expression]) -> dict[str, Expression]:
-    """Pack the conditions, the malformed line first, into numbers."""
+    """Pack conditions into numbers; the malformed line comes first, the duplicate key second."""
     none, malformed = sf.lit(0).cast("bigint"), conditions[0]
     packed = {}
     for start in range(0, len(conditions), _WIDTH):
         single = [
             sf.when(condition, _bit(k)).otherwise(none)
             for k, condition in enumerate(conditions[start : start + _WIDTH], start=start)
-            if k > 1  # the first is below; the second, the duplicate key, takes a pass of its own
+            if k > 1  # the first is set below; duplicate keys are found in a pass of their own
         ]
         together = reduce(lambda left, right: left.bitwiseOR(right), single, none)
-        # Values of a line with too few or too many fields stand in the wrong columns: nothing else is said of it.
+        # The values of a line with too few or too many fields are in the wrong columns: no other rule is checked.
         packed[f"_pc_bits_{start // _WIDTH}"] = sf.when(malformed, none if start else _bit(0)).otherwise(together)
     return packed
 
@@ -239,7 +239,7 @@ def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
 
 
 def _problems_of_value(column: Column, value: Expression) -> dict[str, Expression]:
-    """Return the rules that a parsed value may break: at most one of them, as the scorer says one reason a value."""
+    """Return the rules for a parsed value. It breaks one of them at most, as in the scorer: the first counts."""
     problems: dict[str, Expression] = {}
     if column.pattern is not None:
         problems[NO_MATCH] = ~value.rlike(_whole(column.pattern))
@@ -247,7 +247,7 @@ def _problems_of_value(column: Column, value: Expression) -> dict[str, Expressio
         levels = [int(level) if column.type == "integer" else level for level in column.levels]
         problems[NOT_IN_DOMAIN] = ~value.isin(levels)
     if column.type == "timestamp":
-        value = value.cast("date")  # the whole of the last day is allowed
+        value = value.cast("date")  # all of the last day is allowed
     finite = sf.abs(value) < _INFINITE if column.type == "number" else sf.lit(True)
     if column.minimum is not None:
         problems[too_low(column.minimum)] = (value < sf.lit(column.minimum)) & finite

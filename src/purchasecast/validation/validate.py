@@ -1,7 +1,7 @@
-"""Tell good rows from bad ones, and say of every bad one what is wrong with it.
+"""Validate rows against a schema: accepted rows with typed values, rejected rows with reasons.
 
-The rules come from the schema and are column expressions (`rules`). Nothing is dropped: every row of the source
-is either accepted, with typed values, or rejected, with its original text and its reasons.
+The rules follow from the schema (`rules`). No row is lost: each is either accepted, with typed values, or rejected,
+with its original text and the reasons.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _ROWS = "_pc_rows"
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The rows of a table, good and bad, and the report on them.
+    """Result of a validation: accepted rows, rejected rows and a report.
 
-    Use it in a ``with`` statement, or call `close`, to free what it caches.
+    Use it in a ``with`` statement, or call `close`, to free cached rows.
 
     Parameters
     ----------
     accepted : DataFrame
-        Good rows: the columns of the schema, typed (nominal and ordinal: canonical text; numeric: double;
-        date: date or timestamp), and ``_pc_position``.
-    read_rejected : function
-        Returns the bad rows; call `rejected`.
+        Good rows with the columns of the schema (canonical text for nominal and ordinal, double for numeric, date or
+        timestamp for date) and ``_pc_position``.
+    read_rejected : callable
+        Function without arguments that returns the bad rows; `rejected` calls it.
     report : ValidationReport
-        The counts.
-    cached : tuple of DataFrame
-        What `close` frees.
+        Numbers of rows, and reasons.
+    cached : tuple of DataFrame, default ()
+        Frames that `close` frees.
     """
 
     accepted: DataFrame
@@ -69,27 +69,27 @@ class Validated:
 
     @property
     def rejected(self) -> DataFrame:
-        """Bad rows: what stood in the source.
+        """Bad rows as they were read.
 
-        The columns of the schema as they were read, in text; ``_pc_corrupt`` (the whole line, where it has too few or
-        too many fields); ``_pc_position``; and ``reasons``, an array of text. Planned when asked for: it takes as
-        long to plan as the good rows.
+        The columns of the schema as text; ``_pc_corrupt``, the whole line if it has too few or too many fields;
+        ``_pc_position``; and ``reasons``, an array of text. The plan is made only when it is asked for, because that
+        takes as long as for the good rows.
         """
         return self.read_rejected()
 
     def close(self) -> None:
-        """Free what is cached; the frames stay usable, from the source."""
+        """Free cached rows; the frames can still be used, and read the source again."""
         for frame in self.cached:
             frame.unpersist()
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return this object."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Free what is cached."""
+        """Free cached rows."""
         self.close()
 
 
@@ -101,32 +101,32 @@ def validate(
     check_duplicates: bool = True,
     cache: bool = False,
 ) -> Validated:
-    """Check every row of a table against its schema.
+    """Validate every row of a table against its schema.
 
     Parameters
     ----------
     raw : DataFrame
-        What `read_table` returned: one row a record of the source.
+        Result of `purchasecast.io.read_table`: one row a record of the source.
     schema : Schema
-        What the rows should look like.
+        Description of the table.
     target : {"required", "optional"}, default "required"
-        Whether a row must have target and weight. Where it need not, one that is there must still be valid.
+        Whether a row must have the target and the weight; if optional, those that are there must still be valid.
     check_duplicates : bool, default True
-        Whether to look for rows with the same key. The first in the source is accepted, later ones are not.
+        Whether to reject rows with the key of an earlier row of the source.
     cache : bool, default False
-        Whether to keep the typed rows in memory, and on disk where that does not suffice, for a caller who
-        reads them several times. `Validated.close` frees them.
+        Whether to keep the typed rows in memory, or on disk, for a caller who reads them several times.
+        `Validated.close` frees them.
 
     Returns
     -------
     Validated
-        Accepted rows, rejected rows and the report.
+        Accepted rows, rejected rows and a report.
 
     Notes
     -----
-    One pass over the source gives all counts; with a key it shuffles one hash a row. Only if two good rows share
-    a hash, a second pass ranks the rows of those hashes by their whole key. Reading `accepted` is a pass of its
-    own unless `cache` is set, and reading `rejected` always is.
+    All counts come from one pass over the source; with a key, it shuffles one hash a row. Only if two good rows share a
+    hash, a second pass ranks the rows of these hashes by their whole key. To read `rejected` takes another pass, and so
+    does `accepted` unless `cache` is set.
     """
     started = time.monotonic()
     required = target == "required"
@@ -166,20 +166,20 @@ def _rejected(raw: DataFrame, schema: Schema, *, required: bool, duplicates: Dat
 
 
 def write_rejects(validated: Validated, folder: str | Path) -> Path:
-    """Write the rejected rows and the report, for people.
+    """Write the rejected rows and the report for people to read.
 
     Parameters
     ----------
     validated : Validated
-        What `validate` returned.
+        Result of `validate`.
     folder : str or Path
-        Where to; it is created. Files of an earlier call are replaced.
+        Folder to write to; it is created, and files of an earlier call are replaced.
 
     Returns
     -------
     Path
-        The CSV file ``rejects.csv``: one row a rejected row, in the order of the source; the reasons in one
-        field with semicolons between, the whole line of a malformed one in ``line``. ``report.json`` lies beside.
+        The file ``rejects.csv``: one row a rejected row, in the order of the source, with all reasons in one field,
+        separated by semicolons, and a malformed line in ``line``. ``report.json`` is in the same folder.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def write_rejects(validated: Validated, folder: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(validated.report.to_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise SourceError(f"cannot write the rejects to {folder}: {error.strerror}") from error
+        raise SourceError(f"{folder}: cannot write the rejected rows: {error.strerror}.") from error
     path = folder / "rejects.csv"
     rows = validated.rejected.withColumn(REASONS, sf.array_join(REASONS, "; "))
     write_single_csv(rows.withColumnRenamed(CORRUPT, "line"), path, mode="overwrite")
@@ -199,7 +199,7 @@ def write_rejects(validated: Validated, folder: str | Path) -> Path:
 
 
 def _count(checked: Checked, key: Sequence[str], nullable: Sequence[str]) -> tuple[ValidationReport, int]:
-    """Count rows by the rules they break, and the hashes of keys that more than one good row has."""
+    """Count rows by the rules that they break, and hashes of keys that more than one good row has."""
     empty = [sf.count_if(col(name).isNull()).alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
     rows = sf.count(sf.lit(1)).alias(_ROWS)
     if key:
@@ -233,7 +233,7 @@ def _key_hash(checked: Checked, key: Sequence[str]) -> Column:
 
 
 def _later_duplicates(checked: Checked, key: Sequence[str], nullable: Sequence[str]) -> DataFrame:
-    """Return the positions of good rows whose key an earlier good row has, and which values they lack."""
+    """Return the positions of good rows with the key of an earlier good row, and which of their values are null."""
     columns = [col(name) for name in key]
     empty = [col(name).isNull().alias(f"{_ROWS}_{i}") for i, name in enumerate(nullable)]
     good = checked.frame.where(checked.good()).select(*columns, POSITION, _key_hash(checked, key), *empty)
@@ -248,7 +248,7 @@ def _with_duplicates(report: ValidationReport, duplicates: DataFrame) -> Validat
     row = duplicates.agg(sf.count(sf.lit(1)).alias(_ROWS), *empty).collect()[0]
     count = row[_ROWS]
     if not count:
-        return report  # different keys that share a hash
+        return report  # different keys with the same hash
     return replace(
         report,
         accepted=report.accepted - count,
