@@ -19,8 +19,8 @@ ROOMS = {folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").
 #: Modules that other rooms import directly, and why they do not go through the face of their room.
 SHARED = {
     "bundle.pipeline": "loads Spark, which the face of bundle must not",
-    "prediction.for_insights": "scores for insights alone",
-    "prediction.predict": "monitoring scores rows as predict does",
+    "prediction.predict": "monitoring checks rows as predict does",
+    "prediction.scoring": "monitoring counts unseen levels as predict does",
     "schema.date_format": "how texts become days, for Spark's rules and the scorer",
     "schema.reserved_columns": "names of the columns that stages and steps hand each other",
     "schema.values": "how values are written, for Spark's rules and the scorer",

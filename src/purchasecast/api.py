@@ -15,7 +15,7 @@ from purchasecast.config import MonitorSettings, TrainSettings
 from purchasecast.io import take_table
 from purchasecast.model import Model, session_of
 from purchasecast.progress import Steps
-from purchasecast.results.validation import check_reject_rate
+from purchasecast.results import check_reject_rate
 from purchasecast.schema import Schema, load_schema
 from purchasecast.validation import validate as check_rows
 from purchasecast.validation import write_rejects

@@ -10,7 +10,7 @@ import click
 import purchasecast as pc
 from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
 from purchasecast.cli.texts import counts_text
-from purchasecast.results.validation import check_reject_rate
+from purchasecast.results import check_reject_rate
 
 __all__ = ["generate", "profile", "validate"]
 

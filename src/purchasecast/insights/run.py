@@ -33,8 +33,7 @@ from purchasecast.insights.significance import Evidence, judge, rank_findings
 from purchasecast.io import write_table
 from purchasecast.prediction import score
 from purchasecast.progress import Steps
-from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights
-from purchasecast.results.validation import check_reject_rate
+from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights, check_reject_rate
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PRODUCT_ROWS
 from purchasecast.spark.caching import cached
 from purchasecast.stages import CrossedEffectsModel

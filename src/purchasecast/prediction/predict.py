@@ -14,8 +14,7 @@ from pyspark.sql import functions as sf
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluation import evaluate
-from purchasecast.io import write_single_csv, write_table
-from purchasecast.io.single_csv import check_single_csv
+from purchasecast.io import check_single_csv, write_single_csv, write_table
 from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Reference, ValidationReport, check_reject_rate

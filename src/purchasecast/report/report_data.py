@@ -13,7 +13,7 @@ from purchasecast.results import Evaluation, Insights, Profile, SearchResult, Va
 
 if TYPE_CHECKING:
     from purchasecast.bundle import Bundle
-    from purchasecast.results.record import Record
+    from purchasecast.results import Record
     from purchasecast.schema import Schema
 
     Result = TypeVar("Result", bound=Record)

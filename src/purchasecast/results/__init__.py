@@ -2,7 +2,7 @@
 
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
-from purchasecast.results.evaluation import Evaluation, Reference, Slice
+from purchasecast.results.evaluation import PREDICTION_TENTH, Evaluation, Reference, Slice, largest_errors
 from purchasecast.results.explanation import Explanation
 from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
 from purchasecast.results.profile import (
@@ -15,6 +15,7 @@ from purchasecast.results.profile import (
     ProfileWarning,
     furthest_apart,
 )
+from purchasecast.results.record import Record
 from purchasecast.results.search import Candidate, SearchResult
 from purchasecast.results.validation import ValidationReport, check_reject_rate
 
@@ -43,6 +44,7 @@ __all__ = [
     "PairProfile",
     "Profile",
     "ProfileWarning",
+    "Record",
     "Reference",
     "SearchResult",
     "Slice",
@@ -52,4 +54,5 @@ __all__ = [
     "ValidationReport",
     "check_reject_rate",
     "furthest_apart",
+    "largest_errors",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from purchasecast.formatting import money, named, number, percent, with_unit
 from purchasecast.report import charts
 from purchasecast.report.elements import Figure, Fold, Note, Section, Table, Tile, Tiles
-from purchasecast.results.evaluation import PREDICTION_TENTH, largest_errors
+from purchasecast.results import PREDICTION_TENTH, largest_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
