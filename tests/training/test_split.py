@@ -96,7 +96,7 @@ def test_the_border_is_the_one_nearest_to_the_share(
 
 def test_rows_of_one_day_have_no_latest(spark: SparkSession) -> None:
     frame = spark.range(50).select(sf.lit("2024-01-01").cast("date").alias("day"))
-    with pytest.raises(DataError, match=r"expected at least two different values of day.*at random"):
+    with pytest.raises(DataError, match=r"expected at least two different values of day.*holdout_by"):
         holdout_split(frame, SCHEMA, share=0.2)
 
 

@@ -277,7 +277,7 @@ def _parse_integer(place: int, source: Expression, found: DataType) -> _Parsed:
         return _Parsed(source.cast("bigint"), {}, {NULL: value.isNull()})
     if isinstance(found, FloatType | DoubleType):  # how pandas keeps integers with nulls
         missing = source.isNull() | sf.isnan(source)
-        number = sf.when(source == sf.floor(source), source.try_cast("bigint"))
+        number = sf.when(source % 1 == 0, source.try_cast("bigint"))  # floor would overflow at 1e300
     else:
         text = sf.col(_text(place))
         missing = text.isNull()
