@@ -80,7 +80,7 @@ def test_bins_of_a_number_are_joined_until_they_hold_a_twentieth() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "name"),
-    [({"threshold": 0.0}, "threshold"), ({"max_unseen": 2.0}, "max-unseen"), ({"max_error_growth": -1.0}, "max-error")],
+    [({"threshold": 0.0}, "threshold"), ({"max_unseen": 2.0}, "max_unseen"), ({"max_error_growth": -1.0}, "max_error")],
 )
 def test_limits_outside_their_range_are_refused(settings: dict[str, float], name: str) -> None:
     with pytest.raises(SettingsError, match=name):

@@ -201,7 +201,7 @@ def test_other_columns_are_an_error_that_names_them(scorer: Scorer, shop: TinySh
         scorer.predict(renamed)
     scorer.predict(table.append_column("note_1", pa.array(["x", "y"])))  # the schema ignores it
     scorer.predict(table.append_column("Spend", pa.array([1.0, 2.0])))  # labelled rows may be scored
-    with pytest.raises(DataError, match="exports Arrow"):
+    with pytest.raises(DataError, match="a table or a list of dicts"):
         scorer.predict(3)
 
 
