@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
-	@$(BIN)/uv sync --frozen --all-extras --inexact --quiet --python $(BIN)/python
+	@$(BIN)/uv sync --frozen --all-extras --group docs --inexact --quiet --python $(BIN)/python
 	@touch $@
 
 check: setup ## Lint, format, types, import rules
@@ -33,11 +33,12 @@ check: setup ## Lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## check, then the tests without Spark, then those on Spark
-	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow" --doctest-modules src/purchasecast tests
+test: check ## check, then the tests without Spark, those on Spark, and the documentation
+	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow and not site" --doctest-modules src/purchasecast tests
 	$(BIN)/pytest $(PARALLEL) -m "spark and not slow"
+	$(MAKE) docs
 
-test-all: check ## The same with the slow tests
+test-all: check docs ## The same with the slow tests
 	$(BIN)/pytest
 
 demo: setup ## Run the main job on a generated shop; says where the report is
@@ -48,9 +49,11 @@ bench: setup ## Run the benchmarks, one script a question
 	@PURCHASECAST_BENCH=$$(mktemp -d); export PURCHASECAST_BENCH; trap 'rm -rf "$$PURCHASECAST_BENCH"' EXIT; \
 	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-docs: setup ## Check the documents, and run the examples in the docstrings
-	$(BIN)/pytest --doctest-modules src/purchasecast tests/docs/test_docs.py
+docs: setup ## Build the documentation site into site/, and check it
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs site
+	$(BIN)/pytest -m site tests/docs
 
 clean: ## Remove what a run leaves behind, .venv excepted
 	rm -rf build dist demo site spark-warehouse metastore_db derby.log artifacts htmlcov .coverage
+	rm -rf docs/gallery docs/reference/generated docs/reference/backreferences
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

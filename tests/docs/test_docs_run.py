@@ -37,12 +37,13 @@ def rows(spark: SparkSession) -> DataFrame:
 
 def test_the_pipeline_of_the_stages_runs(rows: DataFrame) -> None:
     names = {name: getattr(purchasecast.stages, name) for name in purchasecast.stages.__all__}
-    left = run_code_of("stages.md", training=rows, new_rows=rows.drop("fold"), **names)
+    left = run_code_of("howto/pipeline.md", training=rows, new_rows=rows.drop("fold"))
+    run_code_of("concepts/stages.md", **names)
     error = left["scored"].selectExpr("sqrt(avg(power(prediction - spend, 2))) / stddev_pop(spend)").first()[0]
     assert error < 0.7
 
 
 def test_the_pipeline_of_the_search_runs(rows: DataFrame) -> None:
     assembler = VectorAssembler(inputCols=["group"], outputCol="features")
-    left = run_code_of("search.md", frame=rows, assembler=assembler)
+    left = run_code_of("concepts/search.md", frame=rows, assembler=assembler)
     assert left["native"].transform(rows).where("prediction is null").count() == 0

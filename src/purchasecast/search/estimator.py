@@ -5,7 +5,7 @@ Spark's `CrossValidator` fits every candidate on every fold, each fit a job or m
 Gram matrix of each fold holds all that any penalty needs: `LinearRegressionGridSearch` takes the folds'
 matrices in one pass, solves every candidate on every fold from them on the driver, reads the held-out errors
 off the same matrices, and lets Spark fit once, at the chosen penalty. The objective is that of Spark's
-`LinearRegression`; the algebra, and when it holds, is in `docs/search.md`.
+`LinearRegression`; the algebra, and when it holds, is in `docs/concepts/search.md`.
 
 References
 ----------
