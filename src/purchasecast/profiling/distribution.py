@@ -88,18 +88,7 @@ class ValueCounts:
 
 
 def describe(counts: ValueCounts) -> NumberProfile:
-    """Compute moments, quantiles and histogram of a distribution.
-
-    Parameters
-    ----------
-    counts : ValueCounts
-        Rows by value, at least one.
-
-    Returns
-    -------
-    NumberProfile
-        The statistics.
-    """
+    """Compute moments, quantiles and histogram of a distribution."""
     rows = counts.count
     values = counts.exact
     mean = float(counts.totals.sum() / rows)
@@ -135,20 +124,7 @@ def skewness_of(values: Floats, rows: Floats) -> float:
 
 
 def make_histogram(counts: ValueCounts, skewness: float | None) -> Histogram:
-    """Count rows in bins of a round width: Freedman and Diaconis' rule, with at most 60 bins.
-
-    Parameters
-    ----------
-    counts : ValueCounts
-        Rows by value.
-    skewness : float or None
-        Skewness of the same rows; a very skewed positive number gets bins of equal ratio.
-
-    Returns
-    -------
-    Histogram
-        The bins; one for each value where there are few whole numbers.
-    """
+    """Count rows in bins of round width (Freedman and Diaconis' rule, at most 60), or of equal ratio if skewed."""
     low, high = float(counts.exact[0]), float(counts.exact[-1])
     if low > 0 and (skewness or 0.0) > _LOG_SKEWNESS and high / low > 100:
         edges, scale = _log_edges(low, high), "log"
@@ -228,20 +204,7 @@ def find_modes(counts: ValueCounts, *, logarithmic: bool) -> tuple[Mode, ...]:
 
 
 def gini_and_curve(totals: ValueCounts, points: Sequence[float]) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Compute the Gini coefficient and the Lorenz curve of a total over levels.
-
-    Parameters
-    ----------
-    totals : ValueCounts
-        Number of levels by their total.
-    points : sequence of float
-        Shares of the levels, largest first, at which to compute the curve.
-
-    Returns
-    -------
-    tuple of (float, tuple)
-        The Gini coefficient, and the curve: (share of levels, share of the total that they hold).
-    """
+    """Compute the Gini coefficient of totals of levels, and the share of the total that the largest levels hold."""
     ends = np.concatenate([[0.0], np.cumsum(totals.rows[::-1])]) / totals.count
     held = np.concatenate([[0.0], np.cumsum(totals.totals[::-1])])
     if held[-1] <= 0:

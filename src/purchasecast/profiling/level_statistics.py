@@ -70,24 +70,7 @@ def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, 
 
 
 def level_profiles(part: pd.DataFrame, mean: float, rows: float, *, clustered: bool) -> tuple[LevelProfile, ...]:
-    """Describe every level of a column.
-
-    Parameters
-    ----------
-    part : DataFrame
-        Sums of the column, one row a level, in the order wanted.
-    mean : float
-        Overall mean of the target.
-    rows : float
-        Number of all rows.
-    clustered : bool
-        Whether the clusters are customers.
-
-    Returns
-    -------
-    tuple of LevelProfile
-        The levels, in the same order.
-    """
+    """Describe every level, from the sums of a column about the overall mean of the target."""
     whole = mean * rows
     found = []
     for sums in _each(part):
@@ -167,18 +150,7 @@ def pair_cells(part: pd.DataFrame, mean: float, *, clustered: bool) -> tuple[Pai
 
 
 def interaction_share(part: pd.DataFrame) -> float:
-    """Return the share of variance that the interaction of two features explains, beyond the sum of their effects.
-
-    Parameters
-    ----------
-    part : DataFrame
-        Sums of the pair, one row a cell.
-
-    Returns
-    -------
-    float
-        The share, corrected for the number of cells; at least 0.
-    """
+    """Return the share of variance that an interaction explains beyond both effects, corrected for chance."""
     names = part["level"].str.split(PAIR_MARK, expand=True)
     first, second = (np.unique(names[k], return_inverse=True)[1] for k in (0, 1))
     rows, total = part["rows"].to_numpy(), part["total"].to_numpy()

@@ -170,23 +170,7 @@ class Distributions:
 
 
 def fold_rows(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
-    """Sum the rows by value and pack them: the only pass over the table.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Accepted rows.
-    schema : Schema
-        Description of the table.
-    plan : ColumnPlan
-        Columns to read.
-
-    Returns
-    -------
-    DataFrame
-        Sums and packed rows, for `collect_distributions` and `collect_levels`; both read it, so that it is worth
-        caching.
-    """
+    """Sum the accepted rows by value and pack them: the only pass over the table, worth caching."""
     work = partial(
         value_sums,
         texts=len(plan.texts),
@@ -199,25 +183,7 @@ def fold_rows(rows: DataFrame, schema: Schema, plan: ColumnPlan) -> DataFrame:
 
 
 def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
-    """Count the rows by value of every column.
-
-    Parameters
-    ----------
-    folded : DataFrame
-        Result of `fold_rows`.
-    plan : ColumnPlan
-        Columns that were read.
-
-    Returns
-    -------
-    Distributions
-        Their size is bounded by the number of values of 15 bits, not by the number of rows.
-
-    Raises
-    ------
-    DataError
-        If there is no row.
-    """
+    """Count the rows by value of every column; the result of `fold_rows` bounds their number."""
     sums = [sf.expr("sum(rows) rows"), sf.expr("sum(total) total")]
     by_value = folded.where("packed IS NULL").groupBy("column", "key", "value").agg(*sums)
     reduced = map_in_tasks(by_value, partial(reduce_levels, texts=len(plan.texts)), REDUCED_SCHEMA)
@@ -226,13 +192,7 @@ def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
 
 
 def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
-    """Build distributions from sums by column, measure and value.
-
-    Raises
-    ------
-    DataError
-        If there is no row.
-    """
+    """Build distributions from sums by column, measure and value."""
     texts, numbers = len(plan.texts), len(plan.numbers)
     if not (found["column"] == TARGET).any():
         raise DataError("profile: expected rows, found none; check the table.")

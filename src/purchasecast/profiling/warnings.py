@@ -29,20 +29,7 @@ _ORDER_STEPS = 5.0  # standard errors
 
 
 def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -> list[ProfileWarning]:
-    """Return warnings about single features.
-
-    Parameters
-    ----------
-    features : iterable of FeatureProfile
-        The features.
-    customers : int or None
-        Number of customers in the table; None without the role.
-
-    Returns
-    -------
-    list of ProfileWarning
-        In the order of the features.
-    """
+    """Warn of features that are near-constant, leak the target, have rare levels or vary within a customer."""
     found = []
     for feature in features:
         label, levels = feature.label, feature.levels
@@ -82,20 +69,7 @@ def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
 
 
 def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWarning]:
-    """Return a warning about levels that occur in only one tenth of the file.
-
-    Parameters
-    ----------
-    feature : FeatureProfile
-        A nominal or ordinal feature.
-    sums : DataFrame
-        Sums by level of the feature, with ``part_0`` ....
-
-    Returns
-    -------
-    list of ProfileWarning
-        One warning for all such levels, or none.
-    """
+    """Warn of levels that occur in only one tenth of the file, by the sums of a feature by level."""
     parts = sums[[name for name in sums.columns if name.startswith("part_")]].to_numpy()
     if (parts.sum(axis=0) > 0).sum() < 3:
         return []

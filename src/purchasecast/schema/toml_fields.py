@@ -40,36 +40,12 @@ class FieldError(SchemaError):
 
 
 def dotted(field: tuple[str, ...]) -> str:
-    """Write a path of keys as TOML does.
-
-    Parameters
-    ----------
-    field : tuple of str
-        Keys from the top down.
-
-    Returns
-    -------
-    str
-        Such as ``columns."Customer ID".kind``.
-    """
+    """Write a path of keys as TOML does, such as ``columns."Customer ID".kind``."""
     return ".".join(key if _BARE_KEY.match(key) else f'"{key}"' for key in field)
 
 
 def line_of(text: str, field: tuple[str, ...]) -> int:
-    """Find the line that sets a field, or the nearest table around it.
-
-    Parameters
-    ----------
-    text : str
-        A TOML document.
-    field : tuple of str
-        Keys from the top down.
-
-    Returns
-    -------
-    int
-        A line number, from 1.
-    """
+    """Return the number of the line that sets a field, or of the nearest table around it."""
     best_line, best_depth = 1, 0
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), start=1):

@@ -85,38 +85,15 @@ class Checked:
     bits: tuple[str, ...]
 
     def good(self) -> Expression:
-        """Select the rows that break no rule.
-
-        Returns
-        -------
-        Column
-            True for a good row, otherwise false.
-        """
+        """Select the rows that break no rule."""
         return reduce(and_, (sf.col(name) == 0 for name in self.bits))
 
     def broken(self, row: Row) -> list[str]:
-        """List the rules that a collected row breaks.
-
-        Parameters
-        ----------
-        row : Row
-            Row with the bits.
-
-        Returns
-        -------
-        list of str
-            Names of the rules.
-        """
+        """List the rules that a collected row breaks."""
         return [rule for k, rule in enumerate(self.rules) if row[self.bits[k // _WIDTH]] >> (k % _WIDTH) & 1]
 
     def reasons(self) -> Expression:
-        """List the rules that each row breaks.
-
-        Returns
-        -------
-        Column
-            Array of the names of rules.
-        """
+        """List the rules that each row breaks, as an array of text."""
         return sf.array_compact(
             sf.array(
                 *(
@@ -127,18 +104,7 @@ class Checked:
         )
 
     def mark_duplicates(self, positions: DataFrame) -> Checked:
-        """Mark rows as duplicates of an earlier row with the same key.
-
-        Parameters
-        ----------
-        positions : DataFrame
-            One row a duplicate, with ``_pc_position``.
-
-        Returns
-        -------
-        Checked
-            The same rows, some of them marked.
-        """
+        """Mark the rows at these positions as duplicates of an earlier row."""
         found = positions.select(POSITION, sf.lit(True).alias("_pc_duplicate"))
         columns = [quoted(name) for name in self.frame.columns if name != self.bits[0]]
         bits = sf.when(sf.col("_pc_duplicate"), _bit(self.rules.index(DUPLICATE))).otherwise(sf.col(self.bits[0]))
