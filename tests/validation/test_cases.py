@@ -1,4 +1,4 @@
-"""Spark's rules and the scorer say the same of every value in the table of cases."""
+"""Spark's rules, the scorer and the API say the same of every value in the table of cases."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tests.validation_cases import COLUMNS, TEXTS, TYPED, Bad
 from purchasecast.schema import Column, Schema
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.scorer.inputs import Encoded, InputReader
+from purchasecast.scorer.parsing import value_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Case = tuple[str, Any, Any]  # column, value, and what is expected of it
 
@@ -31,6 +32,7 @@ ARROW = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
 }
+MAX_TEXT_OF_API = 256
 OUTCOMES: dict[tuple[str, str], list[Any]] = defaultdict(list)
 
 
@@ -47,12 +49,30 @@ def rows_of(kind: str) -> tuple[list[str], list[dict[str, Any]]]:
     return names, [dict.fromkeys(names) | {column: value} for column, value, _ in CASES[kind]]
 
 
-def by_rows(kind: str) -> Iterator[Any]:
-    """Check rows one by one, as the API does."""
-    reader = InputReader(schema_of(kind))
+def by_rows(kind: str, parser_of: Callable[[Column], Callable[[Any], Any]] = value_parser) -> Iterator[Any]:
+    """Check rows one by one."""
+    reader = InputReader(schema_of(kind), parser_of)
     for (column, _, _), row in zip(CASES[kind], rows_of(kind)[1], strict=True):
         values, problems = reader.row(row)
         yield Bad(problems[column]) if column in problems else values[column]
+
+
+def by_api(kind: str) -> Iterator[Any]:
+    """Check rows as the API does, where text is no number and a number no text."""
+    from purchasecast.serve.request_rows import json_parser
+
+    return by_rows(kind, json_parser)
+
+
+def has_type_of_json(column: Column, value: Any) -> bool:
+    """Tell whether the API takes a value of this type for a column."""
+    if value is None or isinstance(value, bool):
+        return value is None
+    if column.type == "integer":
+        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if column.type == "number":
+        return isinstance(value, int | float)
+    return isinstance(value, str) and len(value) <= MAX_TEXT_OF_API
 
 
 def by_table(kind: str) -> Iterator[Any]:
@@ -84,7 +104,7 @@ def by_spark(kind: str, spark: Any) -> Iterator[Any]:
         yield Bad("; ".join(rules)) if rules else row[column]
 
 
-@pytest.mark.parametrize("side", ["rows", "table", pytest.param("spark", marks=pytest.mark.spark)])
+@pytest.mark.parametrize("side", ["rows", "table", "api", pytest.param("spark", marks=pytest.mark.spark)])
 @pytest.mark.parametrize(
     ("kind", "place"),
     [
@@ -98,7 +118,9 @@ def test_a_value_is_read_alike_everywhere(side: str, kind: str, place: int, requ
         if side == "spark":
             OUTCOMES[side, kind] = list(by_spark(kind, request.getfixturevalue("spark")))
         else:
-            OUTCOMES[side, kind] = list({"rows": by_rows, "table": by_table}[side](kind))
-    expected = CASES[kind][place][2]
+            OUTCOMES[side, kind] = list({"rows": by_rows, "table": by_table, "api": by_api}[side](kind))
+    column, value, expected = CASES[kind][place]
+    if side == "api" and not has_type_of_json(next(one for one in COLUMNS if one.name == column), value):
+        expected = Bad("of another type")
     assert OUTCOMES[side, kind][place] == expected
     assert type(OUTCOMES[side, kind][place]) is type(expected)
