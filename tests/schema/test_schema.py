@@ -135,6 +135,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
         ('of = "customer"', 'null = "lvel"', 17, "columns.Age.null", "did you mean level?"),
         ('of = "customer"', "minimum = 3", 17, "columns.Age.minimum", "type string"),
         ('of = "customer"', 'pattern = "("', 17, "columns.Age.pattern", "a regular expression"),
+        ('of = "customer"', 'pattern = "(?P<a>b)"', 17, "columns.Age.pattern", "without (?P"),
         ('of = "customer"', 'calendar = ["year"]', 17, "columns.Age.calendar", "ordinal"),
         ('of = "customer"', 'role = "customer"\n', 15, "columns.Age.kind", "nominal"),
         ('kind = "ordinal"', 'kind = "ordnal"', 15, "columns.Age.kind", "did you mean ordinal?"),

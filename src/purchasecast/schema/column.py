@@ -128,7 +128,8 @@ class Column:
             object.__setattr__(self, "minimum", 0)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:  # type: ignore[operator]
             self._refuse("maximum", f"at least the minimum {self.minimum}", str(self.maximum))
-        self._check_text_and_date()
+        self._check_pattern()
+        self._check_format_and_calendar()
 
     @property
     def label(self) -> str:
@@ -284,14 +285,21 @@ class Column:
             self._refuse(field, "a number", repr(value))
         return value  # type: ignore[no-any-return]
 
-    def _check_text_and_date(self) -> None:
-        if self.pattern is not None:
-            if self.type != "string":
-                self._refuse("pattern", f"none for a column of type {self.type}", repr(self.pattern))
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                self._refuse("pattern", "a regular expression", f"{self.pattern!r} ({error})")
+    def _check_pattern(self) -> None:
+        if self.pattern is None:
+            return
+        if self.type != "string":
+            self._refuse("pattern", f"none for a column of type {self.type}", repr(self.pattern))
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            self._refuse("pattern", "a regular expression", f"{self.pattern!r} ({error})")
+        if re.search(
+            r"\(\?P|\\Z", self.pattern
+        ):  # Java does not know the first, and means something else by the second
+            self._refuse("pattern", r"a regular expression without (?P...) and \Z", repr(self.pattern))
+
+    def _check_format_and_calendar(self) -> None:
         if self.format is not None:
             if self.kind != "date":
                 self._refuse("format", f"none for a {self.kind} column", repr(self.format))
