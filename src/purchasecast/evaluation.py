@@ -32,7 +32,19 @@ _WHERE_THERE = (CUSTOMER_ROWS, PRODUCT_ROWS, "lower", "upper")
 
 
 def reference_of(rows: DataFrame, schema: Schema) -> Reference:
-    """Return what an evaluation needs to know of the training rows, in one or two passes.
+    """Summarize the training rows for evaluations, in one or two passes.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Training rows.
+    schema : Schema
+        Their description.
+
+    Returns
+    -------
+    Reference
+        Number of rows, mean of the target, and the border between light and heavy customers.
 
     Raises
     ------

@@ -48,15 +48,15 @@ def add_catalogue(writer: ScorerWriter, model: PipelineModel, rows: DataFrame, f
     folder : Path
         Where to.
 
-    Notes
-    -----
-    The folder is written twice: averages of the prediction's parts are what the portable model itself makes of the
-    sample.
-
     Raises
     ------
     BundleCorruptError
         If the portable model does not predict what Spark predicts.
+
+    Notes
+    -----
+    The folder is written twice: averages of the prediction's parts are what the portable model itself makes of the
+    sample.
     """
     schema = writer.schema
     known = {

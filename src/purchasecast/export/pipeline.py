@@ -79,8 +79,14 @@ def write_scorer(model: PipelineModel, schema: Schema, rows: DataFrame, folder: 
 
     Parameters
     ----------
-    model, schema, rows, folder
-        As in `export_scorer`.
+    model : PipelineModel
+        Fitted pipeline.
+    schema : Schema
+        Description of the rows.
+    rows : DataFrame
+        Accepted training rows.
+    folder : Path
+        Folder to write to.
 
     Returns
     -------

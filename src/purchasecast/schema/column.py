@@ -294,9 +294,7 @@ class Column:
             re.compile(self.pattern)
         except re.error as error:
             self._refuse("pattern", "a regular expression", f"{self.pattern!r} ({error})")
-        if re.search(
-            r"\(\?P|\\Z", self.pattern
-        ):  # Java does not know the first, and means something else by the second
+        if re.search(r"\(\?P|\\Z", self.pattern):  # Java does not know the first, and reads the second otherwise
             self._refuse("pattern", r"a regular expression without (?P...) and \Z", repr(self.pattern))
 
     def _check_format_and_calendar(self) -> None:

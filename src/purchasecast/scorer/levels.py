@@ -135,10 +135,14 @@ class LevelTable:
 
         Parameters
         ----------
-        firsts, seconds : sequence of str or None
-            Distinct values of both columns.
-        first, second : ndarray of int of shape (n,)
-            Each row's place among them.
+        firsts : sequence of str or None
+            Distinct values of the first column.
+        first : ndarray of int of shape (n,)
+            Place of each row's value in `firsts`.
+        seconds : sequence of str or None
+            Distinct values of the second column.
+        second : ndarray of int of shape (n,)
+            Place of each row's value in `seconds`.
 
         Returns
         -------

@@ -247,7 +247,12 @@ class Scorer:
         return next((step.level for step in self._steps if isinstance(step, Interval)), None)
 
     def set_level(self, level: float) -> None:
-        """Set the share of purchases that are to fall between the bounds.
+        """Set the level of the intervals.
+
+        Parameters
+        ----------
+        level : float
+            Share of purchases between the bounds, in (0, 1).
 
         Raises
         ------
@@ -261,7 +266,12 @@ class Scorer:
             step.set_level(level)
 
     def check_columns(self, found: Sequence[str]) -> None:
-        """Check that a table has the columns that the model reads, and no stranger.
+        """Check that a table has the columns that the model reads, and no others.
+
+        Parameters
+        ----------
+        found : sequence of str
+            Names of the columns of the table.
 
         Raises
         ------

@@ -57,8 +57,14 @@ def problem_response(
 
     Parameters
     ----------
-    status, detail, errors, headers
-        As in `ProblemError`.
+    status : int
+        HTTP status.
+    detail : str
+        Sentence for people.
+    errors : sequence of FieldProblem, default ()
+        Problems of single fields.
+    headers : mapping of str to str, optional
+        Further headers.
 
     Returns
     -------
