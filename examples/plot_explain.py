@@ -16,7 +16,7 @@ import pandas as pd
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=4_000, seed=7).transactions.toPandas()
+shop = pc.datasets.generate_shop(pc.get_session(), rows=4_000, seed=7).transactions.toPandas()
 quick = {"folds": 2, "holdout": 0, "refit": False, "reg_param": (0.01, 0.1), "elastic_net_param": (0.0,)}
 model = pc.train(shop, schema="black_friday", **quick)
 row = {"User_ID": int(shop["User_ID"].mode()[0]), "Product_ID": str(shop["Product_ID"].mode()[0])}

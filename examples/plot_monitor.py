@@ -14,7 +14,7 @@ import pandas as pd
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=6_000, seed=7).transactions.toPandas()
+shop = pc.datasets.generate_shop(pc.get_session(), rows=6_000, seed=7).transactions.toPandas()
 shop = shop.sample(frac=1, random_state=1, ignore_index=True)
 quick = {"folds": 2, "refit": False, "reg_param": (0.01, 0.1), "elastic_net_param": (0.0,)}
 model = pc.train(shop[:4_000], schema="black_friday", **quick)

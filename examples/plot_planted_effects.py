@@ -12,10 +12,10 @@ few purchases.
 # ----------------------
 
 from purchasecast import get_session
-from purchasecast.datasets import generate
+from purchasecast.datasets import generate_shop
 
 spark = get_session()
-shop = generate(spark, rows=4_000, seed=7)
+shop = generate_shop(spark, rows=4_000, seed=7)
 truth = shop.truth.products.select("Product_ID", "level").toPandas()
 truth.head()
 

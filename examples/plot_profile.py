@@ -14,7 +14,7 @@ import pandas as pd
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=3_000, seed=7)
+shop = pc.datasets.generate_shop(pc.get_session(), rows=3_000, seed=7)
 profile = pc.profile(shop.transactions, schema="black_friday")
 print(f"{profile.rows:,} purchases, {profile.target.numbers.mean:,.0f} {profile.money} on average")
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=4_000, seed=7)
+shop = pc.datasets.generate_shop(pc.get_session(), rows=4_000, seed=7)
 quick = {"folds": 2, "refit": False, "reg_param": (0.01, 0.1), "elastic_net_param": (0.0,)}
 model = pc.train(shop.transactions, schema="black_friday", model="linear", **quick)
 model

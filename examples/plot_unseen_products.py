@@ -14,7 +14,7 @@ known about it.
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=4_000, seed=7)
+shop = pc.datasets.generate_shop(pc.get_session(), rows=4_000, seed=7)
 quick = {"folds": 2, "holdout": 0, "refit": False, "reg_param": (0.01, 0.1), "elastic_net_param": (0.0,)}
 model = pc.train(shop.transactions, schema="black_friday", **quick)
 known = set(shop.transactions.select("Product_ID").distinct().toPandas()["Product_ID"])

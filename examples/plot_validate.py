@@ -14,7 +14,7 @@ import pandas as pd
 
 import purchasecast as pc
 
-shop = pc.datasets.generate(pc.get_session(), rows=1_500, seed=7).transactions.toPandas()
+shop = pc.datasets.generate_shop(pc.get_session(), rows=1_500, seed=7).transactions.toPandas()
 damaged = shop.astype({"Age": object, "Purchase": float})
 damaged.loc[:19, "Purchase"] = -1.0
 damaged.loc[20:29, "Age"] = "unknown"

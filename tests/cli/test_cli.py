@@ -85,7 +85,7 @@ def work(*given, **options):
     raise KeyboardInterrupt
 
 spark.get_session = lambda **options: Session()
-datasets.generate = work
+datasets.generate_shop = work
 sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
 cli.main()
 """

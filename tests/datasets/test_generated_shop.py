@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as sf
 
-from purchasecast.datasets import PlantedEffects, generate, write_shop
+from purchasecast.datasets import PlantedEffects, generate_shop, write_shop
 from purchasecast.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Collected:
     """A shop's frames in pandas, computed once for the tests that only look."""
 
     def __init__(self, spark: SparkSession, **arguments: object) -> None:
-        shop = generate(spark, **arguments)  # type: ignore[arg-type]
+        shop = generate_shop(spark, **arguments)  # type: ignore[arg-type]
         self.transactions = sorted_frame(shop.transactions)
         self.scoring = sorted_frame(shop.scoring)
         self.rows = sorted_frame(shop.truth.rows)
@@ -61,7 +61,7 @@ def shop(spark: SparkSession) -> Collected:
 
 
 def test_columns_are_those_of_the_schema(spark: SparkSession) -> None:
-    made = generate(spark, rows=10)
+    made = generate_shop(spark, rows=10)
     assert dict(made.transactions.dtypes) == COLUMNS
     assert list(made.transactions.columns) == list(COLUMNS)
     assert list(made.scoring.columns) == list(COLUMNS)[:-1]
@@ -69,7 +69,7 @@ def test_columns_are_those_of_the_schema(spark: SparkSession) -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 37, 1000, 20_000])
 def test_there_are_exactly_the_rows_asked_for(spark: SparkSession, rows: int) -> None:
-    made = generate(spark, rows=rows)
+    made = generate_shop(spark, rows=rows)
     pairs = made.truth.rows.groupBy("part").agg(sf.count("*").alias("rows"), sf.count_distinct(*KEY).alias("pairs"))
     found = {row["part"]: (row["rows"], row["pairs"]) for row in pairs.collect()}
     scored = round(0.4 * rows)
@@ -134,7 +134,7 @@ def test_a_customer_has_one_set_of_attributes(shop: Collected) -> None:
 
 
 def test_popularity_and_activity_are_skewed(spark: SparkSession) -> None:
-    made = generate(spark, rows=100_000)
+    made = generate_shop(spark, rows=100_000)
     joined = made.transactions.join(made.truth.products, "Product_ID")
     sold = joined.groupBy("popularity_rank").count().orderBy("popularity_rank").toPandas()["count"]
     assert sold.iloc[: len(sold) // 10].sum() > 0.25 * sold.sum()
@@ -204,11 +204,11 @@ def test_an_effect_of_known_size_is_found_again(spark: SparkSession) -> None:
 
 def test_a_shop_without_rows_is_refused(spark: SparkSession) -> None:
     with pytest.raises(SettingsError, match="at least one row"):
-        generate(spark, rows=0)
+        generate_shop(spark, rows=0)
 
 
 def test_a_written_shop_reads_back(spark: SparkSession, tmp_path: Path) -> None:
-    made = generate(spark, rows=300)
+    made = generate_shop(spark, rows=300)
     written = write_shop(made, str(tmp_path / "shop.parquet"), truth=True, scoring=True)
     assert set(written) == {
         "transactions",
@@ -226,16 +226,16 @@ def test_a_written_shop_reads_back(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_a_shop_is_written_by_a_suffix_that_says_how(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\.csv or \.parquet, not as \.txt"):
-        write_shop(generate(spark, rows=3), str(tmp_path / "shop.txt"))
+        write_shop(generate_shop(spark, rows=3), str(tmp_path / "shop.txt"))
     (tmp_path / "file").touch()
     with pytest.raises(SourceError, match="cannot write"):
-        write_shop(generate(spark, rows=3), str(tmp_path / "file" / "shop"))
+        write_shop(generate_shop(spark, rows=3), str(tmp_path / "file" / "shop"))
 
 
 def test_a_written_csv_is_the_same_file_every_time(spark: SparkSession, tmp_path: Path) -> None:
     texts = []
     for name in ("a", "b"):
-        write_shop(generate(spark, rows=300), str(tmp_path / f"{name}.csv"), scoring=True)
+        write_shop(generate_shop(spark, rows=300), str(tmp_path / f"{name}.csv"), scoring=True)
         texts.append((tmp_path / f"{name}.csv").read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     assert texts[0].count("\n") == 301

@@ -49,13 +49,13 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a generated shop, and train on it, once for all tests; return the folder."""
     from purchasecast.config import TrainSettings
-    from purchasecast.datasets import generate, write_shop
+    from purchasecast.datasets import generate_shop, write_shop
     from purchasecast.io import read_table
     from purchasecast.schema import load_schema
     from purchasecast.training import train
 
     folder = tmp_path_factory.mktemp("shop")
-    write_shop(generate(spark, rows=ROWS, seed=3), str(folder / "data.csv"), scoring=True)
+    write_shop(generate_shop(spark, rows=ROWS, seed=3), str(folder / "data.csv"), scoring=True)
     schema = load_schema("black_friday")
     result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings(folds=2))
     (folder / "train.json").write_text(json.dumps(result.to_dict()))

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as sf
 
 from purchasecast.config import TrainSettings
-from purchasecast.datasets import generate
+from purchasecast.datasets import generate_shop
 from purchasecast.errors import DataError
 from purchasecast.schema import Column, load_schema
 from purchasecast.training import train
@@ -30,7 +30,7 @@ SMALL_GRID = replace(SETTINGS, reg_param=(0.1, 10.0, 100.0), elastic_net_param=(
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     """Return a generated shop as `read_table` would."""
-    shop = generate(spark, rows=20_000, seed=11).transactions
+    shop = generate_shop(spark, rows=20_000, seed=11).transactions
     return shop.select(
         "*", sf.lit(None).cast("string").alias("_pc_corrupt"), sf.monotonically_increasing_id().alias("_pc_position")
     ).cache()

@@ -183,13 +183,13 @@ def test_what_a_table_lacks_drops_out_with_a_sentence(
 
 @pytest.mark.spark
 def test_planted_effects_are_found_and_none_where_there_are_none(spark: SparkSession, tmp_path: Path) -> None:
-    from purchasecast.datasets import PlantedEffects, generate
+    from purchasecast.datasets import PlantedEffects, generate_shop
 
     bundle = bundle_of(tmp_path / "model", load_schema("black_friday"), "9000", None)
     planted = PlantedEffects(gender=0, age=0, occupation=0, city=4, stay=0, marital=0, customer=0.3, interaction=0)
     rate, found = 0.1, {}
     for name, effects in (("planted", planted), ("none", PlantedEffects.none())):
-        rows = generate(spark, rows=4_000, seed=11, effects=effects).transactions.toPandas()
+        rows = generate_shop(spark, rows=4_000, seed=11, effects=effects).transactions.toPandas()
         found[name] = find_insights(bundle, tmp_path / name, data=raw(spark, rows)).findings
     towns = {f.id: f for f in found["planted"] if f.kind == "segment"}
     low, high = towns["segment:City_Category=C"].interval or (0.0, 0.0)
@@ -205,11 +205,11 @@ def test_planted_effects_are_found_and_none_where_there_are_none(spark: SparkSes
 def test_the_command_after_training(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from purchasecast.cli import main
     from purchasecast.config import TrainSettings
-    from purchasecast.datasets import generate, write_shop
+    from purchasecast.datasets import generate_shop, write_shop
     from purchasecast.io import read_table
     from purchasecast.training import train
 
-    write_shop(generate(spark, rows=4_000, seed=3), str(tmp_path / "data.csv"), scoring=True)
+    write_shop(generate_shop(spark, rows=4_000, seed=3), str(tmp_path / "data.csv"), scoring=True)
     schema = load_schema("black_friday")
     settings = TrainSettings(folds=2, refit=False, reg_param=(0.01,), elastic_net_param=(0.0,))
     train(read_table(spark, tmp_path / "data.csv", schema), schema, tmp_path / "model", settings)

@@ -107,10 +107,10 @@ def words_of(page: str) -> str:
 
 @pytest.fixture(scope="module")
 def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from purchasecast.datasets import generate, write_shop
+    from purchasecast.datasets import generate_shop, write_shop
 
     path = tmp_path_factory.mktemp("profile") / "shop.csv"
-    write_shop(generate(spark, rows=3_000, seed=4), str(path))
+    write_shop(generate_shop(spark, rows=3_000, seed=4), str(path))
     return path
 
 

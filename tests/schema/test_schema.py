@@ -55,7 +55,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_black_friday_says_what_the_table_is() -> None:
     schema = load_schema("black_friday")
-    assert shipped_schemas() == ("black_friday",)
+    assert shipped_schemas() == ("black_friday", "complete_journey")
     assert (schema.customer, schema.product, schema.target) == ("User_ID", "Product_ID", "Purchase")
     assert (schema.time, schema.weight, schema.money) == (None, None, "USD")
     assert schema.key == ("User_ID", "Product_ID")
@@ -197,7 +197,9 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["black_fryday", "no/such/file.toml", "."])
 def test_a_missing_file_is_refused(name: str) -> None:
-    with pytest.raises(SchemaError, match="expected a schema file or one of black_friday, found") as caught:
+    with pytest.raises(
+        SchemaError, match="expected a schema file or one of black_friday, complete_journey, found"
+    ) as caught:
         load_schema(name)
     assert ("did you mean black_friday?" in str(caught.value)) == (name == "black_fryday")
 

@@ -15,7 +15,7 @@ from tests.planted_shop import FOLDS
 
 from purchasecast.cli import cli
 from purchasecast.config import TrainSettings
-from purchasecast.datasets import generate, write_shop
+from purchasecast.datasets import generate_shop, write_shop
 from purchasecast.errors import SettingsError
 from purchasecast.io import read_table
 from purchasecast.schema import load_schema
@@ -39,7 +39,7 @@ SCORES = ["prediction", "lower", "upper"]
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     """Return a generated shop as `read_table` would."""
-    shop = generate(spark, rows=8_000, seed=5).transactions
+    shop = generate_shop(spark, rows=8_000, seed=5).transactions
     return shop.select(
         "*", sf.lit(None).cast("string").alias("_pc_corrupt"), sf.monotonically_increasing_id().alias("_pc_position")
     ).cache()
@@ -125,7 +125,7 @@ def test_an_unseen_product_has_a_wider_interval(trained: TrainResult, scored: pd
 
 def test_boosted_is_the_same_on_other_partitions_and_explains_unseen_rows(spark: SparkSession, tmp_path: Path) -> None:
     """One fit by the command line, one of the same rows in another order; purchases go through a square root."""
-    write_shop(generate(spark, rows=1_500, seed=6), str(tmp_path / "shop.csv"))
+    write_shop(generate_shop(spark, rows=1_500, seed=6), str(tmp_path / "shop.csv"))
     asked = ["--model", "boosted", "--folds", "2", "--holdout", "0", "--target-transform", "sqrt", "--json"]
     done = CliRunner().invoke(cli, ["train", str(tmp_path / "shop.csv"), "--out", str(tmp_path / "first"), *asked])
     assert done.exit_code == 0, done.output

@@ -59,20 +59,27 @@ def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
 @click.option("--rows", required=True, type=click.IntRange(1), metavar="N", help="Labelled rows.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help=".csv or .parquet.")
 @click.option("--seed", default=7, show_default=True, help="Seed of everything.")
+@click.option(
+    "--kind",
+    default="black_friday",
+    show_default=True,
+    metavar="KIND",
+    help="black_friday, or one with dates: grocery, additive, multiplicative, ladder, drift, promotion, heavy_tails, "
+    "few_rows, no_quantity; their schema is written beside the data.",
+)
 @click.option("--truth", is_flag=True, help="Write the planted truth beside the data.")
 @click.option("--scoring", is_flag=True, help="Write rows to score, with unseen products, beside the data.")
 @click.option("--overwrite", is_flag=True, help="Replace what --out holds.")
 @common
-def generate(run: Run, rows: int, out: Path, seed: int, **options: Any) -> int:
+def generate(run: Run, rows: int, out: Path, seed: int, kind: str, **options: Any) -> int:
     """Generate a realistic shop whose truth is known."""
-    from purchasecast.datasets import generate as build
-    from purchasecast.datasets import write_shop
+    from purchasecast.datasets import generate_shop, write_shop
 
     spark = run.spark()
     with run.steps.step("generate") as step:
-        written = write_shop(build(spark, rows=rows, seed=seed), str(out), **options)
+        written = write_shop(generate_shop(spark, rows=rows, seed=seed, kind=kind), str(out), **options)
         step.rows = rows
     paths = {name: str(path) for name, path in written.items()}
     text = "\n".join(f"{name}: {path}" for name, path in paths.items())
-    run.result({"rows": rows, "seed": seed, "files": paths}, text)
+    run.result({"rows": rows, "seed": seed, "kind": kind, "files": paths}, text)
     return 0

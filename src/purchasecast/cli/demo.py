@@ -65,7 +65,7 @@ def run_demo(spark: SparkSession, out: Path, *, rows: int, steps: Steps | None =
     steps = steps or Steps()
     out.mkdir(parents=True, exist_ok=True)
     with steps.step("generate") as step:
-        shop = pc.datasets.generate(spark, rows=rows)
+        shop = pc.datasets.generate_shop(spark, rows=rows)
         files = pc.datasets.write_shop(shop, str(out / "transactions.csv"), scoring=True, overwrite=True)
         step.rows = rows
     common: dict[str, Any] = {"session": lambda: spark, "steps": steps}

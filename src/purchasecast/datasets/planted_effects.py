@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
 
+from purchasecast.datasets.draws import bell, look_up, pick, shuffled, spread, total, uniform
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -29,14 +31,9 @@ __all__ = [
     "RANK",
     "PlantedEffects",
     "attribute_frame",
-    "bell",
-    "coprime_stride",
     "customer_frame",
     "expected_purchase",
     "product_frame",
-    "shuffled",
-    "spread",
-    "uniform",
 ]
 
 RANK = 3  # length of the taste and factor vectors
@@ -140,41 +137,6 @@ _CATEGORIES = {
 }
 
 
-def uniform(seed: int, name: str, *columns: Column) -> Column:
-    """Return a number in [0, 1) that depends on nothing but the seed, the name and the columns."""
-    hashed = sf.xxhash64(sf.lit(seed), sf.lit(name), *columns)
-    return sf.shiftrightunsigned(hashed, 11).cast("double") * sf.lit(2.0**-53)
-
-
-def bell(seed: int, name: str, *columns: Column) -> Column:
-    """Return a bell-shaped number of mean 0 and standard deviation 1 between -3 and 3 (three uniforms)."""
-    draws = [uniform(seed, f"{name}/{i}", *columns) for i in range(3)]
-    return sf.lit(2.0) * (_total(draws) - sf.lit(1.5))
-
-
-def spread(index: Column, irrational: float, start: float) -> Column:
-    """Return a number in [0, 1) that any run of consecutive indices covers evenly (an additive recurrence).
-
-    Unlike a hash it keeps the shares of the categories near their plan where products are few and popularity
-    is skewed.
-    """
-    value = index.cast("double") * sf.lit(irrational % 1.0) + sf.lit(start % 1.0)
-    return value - sf.floor(value)
-
-
-def shuffled(index: Column, count: int, seed: int) -> Column:
-    """Return a permutation of 0 .. `count` - 1, so that a number does not tell what was ranked by it."""
-    return sf.pmod(index.cast("bigint") * sf.lit(coprime_stride(count)) + sf.lit(seed % 1_000_003), sf.lit(count))
-
-
-def coprime_stride(count: int) -> int:
-    """Return a stride near the golden section of `count` that meets all places of a ring of `count` once."""
-    stride = max(round(count * 0.6180339887498949), 1)
-    while math.gcd(stride, count) != 1:
-        stride += 1
-    return stride
-
-
 def attribute_frame(spark: SparkSession, effects: PlantedEffects) -> DataFrame:
     """Return the planted effects of the customers' attributes, one row a level of an attribute."""
     rows = [
@@ -192,11 +154,11 @@ def customer_frame(spark: SparkSession, count: int, *, seed: int, effects: Plant
     parts: list[Column] = []
     for attribute in _ATTRIBUTES:
         shares = [share for share, _ in attribute.levels.values()]
-        place = _pick(uniform(seed, attribute.column, index), shares)
-        columns[attribute.column] = _look_up(list(attribute.levels), place)
+        place = pick(uniform(seed, attribute.column, index), shares)
+        columns[attribute.column] = look_up(list(attribute.levels), place)
         strength = getattr(effects, attribute.strength)
-        parts.append(_look_up([effect * strength for _, effect in attribute.levels.values()], place))
-    columns["attribute_effect"] = _total(parts)
+        parts.append(look_up([effect * strength for _, effect in attribute.levels.values()], place))
+    columns["attribute_effect"] = total(parts)
     columns["customer_effect"] = sf.lit(_CUSTOMER_SD * effects.customer) * bell(seed, "customer", index)
     for k in range(1, RANK + 1):
         columns[f"taste_{k}"] = bell(seed, f"taste {k}", index)
@@ -207,15 +169,15 @@ def product_frame(spark: SparkSession, count: int, unseen: int, *, seed: int, ef
     """Return the products, one row each, by falling popularity; the last `unseen` have not been sold yet."""
     rank = sf.col("popularity_rank")
     start = (seed * 0.7548776662466927) % 1.0
-    place = _pick(spread(rank, math.sqrt(2), start), [share for share, _ in _CATEGORIES.values()])
+    place = pick(spread(rank, math.sqrt(2), start), [share for share, _ in _CATEGORIES.values()])
     levels = [MEAN_PURCHASE + effects.category * (level - MEAN_PURCHASE) for _, level in _CATEGORIES.values()]
     nested = spread(rank, math.sqrt(5), start)  # below 0.7: a second category; below 0.3: a third one as well
     number = sf.lit(100) * shuffled(rank, count + unseen, seed) + sf.lit(42)
-    first = _look_up(list(_CATEGORIES), place)
+    first = look_up(list(_CATEGORIES), place)
     second = first + sf.lit(1) + sf.floor(sf.lit(3.0) * uniform(seed, "second", rank)).cast("int")
     third = sf.col("Product_Category_2") + sf.lit(1)
     third += sf.floor(sf.lit(2.0) * uniform(seed, "third", rank)).cast("int")
-    category_level = _look_up(levels, place)
+    category_level = look_up(levels, place)
     # A third of the category's level at most, so that no product is priced near zero.
     own = sf.lit(_PRODUCT_SD * effects.product / MEAN_PURCHASE) * category_level * bell(seed, "product", rank)
     frame = spark.range(count + unseen).withColumnRenamed("id", "popularity_rank")
@@ -240,24 +202,4 @@ def product_frame(spark: SparkSession, count: int, unseen: int, *, seed: int, ef
 def expected_purchase() -> Column:
     """Return what a purchase is expected to be, from the customers' and the products' columns."""
     tasted = [sf.col(f"taste_{k}") * sf.col(f"factor_{k}") for k in range(1, RANK + 1)]
-    return _total([sf.col("level"), sf.col("attribute_effect"), sf.col("customer_effect"), *tasted])
-
-
-def _pick(value: Column, shares: Sequence[float]) -> Column:
-    """Return which of the shares, laid end to end on [0, 1), the value falls into, from 0."""
-    total = sum(shares)
-    edges = [sum(shares[:i]) / total for i in range(1, len(shares))]
-    return _total([(value >= sf.lit(edge)).cast("int") for edge in edges])
-
-
-def _look_up(values: Sequence[str | int | float], place: Column) -> Column:
-    """Return the value at a place, counted from 0."""
-    return sf.element_at(sf.array(*[sf.lit(value) for value in values]), place + sf.lit(1))
-
-
-def _total(columns: Sequence[Column]) -> Column:
-    """Add columns from left to right: the same order, so the same rounding, wherever it runs."""
-    result = columns[0]
-    for column in columns[1:]:
-        result = result + column
-    return result
+    return total([sf.col("level"), sf.col("attribute_effect"), sf.col("customer_effect"), *tasted])

@@ -335,7 +335,7 @@ def shipped_schemas() -> tuple[str, ...]:
     Examples
     --------
     >>> shipped_schemas()
-    ('black_friday',)
+    ('black_friday', 'complete_journey')
     """
     folder = files("purchasecast.schema")
     return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml")))
