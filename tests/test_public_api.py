@@ -54,7 +54,7 @@ def test_loading_and_predicting_loads_no_spark(model_folder: Path, rows: list[di
 @pytest.fixture(scope="session")
 def shop_model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[pc.Model, Path]:
     folder = tmp_path_factory.mktemp("api")
-    shop = pc.datasets.generate(spark, rows=2_500, seed=3)
+    shop = pc.datasets.generate_shop(spark, rows=2_500, seed=3)
     files = pc.datasets.write_shop(shop, str(folder / "shop.csv"), scoring=True)
     grid = {"reg_param": (0.01,), "elastic_net_param": (0.0,)}
     model = pc.train(files["transactions"], folds=2, refit=False, out=folder / "model", session=spark, **grid)
