@@ -284,8 +284,8 @@ def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataF
 
 
 def _with_position(frame: DataFrame, schema: Schema) -> DataFrame:
-    found = set(frame.columns)
-    columns = [col(name) for name in (*schema.names, CORRUPT) if name in found]
+    existing = set(frame.columns)
+    columns = [col(name) for name in (*schema.names, CORRUPT) if name in existing]
     # At once: the id is the place in the source only while no row has been filtered or moved.
     return frame.select(*columns, sf.monotonically_increasing_id().alias(POSITION))
 

@@ -65,7 +65,7 @@ class ProfileBuilder:
         Description of the table.
     plan : ColumnPlan
         Columns that are described level by level.
-    found : Distributions
+    distributions : Distributions
         Distributions of those columns.
     sums : DataFrame
         Sums by level, of `collect_levels`.
@@ -77,15 +77,15 @@ class ProfileBuilder:
         self,
         schema: Schema,
         plan: ColumnPlan,
-        found: Distributions,
+        distributions: Distributions,
         sums: pd.DataFrame,
         pairs: tuple[tuple[str, str], ...],
     ) -> None:
-        self._schema, self._plan, self._found, self._pairs = schema, plan, found, pairs
+        self._schema, self._plan, self._distributions, self._pairs = schema, plan, distributions, pairs
         self._clustered = plan.customer is not None
-        self._rows = found.target.count
-        self._mean = float(found.target.totals.sum() / self._rows)
-        self._rank_squares = found.target.rank_squares()
+        self._rows = distributions.target.count
+        self._mean = float(distributions.target.totals.sum() / self._rows)
+        self._rank_squares = distributions.target.rank_squares()
         self._sums = dict(iter(sums.groupby("column")))
 
     def build(self, many: Sequence[tuple[Column, LevelDistribution]]) -> Profile:
@@ -180,8 +180,8 @@ class ProfileBuilder:
         part = self._sums[len(self._plan.texts) + j]
         part = part[part["rows"] > 0]
         part = part.assign(_bin=part["level"].astype(float)).sort_values("_bin")  # NaN, the bin of nulls, comes last
-        counts = self._found.numbers[j]
-        names = _bin_names(self._found.edges(j), counts)
+        counts = self._distributions.numbers[j]
+        names = _bin_names(self._distributions.edges(j), counts)
         labelled = part.assign(level=[NULL_LEVELS[column.null] if np.isnan(b) else names[int(b)] for b in part["_bin"]])
         if counts is None:
             return self._feature(column, labelled, int(self._rows))
@@ -207,7 +207,7 @@ class ProfileBuilder:
         # The same whole number of levels as the insights count.
         whole_fifth = max(levels.levels // 5, 1) / levels.levels
         gini, (*curve, (_, top_fifth)) = gini_and_curve(levels.by_total, (*_CURVE, whole_fifth))
-        rows, whole = self._rows, self._found.target
+        rows, whole = self._rows, self._distributions.target
         values = whole.exact
         spread = float(np.sum(whole.rows * (values - self._mean) ** 2))
         between = levels.between - rows * self._mean**2
@@ -239,7 +239,7 @@ class ProfileBuilder:
         )
 
     def _target(self, features: Sequence[FeatureProfile]) -> TargetProfile:
-        counts, column = self._found.target, self._schema.column(self._schema.target)
+        counts, column = self._distributions.target, self._schema.column(self._schema.target)
         numbers = describe(counts)
         first, third = numbers.quantiles["0.25"], numbers.quantiles["0.75"]
         fences = (first - 1.5 * (third - first), third + 1.5 * (third - first))

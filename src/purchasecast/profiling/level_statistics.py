@@ -72,13 +72,13 @@ def interval(sums: Any, mean: float, *, clustered: bool) -> tuple[float | None, 
 def level_profiles(part: pd.DataFrame, mean: float, rows: float, *, clustered: bool) -> tuple[LevelProfile, ...]:
     """Describe every level, from the sums of a column about the overall mean of the target."""
     whole = mean * rows
-    found = []
+    profiles = []
     for sums in _each(part):
         own = sums.total / sums.rows
         low, high = interval(sums, mean, clustered=clustered)
         total = sums.total + mean * sums.rows
         spread = max(sums.squares - sums.rows * own * own, 0.0)
-        found.append(
+        profiles.append(
             LevelProfile(
                 level=str(sums.level),
                 rows=int(sums.rows),
@@ -92,7 +92,7 @@ def level_profiles(part: pd.DataFrame, mean: float, rows: float, *, clustered: b
                 customers=int(sums.clusters) if clustered else None,
             )
         )
-    return tuple(found)
+    return tuple(profiles)
 
 
 def _each(part: pd.DataFrame) -> Iterator[Any]:

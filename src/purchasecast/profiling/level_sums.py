@@ -188,7 +188,7 @@ def _cluster_sums(clusters: Integers, codes: Integers, size: int, y: Floats) -> 
         s = np.bincount(cells, y, minlength=most).reshape(-1, size)
         a, b, c, d = (one.sum(axis=0, dtype=np.float64) for one in (n * n, n * s, s * s, n > 0))
         return a, b, c, d
-    found, places = np.unique(cells, return_inverse=True)
-    n, s, level = np.bincount(places).astype(np.float64), np.bincount(places, y), found % size
+    cell, places = np.unique(cells, return_inverse=True)
+    n, s, level = np.bincount(places).astype(np.float64), np.bincount(places, y), cell % size
     a, b, c, d = (np.bincount(level, one, minlength=size).astype(np.float64) for one in (n * n, n * s, s * s, n > 0))
     return a, b, c, d

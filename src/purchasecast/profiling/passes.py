@@ -187,17 +187,17 @@ def collect_distributions(folded: DataFrame, plan: ColumnPlan) -> Distributions:
     sums = [sf.expr("sum(rows) rows"), sf.expr("sum(total) total")]
     by_value = folded.where("packed IS NULL").groupBy("column", "key", "value").agg(*sums)
     reduced = map_in_tasks(by_value, partial(reduce_levels, texts=len(plan.texts)), REDUCED_SCHEMA)
-    found = reduced.groupBy("column", "measure", "value").agg(*sums).toPandas()
-    return read_distributions(found, plan)
+    sums_by_value = reduced.groupBy("column", "measure", "value").agg(*sums).toPandas()
+    return read_distributions(sums_by_value, plan)
 
 
-def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
+def read_distributions(sums_by_value: pd.DataFrame, plan: ColumnPlan) -> Distributions:
     """Build distributions from sums by column, measure and value."""
     texts, numbers = len(plan.texts), len(plan.numbers)
-    if not (found["column"] == TARGET).any():
+    if not (sums_by_value["column"] == TARGET).any():
         raise DataError("profile: expected rows, found none; check the table.")
-    found = found.sort_values("value")
-    groups: Any = dict(iter(found.groupby(["column", "measure"])))
+    sums_by_value = sums_by_value.sort_values("value")
+    groups: Any = dict(iter(sums_by_value.groupby(["column", "measure"])))
     return Distributions(
         target=_counts(groups[TARGET, BY_VALUE]),
         numbers=tuple(
@@ -209,7 +209,11 @@ def read_distributions(found: pd.DataFrame, plan: ColumnPlan) -> Distributions:
 
 
 def collect_levels(
-    folded: DataFrame, plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]
+    folded: DataFrame,
+    plan: ColumnPlan,
+    few: ColumnPlan,
+    distributions: Distributions,
+    pairs: tuple[tuple[str, str], ...],
 ) -> pd.DataFrame:
     """Sum the rows by level of every column, by pair of levels, and by tenth of the file.
 
@@ -221,7 +225,7 @@ def collect_levels(
         Columns that were read.
     few : ColumnPlan
         The same with the texts of few levels only.
-    found : Distributions
+    distributions : Distributions
         Distributions of the columns of `few`.
     pairs : tuple of (str, str)
         Names of text columns to cross.
@@ -233,22 +237,26 @@ def collect_levels(
     """
     packed = folded.where("packed IS NOT NULL").select("bucket", "packed")
     together = packed.repartition(plan.buckets, "bucket").sortWithinPartitions("bucket")
-    partials = map_in_tasks(together, partial(level_sums, layout=make_layout(plan, few, found, pairs)), LEVEL_SCHEMA)
+    partials = map_in_tasks(
+        together, partial(level_sums, layout=make_layout(plan, few, distributions, pairs)), LEVEL_SCHEMA
+    )
     sums = [sf.expr(f"sum({name}) {name}") for name in SUM_NAMES]
     return partials.groupBy("column", "level").agg(*sums).toPandas()
 
 
-def make_layout(plan: ColumnPlan, few: ColumnPlan, found: Distributions, pairs: tuple[tuple[str, str], ...]) -> Layout:
+def make_layout(
+    plan: ColumnPlan, few: ColumnPlan, distributions: Distributions, pairs: tuple[tuple[str, str], ...]
+) -> Layout:
     """Describe the packed rows to the executors."""
     names, places = [column.name for column in few.texts], {column.name: i for i, column in enumerate(plan.texts)}
-    counts = [found.target, *found.numbers]
+    counts = [distributions.target, *distributions.numbers]
     return Layout(
         texts=tuple(places[name] for name in names),
         by_year=tuple(places[name] for name in few.by_year),
-        edges=tuple(found.edges(j) for j in range(len(few.numbers))),
+        edges=tuple(distributions.edges(j) for j in range(len(few.numbers))),
         ranks=tuple(_rank_table(one) for one in counts),
         centres=tuple(0.0 if one is None else float(one.totals.sum() / one.count) for one in counts),
-        blocks=found.blocks,
+        blocks=distributions.blocks,
         pairs=tuple((names.index(a), names.index(b)) for a, b in pairs),
         clustered=plan.customer is not None,
     )

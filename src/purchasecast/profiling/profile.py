@@ -66,40 +66,40 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
     plan = ColumnPlan.of(schema, checked.report.accepted)
     with cached(fold_rows(checked.accepted, schema, plan)) as folded:
         with steps.step("distributions") as step:
-            found = collect_distributions(folded, plan)
+            distributions = collect_distributions(folded, plan)
             step.rows = checked.report.accepted
-        few, few_found, many = split_columns(plan, found)
-        pairs = choose_pairs(few, few_found)
+        few, few_distributions, many = split_columns(plan, distributions)
+        pairs = choose_pairs(few, few_distributions)
         with steps.step("levels") as step:
-            sums = collect_levels(folded, plan, few, few_found, pairs)
+            sums = collect_levels(folded, plan, few, few_distributions, pairs)
             step.rows = checked.report.accepted
-    result = ProfileBuilder(schema, few, few_found, sums, pairs).build(many)
+    result = ProfileBuilder(schema, few, few_distributions, sums, pairs).build(many)
     seconds = {name: steps.seconds[name] for name in ("distributions", "levels")}
     return replace(result, seconds=seconds, validation=checked.report)
 
 
 def split_columns(
-    plan: ColumnPlan, found: Distributions
+    plan: ColumnPlan, distributions: Distributions
 ) -> tuple[ColumnPlan, Distributions, list[tuple[Column, LevelDistribution]]]:
     """Separate the text columns with few levels from those with many, such as customers and products."""
     few: list[tuple[Column, LevelDistribution]] = []
     many: list[tuple[Column, LevelDistribution]] = []
-    for column, levels in zip(plan.texts, found.texts, strict=True):
+    for column, levels in zip(plan.texts, distributions.texts, strict=True):
         is_many = column.role in {"customer", "product"} or (levels.levels > MAX_LEVELS and column.kind != "date")
         (many if is_many else few).append((column, levels))
     by_year = tuple(column.name for column, levels in few if levels.levels > MAX_LEVELS)
     return (
         replace(plan, texts=tuple(column for column, _ in few), by_year=by_year),
-        replace(found, texts=tuple(levels for _, levels in few)),
+        replace(distributions, texts=tuple(levels for _, levels in few)),
         many,
     )
 
 
-def choose_pairs(plan: ColumnPlan, found: Distributions) -> tuple[tuple[str, str], ...]:
+def choose_pairs(plan: ColumnPlan, distributions: Distributions) -> tuple[tuple[str, str], ...]:
     """Choose the features to cross: the first category with those not of the product, else the first four features."""
     suitable = [
         column
-        for column, levels in zip(plan.texts, found.texts, strict=True)
+        for column, levels in zip(plan.texts, distributions.texts, strict=True)
         if column.role is None and column.kind != "date" and 1 < levels.levels <= _MAX_PAIR_LEVELS
     ]
     of_product = [column for column in suitable if column.of == "product"]

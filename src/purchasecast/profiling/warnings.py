@@ -30,7 +30,7 @@ _ORDER_STEPS = 5.0  # standard errors
 
 def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -> list[ProfileWarning]:
     """Warn of features that are near-constant, leak the target, have rare levels or vary within a customer."""
-    found = []
+    warnings = []
     for feature in features:
         label, levels = feature.label, feature.levels
         largest = max(levels, key=lambda level: level.rows)
@@ -38,17 +38,17 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
             sentence = (
                 f"{percent(largest.share_of_rows)} of the rows have “{largest.level}” in {label}; it hardly helps."
             )
-            found.append(ProfileWarning("near-constant", feature.name, sentence))
+            warnings.append(ProfileWarning("near-constant", feature.name, sentence))
         strength = max(feature.explained, abs(feature.spearman or 0.0), abs(feature.pearson or 0.0))
         if strength >= _LEAK:
-            found.append(_leak_warning(feature.name, label, strength))
+            warnings.append(_leak_warning(feature.name, label, strength))
         rare = [level for level in levels if level.rows < _RARE_ROWS]
         if rare and len(levels) > 2:
             sentence = (
                 f"{len(rare)} of {len(levels)} levels of {label} have fewer than {_RARE_ROWS} rows; "
                 "their means are not reliable."
             )
-            found.append(ProfileWarning("rare levels", feature.name, sentence))
+            warnings.append(ProfileWarning("rare levels", feature.name, sentence))
         if feature.of == "customer" and customers is not None:
             extra = sum(level.customers or 0 for level in levels) - customers
             if extra > 0:
@@ -56,8 +56,8 @@ def column_warnings(features: Iterable[FeatureProfile], customers: int | None) -
                     f"{label} is an attribute of the customer in the schema, but {extra:,} customers have more than "
                     "one value; remove `of` from the schema or correct the data."
                 )
-                found.append(ProfileWarning("not constant", feature.name, sentence))
-    return found
+                warnings.append(ProfileWarning("not constant", feature.name, sentence))
+    return warnings
 
 
 def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
@@ -104,10 +104,10 @@ def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, mon
     return [ProfileWarning("file order", target, sentence)]
 
 
-def concentration_warnings(found: Iterable[Concentration], rows: int) -> list[ProfileWarning]:
+def concentration_warnings(concentrations: Iterable[Concentration], rows: int) -> list[ProfileWarning]:
     """Return warnings about columns of very many levels: near-unique ones, and ones that determine the target."""
     warnings = []
-    for one in found:
+    for one in concentrations:
         if one.levels >= _NEAR_UNIQUE * rows:
             sentence = (
                 f"{one.label} has {one.levels:,} levels in {rows:,} rows; it identifies rows, and no model can use it."

@@ -236,8 +236,8 @@ def parse_java_version(printed: str) -> int | None:
     >>> parse_java_version('java version "1.8.0_402"')
     8
     """
-    found = re.search(r'version "(?:1\.)?(\d+)', printed)
-    return int(found.group(1)) if found else None
+    match = re.search(r'version "(?:1\.)?(\d+)', printed)
+    return int(match.group(1)) if match else None
 
 
 def _wrapped(java: Path) -> Path:

@@ -135,8 +135,8 @@ def _spark_conf_folder() -> Path:
         return Path(folder)
     if home := os.environ.get("SPARK_HOME"):
         return Path(home) / "conf"
-    found = find_spec("pyspark")
-    return Path(found.origin).parent / "conf" if found and found.origin else Path("conf")
+    package = find_spec("pyspark")
+    return Path(package.origin).parent / "conf" if package and package.origin else Path("conf")
 
 
 def _read_properties(path: Path) -> dict[str, str]:
@@ -193,8 +193,8 @@ def master_cores(url: str) -> int | None:
     """Return the number of cores in the URL of a local master; None if it has none."""
     if url == "local":
         return 1
-    if found := re.match(r"local\[\s*(\d+)", url):
-        return int(found.group(1))
-    if found := re.match(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)", url):
-        return int(found.group(1)) * int(found.group(2))
+    if match := re.match(r"local\[\s*(\d+)", url):
+        return int(match.group(1))
+    if match := re.match(r"local-cluster\[\s*(\d+)\s*,\s*(\d+)", url):
+        return int(match.group(1)) * int(match.group(2))
     return None

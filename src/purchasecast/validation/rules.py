@@ -105,10 +105,10 @@ class Checked:
 
     def mark_duplicates(self, positions: DataFrame) -> Checked:
         """Mark the rows at these positions as duplicates of an earlier row."""
-        found = positions.select(POSITION, sf.lit(True).alias("_pc_duplicate"))
+        marked = positions.select(POSITION, sf.lit(True).alias("_pc_duplicate"))
         columns = [quoted(name) for name in self.frame.columns if name != self.bits[0]]
         bits = sf.when(sf.col("_pc_duplicate"), _bit(self.rules.index(DUPLICATE))).otherwise(sf.col(self.bits[0]))
-        joined = self.frame.join(found, POSITION, "left")
+        joined = self.frame.join(marked, POSITION, "left")
         return replace(self, frame=joined.select(*columns, bits.alias(self.bits[0])))
 
 
@@ -191,13 +191,13 @@ def _typed(column: Column, value: Expression) -> Expression:
 
 
 def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
-    source, found = col(column.name), raw.schema[column.name].dataType
+    source, data_type = col(column.name), raw.schema[column.name].dataType
     if column.kind == "date":
-        parsed = _parse_date(column, place, source, found)
+        parsed = _parse_date(column, place, source, data_type)
     elif column.type == "integer":
-        parsed = _parse_integer(place, source, found)
+        parsed = _parse_integer(place, source, data_type)
     elif column.type == "number":
-        parsed = _parse_number(column, place, source, found)
+        parsed = _parse_number(column, place, source, data_type)
     else:
         parsed = _Parsed(sf.col(_text(place)), {}, {NULL: sf.col(_value(place)).isNull()})
     parsed.problems.update(_problems_of_value(column, sf.col(_value(place))))
@@ -237,11 +237,11 @@ def _trimmed(name: str) -> Expression:
     return sf.when(text != "", text)
 
 
-def _parse_integer(place: int, source: Expression, found: DataType) -> _Parsed:
+def _parse_integer(place: int, source: Expression, data_type: DataType) -> _Parsed:
     value, empty = sf.col(_value(place)), f"_pc_empty_{place}"
-    if isinstance(found, IntegralType):
+    if isinstance(data_type, IntegralType):
         return _Parsed(source.cast("bigint"), {}, {NULL: value.isNull()})
-    if isinstance(found, FloatType | DoubleType):  # how pandas keeps integers with nulls
+    if isinstance(data_type, FloatType | DoubleType):  # how pandas keeps integers with nulls
         missing = source.isNull() | sf.isnan(source)
         number = sf.when(source % 1 == 0, source.try_cast("bigint"))  # floor would overflow at 1e300
     else:
@@ -253,10 +253,10 @@ def _parse_integer(place: int, source: Expression, found: DataType) -> _Parsed:
     return _Parsed(number, {empty: missing}, problems)
 
 
-def _parse_number(column: Column, place: int, source: Expression, found: DataType) -> _Parsed:
+def _parse_number(column: Column, place: int, source: Expression, data_type: DataType) -> _Parsed:
     value, empty = sf.col(_value(place)), f"_pc_empty_{place}"
     not_finite = sf.abs(value) >= _INFINITE  # to Spark, NaN is larger than anything
-    if isinstance(found, NumericType):
+    if isinstance(data_type, NumericType):
         number = source.cast("double")
         if column.null != "forbidden":
             number = sf.when(~sf.isnan(number), number)  # pandas' way of writing an unknown quantity
@@ -267,9 +267,9 @@ def _parse_number(column: Column, place: int, source: Expression, found: DataTyp
     return _Parsed(number, {empty: text.isNull()}, problems)
 
 
-def _parse_date(column: Column, place: int, source: Expression, found: DataType) -> _Parsed:
+def _parse_date(column: Column, place: int, source: Expression, data_type: DataType) -> _Parsed:
     value, empty, kind = sf.col(_value(place)), f"_pc_empty_{place}", column.type or "date"
-    if isinstance(found, DateType | TimestampType):
+    if isinstance(data_type, DateType | TimestampType):
         return _Parsed(source.cast(kind), {}, {NULL: value.isNull()})
     text = sf.col(_text(place))
     if column.format is None:
