@@ -220,3 +220,33 @@ def test_a_table_without_customer_or_product_is_allowed() -> None:
 def test_schema_imports_neither_spark_nor_numpy() -> None:
     code = "import sys, purchasecast.schema.table; sys.exit(bool({'pyspark', 'numpy', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def quantity_schema(**quantity: object) -> dict[str, object]:
+    return {
+        "name": "shop",
+        "columns": {
+            "Item": {"kind": "nominal", "role": "product"},
+            "Amount": {"kind": "numeric", "role": "target"},
+            "Pieces": {"kind": "numeric", **quantity},
+        },
+    }
+
+
+def test_a_quantity_is_a_role_and_still_a_feature(tmp_path: Path) -> None:
+    schema = Schema.from_dict(quantity_schema(role="quantity"))
+    assert schema.quantity == "Pieces"
+    assert [column.name for column in schema.numeric] == ["Pieces"]
+    assert Schema.from_dict(schema.to_dict()) == schema
+
+
+def test_pieces_as_a_unit_go_on_counting() -> None:
+    assert Schema.from_dict(quantity_schema(unit="pieces")).quantity == "Pieces"
+    assert Schema.from_dict(quantity_schema(unit="litres")).quantity is None
+
+
+def test_two_quantities_are_refused() -> None:
+    data = quantity_schema(role="quantity")
+    data["columns"]["More"] = {"kind": "numeric", "role": "quantity"}  # type: ignore[index]
+    with pytest.raises(SchemaError, match="one column with the role quantity"):
+        Schema.from_dict(data)

@@ -37,7 +37,7 @@ def own_name(name: str) -> str:
 
 def _own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
     """Return the columns that a model may read and that belong to a customer, or to a product."""
-    return [c for c in schema.columns if c.role in {None, "time"} and c.of == entity]
+    return [c for c in schema.columns if (c.is_feature or c.role == "time") and c.of == entity]
 
 
 @dataclass

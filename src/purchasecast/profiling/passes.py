@@ -103,7 +103,7 @@ class ColumnPlan:
         ColumnPlan
             The plan.
         """
-        read = [column for column in schema.columns if column.role in {None, "customer", "product", "time"}]
+        read = [one for one in schema.columns if one.is_feature or one.role in {"customer", "product", "time"}]
         return cls(
             texts=tuple(column for column in read if column.kind != "numeric"),
             numbers=tuple(column for column in read if column.kind == "numeric"),

@@ -100,7 +100,7 @@ def choose_pairs(plan: ColumnPlan, distributions: Distributions) -> tuple[tuple[
     suitable = [
         column
         for column, levels in zip(plan.texts, distributions.texts, strict=True)
-        if column.role is None and column.kind != "date" and 1 < levels.levels <= _MAX_PAIR_LEVELS
+        if column.is_feature and column.kind != "date" and 1 < levels.levels <= _MAX_PAIR_LEVELS
     ]
     of_product = [column for column in suitable if column.of == "product"]
     if of_product:

@@ -19,7 +19,7 @@ __all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Bound", "Column"]
 
 Kind = Literal["nominal", "ordinal", "numeric", "date"]
 ValueType = Literal["string", "integer", "number", "date", "timestamp"]
-Role = Literal["customer", "product", "target", "time", "weight", "row"]
+Role = Literal["customer", "product", "target", "quantity", "time", "weight", "row"]
 NullMeaning = Literal["forbidden", "level", "unknown"]
 Owner = Literal["customer", "product"]
 Bound = int | float | date
@@ -38,6 +38,7 @@ _KIND_OF_ROLE: dict[str, Kind] = {
     "customer": "nominal",
     "product": "nominal",
     "target": "numeric",
+    "quantity": "numeric",
     "time": "date",
     "weight": "numeric",
     "row": "nominal",
@@ -56,7 +57,7 @@ class Column:
         Kind of the values: names, ordered names, quantities, days.
     type : {"string", "integer", "number", "date", "timestamp"}, optional
         Type of the values; by default ``string`` for nominal and ordinal, ``number`` for numeric, ``date`` for date.
-    role : {"customer", "product", "target", "time", "weight", "row"}, optional
+    role : {"customer", "product", "target", "quantity", "time", "weight", "row"}, optional
         Role of the column; a column without one is a feature. ``row`` only identifies rows, such as an order number.
     order : sequence of str or int, default ()
         All levels of an ordinal column, lowest first.
@@ -222,6 +223,11 @@ class Column:
         if value not in choices:
             hint = did_you_mean(str(value), choices)
             self._refuse(field, f"one of {', '.join(choices)}{where}", str(value), hint)
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether the column describes the purchase, the customer or the product: without a role, or the quantity."""
+        return self.role in {None, "quantity"}
 
     def _check_role(self) -> None:
         if self.role is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BASELINE",
+    "BASE_AMOUNT",
     "BOOSTED_PREDICTION",
     "CORRUPT",
     "CUSTOMER_ROWS",
@@ -14,6 +15,7 @@ __all__ = [
     "FOLD",
     "INDEX",
     "INDICATORS",
+    "INTERVAL_GROUP",
     "LABEL",
     "LEVEL",
     "LINEAR_PREDICTION",
@@ -24,12 +26,18 @@ __all__ = [
     "ORDER",
     "POSITION",
     "PREDICTION",
+    "PRODUCT_MEAN",
+    "PRODUCT_MEDIAN",
     "PRODUCT_ROWS",
+    "RATIO",
+    "RATIO_WEIGHT",
     "RESERVED_PREFIX",
     "SCALE",
     "STATISTICS_OF",
     "TARGET",
     "TASTE",
+    "UNIT_PRICE",
+    "UNIT_PRICE_AMOUNT",
     "UNKNOWN_LEVEL",
     "UNSEEN",
     "UPPER",
@@ -62,6 +70,14 @@ TASTE = "_pc_taste"
 CUSTOMER_ROWS = "_pc_customer_rows"
 PRODUCT_ROWS = "_pc_product_rows"
 SCALE = "_pc_scale"
+PRODUCT_MEAN = "_pc_product_mean"
+PRODUCT_MEDIAN = "_pc_product_median"
+UNIT_PRICE_AMOUNT = "_pc_unit_price_amount"  # unit price of the product x quantity
+BASE_AMOUNT = "_pc_base_amount"  # quantity x unit price: what the members of a priced recipe multiply
+UNIT_PRICE = "_pc_unit_price"  # begins the other columns of the unit price
+INTERVAL_GROUP = "_pc_interval_group"
+RATIO = "_pc_ratio"  # the label as a multiple of the base amount
+RATIO_WEIGHT = "_pc_ratio_weight"
 LINEAR_PREDICTION = "_pc_linear"
 BOOSTED_PREDICTION = "_pc_boosted"
 

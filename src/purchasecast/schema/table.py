@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Column", "Schema", "load_schema", "shipped_schemas"]
 
-_SINGLE_ROLES = ("customer", "product", "target", "time", "weight")
+_SINGLE_ROLES = ("customer", "product", "target", "quantity", "time", "weight")
+_PIECES = frozenset({"pieces", "units", "items"})  # what a quantity was called before it was a role
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,15 @@ class Schema:
         return next(column.name for column in self.columns if column.role == "target")
 
     @property
+    def quantity(self) -> str | None:
+        """Name of the column that says how much was bought; None where each row is one purchase.
+
+        A numeric column with ``unit = "pieces"`` counts as one where no column has the role.
+        """
+        counted = next((column.name for column in self.columns if column.unit in _PIECES), None)
+        return self._with_role("quantity") or counted
+
+    @property
     def time(self) -> str | None:
         """Name of the column with the time of the transaction."""
         return self._with_role("time")
@@ -118,8 +128,8 @@ class Schema:
 
     @property
     def features(self) -> tuple[Column, ...]:
-        """The columns without a role, in schema order."""
-        return tuple(column for column in self.columns if column.role is None)
+        """The columns without a role, and the quantity, in schema order."""
+        return tuple(column for column in self.columns if column.is_feature)
 
     @property
     def nominal(self) -> tuple[Column, ...]:

@@ -48,7 +48,6 @@ __all__ = [
 
 MOST_CELLS = 5_000
 _PRIOR_ROWS = 30.0  # that a category's error is shrunk by toward that of all
-_PIECES = frozenset({"pieces", "units", "items"})  # units of a column that counts what was bought
 _PLACES = ("city", "region", "store", "state", "area", "country", "market")
 
 
@@ -189,13 +188,8 @@ def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise
 def demand_columns(schema: Schema, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return the columns of the table that `demand_frame` reads beside the prediction."""
     read = {name for pair in pairs for name in pair} | {schema.customer, schema.product, schema.main_category}
-    read.add(_counted(schema))
+    read.add(schema.quantity)
     return tuple(name for name in schema.names if name in read)
-
-
-def _counted(schema: Schema) -> str | None:
-    """Return the column that counts what was bought."""
-    return next((c.name for c in schema.numeric if c.unit in _PIECES), None)
 
 
 def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequence[tuple[str, str]]) -> DataFrame:
@@ -231,7 +225,7 @@ def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequenc
                 raise SettingsError(f"by: expected two of {', '.join(usable)}, found {name}.")
             terms.append(f"coalesce({quoted(name)}, '{NO_LEVEL}') as p_{k}_{side}")
     category = schema.main_category
-    counted = _counted(schema)
+    counted = schema.quantity
     rows_of = {role: name for role, name in (("c", CUSTOMER_ROWS), ("p", PRODUCT_ROWS)) if name in scored.columns}
     customer, product = schema.customer or "", schema.product or ""
     prepared = scored.selectExpr(

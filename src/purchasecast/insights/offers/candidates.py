@@ -113,7 +113,7 @@ def candidate_pairs(
         raise ValueError("candidate_pairs needs customers and products")
     count = max(sales.customer_count or 0, 1)
     taste = _taste(model, bits=int(min(_MOST_BITS, max(math.log2(count / _CUSTOMERS_A_CELL), 0.0))))
-    features = [c for c in schema.columns if c.role in {None, "time"}]
+    features = [c for c in schema.columns if c.is_feature or c.role == "time"]
     free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
     changing = [c for c in features if c.of is None and c not in free]
     celled, listing = _listing(sales, taste, little_known, count)
