@@ -14,7 +14,7 @@ from pyspark.sql import functions as sf
 from tests.planted_shop import FOLDS
 
 from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
-from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder, LevelStatisticsEncoder
+from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder, LevelStatisticsEncoder, UnitPriceEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,39 @@ def level_statistics() -> Case:
     )
 
 
+def unit_price() -> Case:
+    stage = UnitPriceEncoder(
+        labelCol="spend",
+        productCol="product",
+        quantityCol="level",
+        levelCols=["group"],
+        effectCols=["product", "customer", "customer"],
+        effectCrossCols=["@quantity", "", "group"],
+        attributeCols=["group"],
+        numFolds=FOLDS,
+    )
+    outputs = list(stage.output_names().values())
+    rows = [name for name in outputs if "_rows_" in name]
+    effects = [name for name in outputs if "_effect_" in name]
+    return Case(
+        stage,
+        outputs=outputs,
+        unseen=dict.fromkeys([*effects, *[n for n in rows if not n.endswith("_0")]], 0.0),
+        bad_params=[
+            {"effectShrinkages": [1.0]},
+            {"effectCrossCols": [""]},
+            {"attributeCols": ["@quantity"]},
+            {"slopeShrinkage": 0.0},
+            {"productShrinkage": -1.0},
+            {"amountCol": "unit_price_line"},
+            {"numFolds": 1},
+        ],
+        tolerance=1e-9,
+    )
+
+
 MAKERS = {
+    "unit price": unit_price,
     "crossed effects in tasks": crossed_effects,
     "crossed effects by passes": partial(crossed_effects, maxTaskRows=0),
     "latent factors in tasks": latent_factors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,11 +110,45 @@ def test_folds_are_even_and_independent_of_the_holdout(rows: DataFrame) -> None:
     assert max(counts.values()) / min(counts.values()) < 1.1
 
 
+def days_by_fold(frame: DataFrame, folds: int) -> list[tuple[int, int, int]]:
+    """Return the first and last day, and the rows, of each fold by time."""
+    made = with_folds(frame, SCHEMA, folds=folds, by="time").withColumn("n", sf.datediff("day", sf.lit("2024-01-01")))
+    found = made.where("day IS NOT NULL").groupBy(FOLD).agg(sf.min("n"), sf.max("n"), sf.count("*")).orderBy(FOLD)
+    rows = [tuple(row) for row in found.collect()]
+    assert [row[0] for row in rows] == list(range(folds))
+    return [row[1:] for row in rows]
+
+
+def test_folds_by_time_are_blocks_of_as_many_rows(rows: DataFrame) -> None:
+    blocks = days_by_fold(rows, 4)
+    assert blocks == [(0, 24, 5_000), (25, 49, 5_000), (50, 74, 5_000), (75, 99, 5_000)]
+    assert days_by_fold(rows.orderBy(sf.desc("receipt")).repartition(5), 4) == blocks
+
+
+@pytest.mark.parametrize("heavy", [0, 3, 5])
+def test_a_day_of_most_rows_stays_together_and_no_fold_is_empty(rows: DataFrame, heavy: int) -> None:
+    day = sf.when(sf.col("spend") >= 600, heavy).otherwise((sf.col("spend") % 6).cast("int"))
+    crowded = rows.withColumn("day", sf.date_add(sf.lit("2024-01-01").cast("date"), day))
+    blocks = days_by_fold(crowded, 4)
+    assert all(last < first for (_, last, _), (first, _, _) in itertools.pairwise(blocks))
+    assert sum(count for _, _, count in blocks) == 20_000
+
+
+def test_rows_without_a_time_are_in_the_first_block(rows: DataFrame) -> None:
+    some = rows.withColumn("day", sf.when(sf.col("spend") >= 100, sf.col("day")))
+    made = with_folds(some, SCHEMA, folds=3, by="time")
+    assert {row[0] for row in made.where("day IS NULL").select(FOLD).distinct().collect()} == {0}
+
+
 def test_what_cannot_be_split_is_refused(rows: DataFrame) -> None:
     with pytest.raises(SettingsError, match="holdout"):
         holdout_split(rows, SCHEMA, share=1.0)
     with pytest.raises(SettingsError, match="folds"):
         with_folds(rows, SCHEMA, folds=1)
+    with pytest.raises(SettingsError, match="distinct times"):
+        with_folds(rows.where("day < '2024-01-04'"), SCHEMA, folds=4, by="time")
     timeless = Schema(name="t", title="t", columns=tuple(c for c in SCHEMA.columns if c.role != "time"))
     with pytest.raises(SettingsError, match="time"):
         holdout_split(rows, timeless, share=0.2, by="time")
+    with pytest.raises(SettingsError, match="time"):
+        with_folds(rows, timeless, folds=3, by="time")

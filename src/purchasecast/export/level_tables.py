@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from purchasecast.errors import BundleError
 from purchasecast.spark.columns import col
+from purchasecast.stages.unit_price import QUANTITY_BIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ __all__ = [
     "add_crossed_effects",
     "add_latent_factors",
     "add_level_statistics",
+    "add_simple_predictors",
+    "add_unit_price",
     "collect_levels",
 ]
 
@@ -155,6 +158,47 @@ def add_level_statistics(writer: ScorerWriter, portable: Mapping[str, Any]) -> N
         entry = {"output": output["output"], "levels": numbers[output["key"]], "parent": parent, "name": output["name"]}
         outputs.append(entry)
     writer.add_step({"kind": "level_statistics", "scale": portable["scale"], "outputs": outputs})
+
+
+def add_simple_predictors(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the table of a `SimplePredictorsModel`."""
+    number = None
+    if portable["table"] is not None:
+        aligned = Aligned(writer, [portable["product"]], collect_levels(portable["table"]))
+        number = aligned.number
+        for name in portable["outputs"]:
+            aligned.add(f"simple {name}", aligned.array(name, float(portable["overall"][name])))
+    entry = {name: portable[name] for name in ("kind", "outputs", "overall", "quantity")}
+    writer.add_step({**entry, "levels": number})
+
+
+def add_unit_price(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `UnitPriceModel`."""
+    outputs, keys = portable["outputs"], portable["keys"]
+    quantity_bin = f"{outputs['log_quantity']} bin"
+    unseen = {"rows": 0.0, "height": 0.0, "slope": 0.0, "effect": 0.0, "spread": 0.2}  # of others there is none
+    entries: dict[str, list[dict[str, Any]]] = {"level": [], "product": [], "effect": [], "attribute": []}
+    for name, frame in portable["tables"].items():
+        columns = [quantity_bin if column == QUANTITY_BIN else column for column in keys[name]]
+        table = collect_levels(frame)
+        aligned = Aligned(writer, columns, table)
+        values = {value: f"{outputs['amount']} {name} {value}" for value in table.column_names if value != "level"}
+        for value, column in values.items():
+            aligned.add(column, aligned.array(value, unseen.get(value, np.nan)))
+        entries[name.partition("_")[0]].append({"levels": aligned.number, "values": values})
+    writer.add_step(
+        {
+            "kind": "unit_price",
+            "quantity": portable["quantity"],
+            "bin": quantity_bin,
+            "start": portable["start"],
+            "levels": entries["level"],
+            "product": entries["product"][0] if entries["product"] else None,
+            "effects": entries["effect"],
+            "attributes": entries["attribute"],
+            "outputs": outputs,
+        }
+    )
 
 
 def _arrow(values: NDArray[np.float64]) -> pa.Array:

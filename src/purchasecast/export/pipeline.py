@@ -9,12 +9,18 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.feature import ImputerModel, OneHotEncoderModel, StringIndexerModel, VectorAssembler
+from pyspark.ml.feature import Bucketizer, ImputerModel, OneHotEncoderModel, StringIndexerModel, VectorAssembler
 from pyspark.ml.regression import LinearRegressionModel
 
 from purchasecast.errors import BundleError
 from purchasecast.export.catalogue import add_catalogue
-from purchasecast.export.level_tables import add_crossed_effects, add_latent_factors, add_level_statistics
+from purchasecast.export.level_tables import (
+    add_crossed_effects,
+    add_latent_factors,
+    add_level_statistics,
+    add_simple_predictors,
+    add_unit_price,
+)
 from purchasecast.scorer.format import ScorerWriter
 from purchasecast.stages import (
     BoostedTreesModel,
@@ -25,6 +31,9 @@ from purchasecast.stages import (
     LatentFactorModel,
     LevelStatisticsModel,
     Retransform,
+    ScaledColumns,
+    SimplePredictorsModel,
+    UnitPriceModel,
 )
 
 if TYPE_CHECKING:
@@ -123,12 +132,16 @@ class _Export:
             StringIndexerModel: self._index,
             CrossedEffectsModel: lambda stage: add_crossed_effects(self._writer, stage.to_portable()),
             LatentFactorModel: lambda stage: add_latent_factors(self._writer, stage.to_portable()),
+            UnitPriceModel: lambda stage: add_unit_price(self._writer, stage.to_portable()),
+            SimplePredictorsModel: lambda stage: add_simple_predictors(self._writer, stage.to_portable()),
             LevelStatisticsModel: lambda stage: add_level_statistics(self._writer, stage.to_portable()),
             OneHotEncoderModel: self._indicators,
             VectorAssembler: self._assemble,
             LinearRegressionModel: self._linear,
             BoostedTreesModel: self._boosted,
             Retransform: lambda stage: self._writer.add_step(stage.to_portable()),
+            Bucketizer: self._bins,
+            ScaledColumns: lambda stage: self._writer.add_step(stage.to_portable()),
             BoundedPrediction: self._prediction,
             ConformalIntervalsModel: lambda stage: self._writer.add_step(stage.to_portable()),
         }
@@ -186,6 +199,10 @@ class _Export:
                 "coefficients": [float(value) for value in stage.coefficients.toArray()],
             }
         )
+
+    def _bins(self, stage: Bucketizer) -> None:
+        entry = {"kind": "bins", "input": stage.getInputCol(), "output": stage.getOutputCol()}
+        self._writer.add_step({**entry, "borders": list(stage.getSplits())[1:-1]})
 
     def _boosted(self, stage: BoostedTreesModel) -> None:
         portable = stage.to_portable()

@@ -13,6 +13,9 @@ from purchasecast.stages.level_statistics.stage import LevelStatisticsEncoder, L
 from purchasecast.stages.prediction import BoundedPrediction
 from purchasecast.stages.preparation import ColumnPreparation
 from purchasecast.stages.retransform import Retransform
+from purchasecast.stages.scaled_columns import ScaledColumns
+from purchasecast.stages.simple_predictors import SimplePredictors, SimplePredictorsModel
+from purchasecast.stages.unit_price.stage import UnitPriceEncoder, UnitPriceModel
 
 __all__ = [
     "BoostedTreesModel",
@@ -28,6 +31,11 @@ __all__ = [
     "LevelStatisticsEncoder",
     "LevelStatisticsModel",
     "Retransform",
+    "ScaledColumns",
+    "SimplePredictors",
+    "SimplePredictorsModel",
+    "UnitPriceEncoder",
+    "UnitPriceModel",
     "VarianceComponents",
 ]
 
@@ -45,6 +53,11 @@ for _stage in (
     LevelStatisticsEncoder,
     LevelStatisticsModel,
     Retransform,
+    ScaledColumns,
+    SimplePredictors,
+    SimplePredictorsModel,
+    UnitPriceEncoder,
+    UnitPriceModel,
 ):
     # Spark saves `__module__` and the class name, and imports a stage by them.
     _stage.__module__ = __name__

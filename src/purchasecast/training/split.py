@@ -111,8 +111,10 @@ def _split_by_time(frame: DataFrame, time: str, share: float) -> Split:
     return Split(frame.where(~late), frame.where(late), held / rows)
 
 
-def with_folds(frame: DataFrame, schema: Schema, *, folds: int, seed: int = 7) -> DataFrame:
-    """Add the fold column, ``_pc_fold``: integers from 0 to `folds` - 1, drawn by hash.
+def with_folds(
+    frame: DataFrame, schema: Schema, *, folds: int, seed: int = 7, by: Literal["hash", "time"] = "hash"
+) -> DataFrame:
+    """Add the fold column, ``_pc_fold``: integers from 0 to `folds` - 1, drawn by hash or in the order of time.
 
     Parameters
     ----------
@@ -124,6 +126,10 @@ def with_folds(frame: DataFrame, schema: Schema, *, folds: int, seed: int = 7) -
         Number of folds, at least 2.
     seed : int, default 7
         Seed of the hash.
+    by : {"hash", "time"}, default "hash"
+        ``time`` makes consecutive blocks of time of about as many rows each, the earliest numbered 0. Rows of one day
+        (or instant) stay together, so that blocks differ by as much as one of these holds; none is empty. Rows without
+        a time are in block 0.
 
     Returns
     -------
@@ -133,10 +139,16 @@ def with_folds(frame: DataFrame, schema: Schema, *, folds: int, seed: int = 7) -
     Raises
     ------
     SettingsError
-        If `folds` is below 2.
+        If `folds` is below 2, or by time if there is no time column or it has fewer distinct times than folds.
+
+    Notes
+    -----
+    By time, two passes over the time column, and one more a fold where days hold more rows than a fold should.
     """
     if folds < 2:
         raise SettingsError(f"folds: expected at least 2, found {folds}; take 5.")
+    if by == "time":
+        return frame.withColumn(FOLD, _time_block(frame, schema, folds))
     fold = sf.pmod(_bucket(frame, schema, "fold", seed), sf.lit(folds)).cast("int")
     return frame.withColumn(FOLD, fold)
 
@@ -146,3 +158,40 @@ def _bucket(frame: DataFrame, schema: Schema, purpose: str, seed: int) -> Column
     names = schema.key or [name for name in schema.names if name in frame.columns]
     parts = [sf.coalesce(col(name).cast("string"), sf.lit("")) for name in names]
     return sf.pmod(sf.xxhash64(sf.lit(purpose), sf.lit(seed), *parts), sf.lit(_BUCKETS))
+
+
+def _time_block(frame: DataFrame, schema: Schema, folds: int) -> Column:
+    """Return the number of the block of time that a row is in."""
+    if schema.time is None:
+        raise SettingsError(
+            f"folds by time: expected a schema with a time column, found none in {schema.name}; "
+            'give a column role = "time" or draw the folds by hash.'
+        )
+    moment = col(schema.time).cast("timestamp").cast("double")
+    moments = frame.select(moment.alias("moment")).where("moment IS NOT NULL")
+    block = sf.lit(0)
+    for border in _block_borders(moments, folds):
+        block = block + sf.when(moment >= sf.lit(border), 1).otherwise(0)
+    return block.cast("int")
+
+
+def _block_borders(moments: DataFrame, folds: int) -> list[float]:
+    """Return the first moment of every block but the earliest, ascending."""
+    moment = sf.col("moment")
+    shares = [k / folds for k in range(1, folds)]
+    wanted = moments.agg(sf.percentile(moment, sf.lit(shares)).alias("borders"), sf.min(moment).alias("first"))
+    asked = wanted.collect()[0]
+    last = [row[0] for row in moments.distinct().orderBy(moment.desc()).limit(folds - 1).collect()]
+    if len(last) < folds - 1 or last[-1] <= asked["first"]:
+        raise SettingsError(
+            f"folds by time: expected at least {folds} distinct times, found fewer; take fewer folds or draw by hash."
+        )
+    # A percentile may lie between two moments: the next one is what a block can begin with.
+    snapped = moments.agg(*[sf.min(sf.when(moment >= border, moment)) for border in asked["borders"]]).collect()[0]
+    borders: list[float] = []
+    for border, latest in zip(snapped, reversed(last), strict=True):
+        before = borders[-1] if borders else asked["first"]
+        if border <= before:  # a day of more rows than a block: the next one begins after it
+            border = moments.where(moment > before).agg(sf.min(moment)).collect()[0][0]  # noqa: PLW2901
+        borders.append(min(border, latest))
+    return borders

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import BundleVersionError
+from purchasecast.scorer.steps.bins import Bins
 from purchasecast.scorer.steps.blend import Blend
 from purchasecast.scorer.steps.boosted_trees import BoostedTrees
 from purchasecast.scorer.steps.clip import Clip
@@ -19,7 +20,10 @@ from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
 from purchasecast.scorer.steps.numeric import Numeric
 from purchasecast.scorer.steps.retransform import Retransform
+from purchasecast.scorer.steps.scaled_columns import ScaledColumns
+from purchasecast.scorer.steps.simple_predictors import SimplePredictors
 from purchasecast.scorer.steps.soft_minimum import SoftMinimum
+from purchasecast.scorer.steps.unit_price import UnitPrice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "build_step"]
 
 KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
+    "bins": Bins.from_manifest,
     "blend": Blend.from_manifest,
     "boosted_trees": BoostedTrees.from_manifest,
     "clip": Clip.from_manifest,
@@ -40,7 +45,10 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Context], Step]] = {
     "linear": Linear.from_manifest,
     "numeric": Numeric.from_manifest,
     "retransform": Retransform.from_manifest,
+    "scaled_columns": ScaledColumns.from_manifest,
+    "simple_predictors": SimplePredictors.from_manifest,
     "soft_minimum": SoftMinimum.from_manifest,
+    "unit_price": UnitPrice.from_manifest,
 }
 
 
