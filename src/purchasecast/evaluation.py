@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
-from purchasecast.results import PREDICTION_TENTH, Evaluation, Reference, Slice
-from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
+from purchasecast.results import PREDICTION_TENTH, Evaluation, LargestErrors, Reference, Slice
+from purchasecast.schema.reserved_columns import (
+    CUSTOMER_ROWS,
+    LOWER,
+    PREDICTION,
+    PRODUCT_MEAN,
+    PRODUCT_MEDIAN,
+    PRODUCT_ROWS,
+    UNIT_PRICE_AMOUNT,
+    UPPER,
+)
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 
@@ -23,12 +32,15 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["Evaluation", "Reference", "Slice", "evaluate", "reference_of"]
+__all__ = ["EVALUATED", "error_terms", "evaluate", "reference_of"]
 
 SMALL_CATEGORY = 0.01  # of the evaluated rows: below it a category is one of the smallest
-_PRODUCT_MEAN = "_pc_product_mean"
+MAX_LEVELS = 50  # of the main category that are kept, those with the largest squared error
+_LARGEST = 10  # errors that are looked at one by one
+_BASELINES = {"product_mean": PRODUCT_MEAN, "product_median": PRODUCT_MEDIAN, "unit_price": UNIT_PRICE_AMOUNT}
 _TENTHS = [k / 10 for k in range(1, 10)]
-_WHERE_THERE = (CUSTOMER_ROWS, PRODUCT_ROWS, "lower", "upper")
+#: Columns that an evaluation reads where the model makes them, beside the prediction.
+EVALUATED = (CUSTOMER_ROWS, PRODUCT_ROWS, LOWER, UPPER, *_BASELINES.values())
 
 
 def reference_of(rows: DataFrame, schema: Schema) -> Reference:
@@ -51,14 +63,16 @@ def reference_of(rows: DataFrame, schema: Schema) -> Reference:
     DataError
         If there are no rows.
     """
-    total = rows.agg(sf.count(sf.lit(1)), sf.avg(col(schema.target))).collect()[0]
+    target = col(schema.target)
+    middle = sf.percentile_approx(target, sf.lit(0.5), 10_000)
+    total = rows.agg(sf.count(sf.lit(1)), sf.avg(target), middle).collect()[0]
     if not total[0]:
         raise DataError("training: expected labelled rows, found none; check the table and its holdout share.")
     heavy = 0.0
     if schema.customer:
         per_customer = rows.groupBy(col(schema.customer)).agg(sf.count(sf.lit(1)).alias("rows"))
         heavy = float(per_customer.agg(sf.percentile("rows", sf.lit(0.5))).collect()[0][0])
-    return Reference(int(total[0]), float(total[1]), heavy)
+    return Reference(int(total[0]), float(total[1]), heavy, float(total[2]))
 
 
 def evaluate(
@@ -69,12 +83,12 @@ def evaluate(
     Parameters
     ----------
     scored : DataFrame
-        What the model made of labelled rows: the target, ``prediction``, the counts of training rows, and, where there
-        are intervals, ``lower`` and ``upper``.
+        Scored rows with the target, ``prediction`` and, where the model makes them, bounds of the interval, numbers of
+        training rows, and the simple predictions that are baselines.
     schema : Schema
         Description of the rows.
     model : PipelineModel
-        The model, which knows every product's mean in training.
+        The model, or those of its stages that hold levels and intervals.
     reference : Reference
         Figures of the training rows.
     computed_on : str
@@ -83,7 +97,8 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Figures of all rows and of each slice.
+        Figures of all rows and of each slice; of the main category's levels, the `MAX_LEVELS` with the largest squared
+        error.
 
     Raises
     ------
@@ -92,45 +107,82 @@ def evaluate(
 
     Notes
     -----
-    Two passes over the scored rows, which are kept for it, narrowed: one for the borders of the tenths, then one in
-    which each row counts in a handful of slices, whose sums are formed on the executors; the driver receives a dozen
-    numbers a slice.
+    Three passes over the scored rows, which are kept for them, narrowed: the borders of the tenths, the largest errors,
+    and one in which each row counts in a handful of slices, whose sums are formed on the executors. The driver receives
+    two dozen numbers a slice.
     """
     interval = _interval_of(model)
-    frame = _with_product_mean(scored, schema, model, reference)
-    read = [schema.target, schema.main_category, PREDICTION, _PRODUCT_MEAN, *_WHERE_THERE]
-    with cached(frame.select(*[col(name) for name in dict.fromkeys(read) if name in frame.columns])) as narrow:
-        tenths = narrow.agg(sf.percentile_approx(col(PREDICTION), sf.lit(_TENTHS), 10_000)).collect()[0][0] or []
-        sums = _slice_sums(narrow, schema, reference, interval, sorted(set(map(float, tenths))))
+    read = [schema.target, schema.main_category, PREDICTION, *EVALUATED]
+    narrow = scored.select(*[col(name) for name in dict.fromkeys(read) if name in scored.columns])
+    with cached(narrow) as rows:
+        tenths = rows.agg(sf.percentile_approx(col(PREDICTION), sf.lit(_TENTHS), 10_000)).collect()[0][0] or []
+        largest = _largest_errors(rows, schema)
+        sums = _slice_sums(rows, schema, reference, interval, sorted(set(map(float, tenths))))
     everything = sums.pop(("all", "all"), None)
     if everything is None:
         raise DataError("evaluate: expected labelled rows, found none; check the table or the holdout share.")
     _add_smallest(sums, everything)
+    kept = _with_largest_error(sums, schema)
+    ordered = sorted(kept, key=lambda key: _order(key, schema))
     overall = _to_slice(("all", "all"), everything, reference.mean)
-    ordered = sorted(sums, key=lambda key: _order(key, schema))
-    slices = tuple(_to_slice(key, sums[key], reference.mean) for key in ordered)
-    level = interval[0] if interval else None
-    return Evaluation(overall, slices, computed_on, level=level, money=schema.money)
+    return Evaluation(
+        overall,
+        tuple(_to_slice(key, sums[key], reference.mean) for key in ordered),
+        computed_on,
+        level=interval[0] if interval else None,
+        money=schema.money,
+        largest=_largest_of(largest, everything),
+    )
+
+
+def error_terms(schema: Schema, frame: DataFrame) -> dict[str, Column]:
+    """Return what a scored and labelled row adds to sums of errors: the one definition, also of `monitor`.
+
+    Parameters
+    ----------
+    schema : Schema
+        Names the target.
+    frame : DataFrame
+        Scored rows.
+
+    Returns
+    -------
+    dict of str to Column
+        ``error`` (prediction minus target), ``squares``, ``absolute``; and, with intervals, ``inside`` and ``width``.
+    """
+    target, error = col(schema.target), col(PREDICTION) - col(schema.target)
+    terms = {"error": error, "squares": error * error, "absolute": sf.abs(error)}
+    if {LOWER, UPPER} <= set(frame.columns):
+        inside = (target >= col(LOWER)) & (target <= col(UPPER))
+        terms |= {"inside": sf.when(inside, 1.0).otherwise(0.0), "width": col(UPPER) - col(LOWER)}
+    return terms
+
+
+def _largest_errors(rows: DataFrame, schema: Schema) -> list[float]:
+    """Return the largest squared errors."""
+    squares = rows.select(error_terms(schema, rows)["squares"].alias("squares")).where("squares IS NOT NULL")
+    return [float(row[0]) for row in squares.orderBy(sf.desc("squares")).limit(_LARGEST).collect()]
+
+
+def _largest_of(squares: list[float], everything: dict[str, float]) -> LargestErrors:
+    rows, total = everything["rows"] - len(squares), everything["squares"]
+    rest = max(total - sum(squares), 0.0)
+    return LargestErrors(
+        len(squares), sum(squares) / total if total > 0 else 0.0, math.sqrt(rest / rows) if rows > 0 else 0.0
+    )
+
+
+def _with_largest_error(sums: dict[tuple[str, str], dict[str, float]], schema: Schema) -> list[tuple[str, str]]:
+    """Return all slices but the levels of the main category past the largest `MAX_LEVELS`."""
+    levels = [key for key in sums if key[0] == schema.main_category]
+    by_error = sorted(levels, key=lambda key: (-sums[key]["squares"], key))
+    return [key for key in sums if key not in set(by_error[MAX_LEVELS:])]
 
 
 def _interval_of(model: PipelineModel) -> tuple[float, tuple[float, float]] | None:
     """Return the level of the model's intervals, and what one of constant width would add to a prediction."""
     stages: list[Any] = [stage for stage in model.stages if hasattr(stage, "constant_bounds")]
     return (float(stages[-1].getLevel()), stages[-1].constant_bounds()) if stages else None
-
-
-def _with_product_mean(scored: DataFrame, schema: Schema, model: PipelineModel, reference: Reference) -> DataFrame:
-    from purchasecast.stages import CrossedEffectsModel  # noqa: PLC0415  the stages load only where Spark runs
-
-    mean = sf.lit(reference.mean)
-    encoders = [stage for stage in model.stages if isinstance(stage, CrossedEffectsModel)]
-    if not schema.product or not encoders:
-        return scored.withColumn(_PRODUCT_MEAN, mean)
-    table = (
-        encoders[0].level_table(schema.product).select(col("level").alias("_pc_level"), col("mean").alias("_pc_mean"))
-    )
-    joined = scored.join(table, col(schema.product) == col("_pc_level"), "left")
-    return joined.withColumn(_PRODUCT_MEAN, sf.coalesce("_pc_mean", mean)).drop("_pc_level", "_pc_mean")
 
 
 def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference, tenths: list[float]) -> Column:
@@ -161,21 +213,11 @@ def _slice_sums(
 ) -> dict[tuple[str, str], dict[str, float]]:
     """Return sums of errors, squares and hits, a dict a slice."""
     target, prediction = col(schema.target), col(PREDICTION)
-    error = prediction - target
-    has_interval = {"lower", "upper"} <= set(frame.columns)
     centred = target - reference.mean  # squares of centred values: no digits lost to a large mean
-    terms = {
-        "error": error,
-        "squares": error * error,
-        "absolute": sf.abs(error),
-        "target": centred,
-        "target_squares": centred * centred,
-        "product_mean": (col(_PRODUCT_MEAN) - target) * (col(_PRODUCT_MEAN) - target),
-    }
-    if has_interval:
-        inside = (target >= col("lower")) & (target <= col("upper"))
-        terms |= {"inside": sf.when(inside, 1.0).otherwise(0.0), "width": col("upper") - col("lower")}
-    if has_interval and interval:
+    terms = error_terms(schema, frame) | {"target": centred, "target_squares": centred * centred}
+    for name, baseline in _baselines(frame, reference).items():
+        terms |= {f"{name} squares": (baseline - target) ** 2, f"{name} absolute": sf.abs(baseline - target)}
+    if "inside" in terms and interval:
         terms |= _interval_terms(target, prediction, interval, schema.target_minimum)
     exploded = frame.select(
         sf.explode(_slices_of_row(frame, schema, reference, tenths)).alias("slice"),
@@ -190,6 +232,14 @@ def _slice_sums(
         key = (values.pop("by"), values.pop("level"))
         found[key] = {name: float(value) for name, value in values.items()}
     return found
+
+
+def _baselines(frame: DataFrame, reference: Reference) -> dict[str, Column]:
+    """Return the simple predictions that the model is compared with."""
+    overall = {"mean": sf.lit(reference.mean), "product_mean": sf.lit(reference.mean)}
+    if reference.median is not None:
+        overall["median"] = sf.lit(reference.median)
+    return overall | {name: col(column) for name, column in _BASELINES.items() if column in frame.columns}
 
 
 def _interval_terms(
@@ -218,6 +268,7 @@ def _add_smallest(sums: dict[tuple[str, str], dict[str, float]], everything: dic
 
 def _to_slice(key: tuple[str, str], sums: dict[str, float], mean: float) -> Slice:
     rows = sums["rows"]
+    baselines = [name.removesuffix(" squares") for name in sums if name.endswith(" squares")]
     spread = sums["target_squares"] - sums["target"] ** 2 / rows
     return Slice(
         by=key[0],
@@ -227,10 +278,8 @@ def _to_slice(key: tuple[str, str], sums: dict[str, float], mean: float) -> Slic
         mae=sums["absolute"] / rows,
         r2=1.0 - sums["squares"] / spread if spread > 0 else None,
         bias=sums["error"] / rows,
-        baseline_rmse={
-            "mean": math.sqrt(sums["target_squares"] / rows),
-            "product_mean": math.sqrt(sums["product_mean"] / rows),
-        },
+        baseline_rmse={name: math.sqrt(sums[f"{name} squares"] / rows) for name in baselines},
+        baseline_mae={name: sums[f"{name} absolute"] / rows for name in baselines},
         coverage=sums["inside"] / rows if "inside" in sums else None,
         mean_width=sums["width"] / rows if "width" in sums else None,
         interval_score=sums["score"] / rows if "score" in sums else None,

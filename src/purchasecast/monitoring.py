@@ -17,6 +17,7 @@ from scipy.stats import chi2
 
 from purchasecast.config import MonitorSettings
 from purchasecast.errors import BundleError, DataError
+from purchasecast.evaluation import error_terms
 from purchasecast.formatting import number, percent
 from purchasecast.numerics.stability import population_stability
 from purchasecast.prediction import score
@@ -232,11 +233,11 @@ def _score(rows: DataFrame, bundle: Bundle, *, labelled: bool) -> tuple[dict[str
     flags = unseen_flags(scored)
     sums = {"rows": sf.count(sf.lit(1)), "prediction": sf.sum(PREDICTION)}
     if labelled:
-        error = sf.col(PREDICTION) - col(target)
-        sums |= {"error": sf.sum(error), "squared": sf.sum(error * error), "fourth": sf.sum((error * error) ** 2)}
-        if "lower" in scored.columns:
-            inside = (col(target) >= sf.col("lower")) & (col(target) <= sf.col("upper"))
-            sums["inside"] = sf.count_if(inside)
+        terms = error_terms(bundle.schema, scored)
+        sums |= {"error": sf.sum(terms["error"]), "squared": sf.sum(terms["squares"])}
+        sums["fourth"] = sf.sum(terms["squares"] * terms["squares"])
+        if "inside" in terms:
+            sums["inside"] = sf.sum(terms["inside"])
     named = [column.alias(name) for name, column in sums.items()]
     named += [sf.count_if(flag).alias(f"unseen {name}") for name, flag in flags.items()]
     row = scored.agg(*named).collect()[0].asDict()

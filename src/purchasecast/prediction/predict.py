@@ -13,15 +13,13 @@ from pyspark.sql import functions as sf
 
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
-from purchasecast.evaluation import evaluate
+from purchasecast.evaluation import EVALUATED, evaluate
 from purchasecast.io import check_single_csv, write_single_csv, write_table
 from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Reference, ValidationReport, check_reject_rate
 from purchasecast.schema.reserved_columns import (
-    CUSTOMER_ROWS,
     POSITION,
-    PRODUCT_ROWS,
     UNSEEN,
 )
 from purchasecast.validation import Validated, validate, write_rejects
@@ -208,7 +206,7 @@ def evaluate_bundle(
         with steps.step("evaluate") as step:
             kept = [name for name in bundle.schema.names if name in checked.accepted.columns]
             found = evaluate(
-                score(checked.accepted, bundle, kept, derived=[CUSTOMER_ROWS, PRODUCT_ROWS]),
+                score(checked.accepted, bundle, kept, derived=EVALUATED),
                 bundle.schema,
                 model,
                 Reference.from_dict(bundle.manifest["reference"]),

@@ -2,7 +2,14 @@
 
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
-from purchasecast.results.evaluation import PREDICTION_TENTH, Evaluation, Reference, Slice, largest_errors
+from purchasecast.results.evaluation import (
+    PREDICTION_TENTH,
+    Evaluation,
+    LargestErrors,
+    Reference,
+    Slice,
+    largest_errors,
+)
 from purchasecast.results.explanation import Explanation
 from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
 from purchasecast.results.profile import (
@@ -36,6 +43,7 @@ __all__ = [
     "Finding",
     "Histogram",
     "Insights",
+    "LargestErrors",
     "LevelProfile",
     "LevelShift",
     "Mode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 from purchasecast.formatting import html_table, number, percent, text_table
@@ -11,11 +12,19 @@ from purchasecast.results.record import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PREDICTION_TENTH", "Evaluation", "Reference", "Slice", "largest_errors"]
+__all__ = ["PREDICTION_TENTH", "Evaluation", "LargestErrors", "Reference", "Slice", "largest_errors"]
 
 #: `Slice.by` of the tenths of the rows by prediction.
 PREDICTION_TENTH = "prediction tenth"
 
+_LARGE_SHARE = 0.2  # of the squared error, from which on the largest errors are mentioned
+_BASELINE_NAMES = {
+    "mean": "mean",
+    "median": "median",
+    "product_mean": "product mean",
+    "product_median": "product median",
+    "unit_price": "unit price x quantity",
+}
 _MAX_SLICES = 10  # of a column, in a printed table
 
 
@@ -31,11 +40,14 @@ class Reference(Record):
         Mean of the target, in money: the first baseline.
     heavy_customer_rows : float
         Median number of rows per customer: customers with more are heavy, the others light; 0 without customers.
+    median : float or None
+        Median of the target, in money.
     """
 
     rows: int
     mean: float
     heavy_customer_rows: float
+    median: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,10 @@ class Slice(Record):
     bias : float
         Mean of prediction minus target, in money.
     baseline_rmse : dict of str to float
-        RMSE of the baselines on the same rows: ``mean`` and ``product_mean``, both of the training rows.
+        RMSE of the baselines on the same rows, all of the training rows: ``mean``, ``median``, ``product_mean``,
+        ``product_median`` and, where the schema has a quantity, ``unit_price`` (times quantity).
+    baseline_mae : dict of str to float
+        Mean absolute error of the same baselines.
     coverage : float or None
         Share of the targets inside their interval; None without intervals.
     mean_width : float or None
@@ -82,6 +97,7 @@ class Slice(Record):
     interval_score: float | None = None
     constant_width: float | None = None
     mean_prediction: float | None = None
+    baseline_mae: dict[str, float] = field(default_factory=dict)
 
     def to_line(self) -> tuple[str, ...]:
         """Return the line of a table: name, rows, errors, and the interval where there is one."""
@@ -120,6 +136,25 @@ def largest_errors(parts: Sequence[Slice], most: int) -> tuple[list[Slice], list
     return ordered[:most], ordered[most:]
 
 
+@dataclass(frozen=True, slots=True)
+class LargestErrors(Record):
+    """The few rows with the largest errors.
+
+    Attributes
+    ----------
+    rows : int
+        How many rows.
+    share : float
+        Their share of the sum of squared errors, 0..1.
+    rmse_without : float
+        Root mean squared error of all other rows, in money.
+    """
+
+    rows: int
+    share: float
+    rmse_without: float
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluation(Record):
     """How well predictions matched labelled rows; prints as a table.
@@ -141,6 +176,8 @@ class Evaluation(Record):
         The transformation of the target and the errors it was chosen by; None where not known.
     money : str or None
         Currency of the target.
+    largest : LargestErrors or None
+        The ten rows with the largest errors.
     """
 
     overall: Slice
@@ -150,6 +187,7 @@ class Evaluation(Record):
     level: float | None = None
     target_transform: dict[str, Any] | None = None
     money: str | None = None
+    largest: LargestErrors | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, with the figures of all rows at the top level.
@@ -167,6 +205,7 @@ class Evaluation(Record):
             "level": self.level,
             "target_transform": self.target_transform,
             "money": self.money,
+            "largest": self.largest.to_dict() if self.largest else None,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -188,6 +227,8 @@ class Evaluation(Record):
         whole = Slice.from_dict({**values, "by": "all", "level": "all"})
         slices = tuple(Slice.from_dict(part) for part in values["slices"])
         options = {name: values[name] for name in ("seconds", "level", "target_transform", "money") if name in values}
+        if values.get("largest"):
+            options["largest"] = LargestErrors.from_dict(values["largest"])
         return cls(whole, slices, values["computed_on"], **options)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
@@ -199,12 +240,31 @@ class Evaluation(Record):
         return replace(self, target_transform=choice)
 
     def __repr__(self) -> str:
-        """Return the table as text."""
-        return f"{self.computed_on}\n{text_table(*self._table())}"
+        """Return the table, the baselines and what to know of the figures, as text."""
+        parts = [self.computed_on, text_table(*self._table()), "", text_table(*self._baselines())]
+        return "\n".join([*parts, *self.warnings()])
 
     def _repr_html_(self) -> str:
-        """Return the table as HTML, for a notebook."""
-        return html_table(*self._table(), caption=self.computed_on)
+        """Return the same as HTML, for a notebook."""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.warnings())
+        return html_table(*self._table(), caption=self.computed_on) + html_table(*self._baselines()) + notes
+
+    def warnings(self) -> list[str]:
+        """Return what a reader should know before trusting the figures."""
+        if self.largest is None or self.largest.share <= _LARGE_SHARE:
+            return []
+        rest, share = number(self.largest.rmse_without), percent(self.largest.share)
+        sentence = f"The {self.largest.rows} largest errors make {share} of the squared error; without them the RMSE is"
+        return [f"{sentence} {rest}."]
+
+    def _baselines(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return headers and lines: the model and each baseline, on all rows."""
+        whole = self.overall
+        lines: list[tuple[str, ...]] = [("this model", number(whole.rmse), number(whole.mae))]
+        for name, rmse in whole.baseline_rmse.items():
+            mae = number(whole.baseline_mae[name]) if name in whole.baseline_mae else "-"
+            lines.append((_BASELINE_NAMES.get(name, name), number(rmse), mae))
+        return ("", "RMSE", "MAE"), lines
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return headers and lines: all rows, then of each column the slices with the largest errors, no tenths."""
