@@ -6,13 +6,16 @@ use.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import functions as sf
 
 from purchasecast.schema.reserved_columns import (
+    BASE_AMOUNT,
     BASELINE,
     BOOSTED_PREDICTION,
     CUSTOMER_ROWS,
@@ -23,15 +26,20 @@ from purchasecast.schema.reserved_columns import (
     FOLD,
     INDEX,
     INDICATORS,
+    INTERVAL_GROUP,
     LABEL,
     LEVEL,
     NO_LEVEL,
     NUMBER,
     ORDER,
+    PRODUCT_MEAN,
+    PRODUCT_MEDIAN,
     PRODUCT_ROWS,
     SCALE,
     STATISTICS_OF,
     TASTE,
+    UNIT_PRICE,
+    UNIT_PRICE_AMOUNT,
     UNKNOWN_LEVEL,
     made_name,
 )
@@ -42,6 +50,9 @@ from purchasecast.stages import (
     CrossedEffectsEncoder,
     LatentFactorEncoder,
     LevelStatisticsEncoder,
+    ScaledColumns,
+    SimplePredictors,
+    UnitPriceEncoder,
 )
 from purchasecast.stages.level_statistics import STATISTICS, WITHIN
 
@@ -53,9 +64,13 @@ if TYPE_CHECKING:
     from purchasecast.config import ModelName, TrainSettings
     from purchasecast.schema import Schema
 
-__all__ = ["Recipe", "columns_read", "interval_columns", "resolve_recipe", "step_name"]
+__all__ = ["Recipe", "columns_read", "resolve_recipe", "step_name"]
 
 MAX_ONE_HOT_LEVELS = 100
+_NESTED = 1.05  # pairs a level of the finer column, up to which two columns nest; counts are off by 2 percent
+_LARGEST_LOG_RATIO = 2.0  # of what a product's line or attributes may say of its price
+_FEW_ROWS = 5  # of a product, up to which its intervals are calibrated apart
+_MANY_LEVELS = 2  # columns of a shop that get effects of their own, beside customer and product
 _RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
 
@@ -72,11 +87,20 @@ class Recipe:
         ``_pc_features``.
     trees : BoostedTreesRegressor or None
         The boosted member; None in ``linear``.
+    is_priced : bool
+        Whether members predict multiples of quantity times unit price, and not amounts; in shops with a quantity.
+    simple : tuple of str
+        Columns of simple predictions that are members of the blend.
+    interval_group : str
+        Column of the groups that intervals are calibrated by; empty for none.
     """
 
     model: ModelName
     stages: tuple[Any, ...]
     trees: BoostedTreesRegressor | None
+    is_priced: bool = False
+    simple: tuple[str, ...] = ()
+    interval_group: str = ""
 
     @property
     def has_linear_member(self) -> bool:
@@ -87,7 +111,33 @@ class Recipe:
     def member_columns(self) -> list[str]:
         """Columns that the members read."""
         features = [FEATURES] if self.has_linear_member else []
-        return [*features, FOLD, ORDER, *(self.trees.getInputCols() if self.trees else [])]
+        base = [BASE_AMOUNT] if self.is_priced else []
+        trees = self.trees.getInputCols() if self.trees else []
+        return [*features, FOLD, ORDER, *base, *self.simple, *trees]
+
+    @property
+    def interval_columns(self) -> list[str]:
+        """Columns that intervals read beside the prediction, where they are there."""
+        return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([self.interval_group] if self.interval_group else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _PricePlan:
+    """How unit prices are estimated.
+
+    Attributes
+    ----------
+    levels : tuple of str
+        Levels of the product that nest, from coarse to fine.
+    attributes : tuple of str
+        Its other nominal and ordinal columns.
+    places : tuple of str
+        Other columns of many levels, such as the store.
+    """
+
+    levels: tuple[str, ...]
+    attributes: tuple[str, ...]
+    places: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +152,14 @@ class _FeaturePlan:
         Nominal and ordinal columns encoded by indicators, of few levels each.
     numbers : tuple of (str, str, bool)
         Column, part of the date (empty for a number), and whether nulls are filled by the median.
+    prices : _PricePlan or None
+        How unit prices are estimated; None in a shop without a quantity.
     """
 
     groups: tuple[str, ...]
     one_hot: tuple[str, ...]
     numbers: tuple[tuple[str, str, bool], ...]
+    prices: _PricePlan | None = None
 
     @property
     def index(self) -> list[str]:
@@ -154,31 +207,123 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
         levels = [made_name(LEVEL, name) for name in plan.one_hot]
         # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=plan.index, handleInvalid="keep"))
+    stages.append(_simple_predictors(schema, settings.folds))
+    if plan.prices is not None:
+        return _priced_recipe(schema, plan, settings, stages)
     encoders = _encoders(schema, plan, settings)
-    stages += encoders
     # Once effects and taste are there, statistics give a line less than they cost (docs/benchmarks.md).
     statistics = _statistics(schema, settings.folds) if settings.model != "linear" else []
-    stages += statistics
+    stages += [*encoders, *statistics]
+    simple = [PRODUCT_MEAN, PRODUCT_MEDIAN] if schema.product else []
     if settings.model != "boosted":
-        stages += _assembly(plan, encoders)
-    trees = _boosted_trees(plan, encoders, statistics, settings.seed) if settings.model != "linear" else None
-    return Recipe(settings.model, tuple(stages), trees)
+        stages += _assembly(plan, _encoded(plan, encoders, [FITTED], [TASTE]))
+    trees = None
+    if settings.model != "linear":
+        # Of the counts only those of the statistics, which out of fold are scaled up to what they are at scoring.
+        columns = [*plan.index, *plan.numeric, *_encoded(plan, encoders, [BASELINE, FITTED], [TASTE, SCALE])]
+        trees = _boosted_trees(
+            [*columns, *[name for encoder in statistics for name in encoder.output_names()]], settings
+        )
+    members = tuple(simple) if settings.model == "blend" else ()
+    return Recipe(settings.model, tuple(stages), trees, False, members, schema.main_category or "")
+
+
+def _priced_recipe(schema: Schema, plan: _FeaturePlan, settings: TrainSettings, stages: list[Any]) -> Recipe:
+    """Return the recipe of a shop with a quantity: members predict multiples of quantity times unit price."""
+    prices = _unit_prices(schema, plan, settings)
+    effects = _encoders(schema, plan, settings)[:1]
+    names = prices.output_names()
+    stages = [*stages, *effects, prices]
+    if schema.product:
+        stages.append(ScaledColumns(inputCols=[names["spread"]], outputCols=[SCALE], scaleCol=BASE_AMOUNT))
+        # New products, those of a few rows, and all others: an interval of each kind needs quantiles of its own.
+        splits = [-math.inf, *map(math.log1p, (0.5, _FEW_ROWS + 0.5)), math.inf]
+        rows = names["rows_product"]
+        stages.append(Bucketizer(splits=splits, inputCol=rows, outputCol=INTERVAL_GROUP, handleInvalid="keep"))
+    described = [name for kind, name in names.items() if kind != "amount"]
+    if settings.model != "boosted":
+        stages += _price_assembly(plan, names)
+    trees = None
+    if settings.model != "linear":
+        columns = [*plan.index, *plan.numeric, BASE_AMOUNT, PRODUCT_MEAN, PRODUCT_MEDIAN, *described]
+        # In the order of time the last block is most like the rows to come; the first one trains no member.
+        trees = _boosted_trees(columns, settings, stops_on=settings.folds - 2 if schema.time else 0)
+    simple = (BASE_AMOUNT, UNIT_PRICE_AMOUNT, PRODUCT_MEAN, PRODUCT_MEDIAN) if settings.model == "blend" else ()
+    group = INTERVAL_GROUP if schema.product else ""
+    return Recipe(settings.model, tuple(stages), trees, True, simple, group)
 
 
 def _plan_features(rows: DataFrame, schema: Schema) -> _FeaturePlan:
-    """Decide how each column is encoded, from the schema and the number of levels."""
+    """Decide how each column is encoded, from the schema and the numbers of levels."""
     categories = [*schema.nominal, *schema.ordinal]
-    open_ended = [column.name for column in categories if not (column.domain or column.order)]
-    many: list[str] = []
-    if open_ended:
-        counts = rows.agg(*[sf.approx_count_distinct(col(name)) for name in open_ended]).collect()[0]
-        many = [name for name, count in zip(open_ended, counts, strict=True) if count > MAX_ONE_HOT_LEVELS]
+    counts = _count_levels(rows, schema)
+    many = [column.name for column in categories if counts.get(column.name, 0) > MAX_ONE_HOT_LEVELS]
     parts = [(column, "") for column in schema.numeric]
     parts += [(column, part) for column in schema.calendars for part in column.calendar]
+    prices = _plan_prices(schema, counts) if schema.quantity else None
+    groups = many if prices is None else []  # unit prices take in what has very many levels
     return _FeaturePlan(
-        groups=tuple([name for name in (schema.customer, schema.product) if name] + many),
+        groups=tuple([name for name in (schema.customer, schema.product) if name] + groups),
         one_hot=tuple(column.name for column in categories if column.name not in many),
         numbers=tuple((column.name, part, column.null != "forbidden") for column, part in parts),
+        prices=prices,
+    )
+
+
+def _count_levels(rows: DataFrame, schema: Schema) -> dict[str | tuple[str, str], int]:
+    """Return about how many levels the open columns have and, for unit prices, the pairs of the product's columns."""
+    categories = [*schema.nominal, *schema.ordinal]
+    counted: list[str | tuple[str, str]] = [one.name for one in categories if not (one.domain or one.order)]
+    if schema.quantity:
+        of_product = [one.name for one in categories if one.of == "product"]
+        counted = list(dict.fromkeys([*counted, *of_product, *itertools.combinations(of_product, 2)]))
+    if not counted:
+        return {}
+    columns = [[col(part) for part in ([one] if isinstance(one, str) else one)] for one in counted]
+    found = rows.agg(*[sf.approx_count_distinct(sf.struct(*parts), 0.02) for parts in columns]).collect()[0]
+    return dict(zip(counted, map(int, found), strict=True))
+
+
+def _plan_prices(schema: Schema, counts: dict[str | tuple[str, str], int]) -> _PricePlan:
+    """Order the product's columns by nesting: a finer one has hardly more pairs with a coarser one than levels."""
+    of_product = [one.name for one in (*schema.nominal, *schema.ordinal) if one.of == "product"]
+    levels: list[str] = []
+    for name in sorted(of_product, key=lambda name: (counts[name], of_product.index(name))):
+        pairs = {coarse: counts.get((coarse, name)) or counts.get((name, coarse), 0) for coarse in levels}
+        if all(pairs[coarse] <= _NESTED * counts[name] for coarse in levels):
+            levels.append(name)
+    others = [one.name for one in schema.nominal if one.of is None]
+    places = sorted(others, key=lambda name: -counts.get(name, 0))[:_MANY_LEVELS]
+    return _PricePlan(tuple(levels), tuple(name for name in of_product if name not in levels), tuple(places))
+
+
+def _unit_prices(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> UnitPriceEncoder:
+    """Return the stage of unit prices: quantity x price, with what product, place and customer add to the price."""
+    prices = plan.prices or _PricePlan((), (), ())
+    product, customer = schema.product or "", schema.customer or ""
+    effects: list[tuple[str, str, float]] = [(product, "@quantity", 2.0)] if product else []
+    effects += [(place, "", 20.0) for place in prices.places]
+    effects += [(product, place, 2.0) for place in prices.places if product]
+    effects += [(customer, "", 20.0)] if customer else []
+    effects += [(product, customer, 1.0)] if product and customer else []
+    finest = prices.levels[-1:]
+    attributes = [(name, "") for name in (*prices.levels, *prices.attributes)]
+    attributes += [(level, name) for level in finest for name in prices.attributes]
+    return UnitPriceEncoder(
+        labelCol=schema.target,
+        quantityCol=made_name(NUMBER, str(schema.quantity)),
+        productCol=product,
+        levelCols=list(prices.levels),
+        effectCols=[first for first, _, _ in effects],
+        effectCrossCols=[second for _, second, _ in effects],
+        effectShrinkages=[shrinkage for _, _, shrinkage in effects],
+        attributeCols=[first for first, _ in attributes],
+        attributeCrossCols=[second for _, second in attributes],
+        amountCol=BASE_AMOUNT,
+        outputPrefix=UNIT_PRICE,
+        foldCol=FOLD,
+        numFolds=settings.folds,
+        forward=schema.time is not None,
     )
 
 
@@ -192,6 +337,18 @@ def _preparation(schema: Schema, plan: _FeaturePlan) -> ColumnPreparation:
         numberCols=[name for name, _, _ in plan.numbers],
         numberParts=[part for _, part, _ in plan.numbers],
         numberOutputCols=plan.numeric,
+    )
+
+
+def _simple_predictors(schema: Schema, folds: int) -> SimplePredictors:
+    """Return the stage of the product's mean, median, and unit price times quantity."""
+    return SimplePredictors(
+        productCol=schema.product or "",
+        quantityCol=made_name(NUMBER, schema.quantity) if schema.quantity else "",
+        labelCol=schema.target,
+        outputCols=[PRODUCT_MEAN, PRODUCT_MEDIAN, UNIT_PRICE_AMOUNT],
+        foldCol=FOLD,
+        numFolds=folds,
     )
 
 
@@ -261,36 +418,49 @@ def _statistics(schema: Schema, folds: int) -> list[LevelStatisticsEncoder]:
     return [encoder]
 
 
-def _assembly(plan: _FeaturePlan, encoders: list[Any]) -> list[Any]:
+def _assembly(plan: _FeaturePlan, described: list[str]) -> list[Any]:
     """Return the stages that make the vector of the linear member."""
     indicators = [made_name(INDICATORS, name) for name in plan.one_hot]
-    features = [*indicators, *plan.numeric, *_encoded(plan, encoders, [FITTED], [TASTE])]
     stages: list[Any] = []
     if plan.index:
         # After the encoders, which read index columns: the vectors need not wait in memory for them.
         stages.append(OneHotEncoder(inputCols=plan.index, outputCols=indicators, dropLast=True))
+    features = [*indicators, *plan.numeric, *described]
     return [*stages, VectorAssembler(inputCols=features, outputCol=FEATURES)]
 
 
-def _boosted_trees(
-    plan: _FeaturePlan, encoders: list[Any], statistics: list[LevelStatisticsEncoder], seed: int
-) -> BoostedTreesRegressor:
-    """Return the boosted member: level numbers instead of indicators, and spreads and statistics besides.
+def _price_assembly(plan: _FeaturePlan, names: dict[str, str]) -> list[Any]:
+    """Return the stages that make the vector of the linear member of a priced recipe.
 
-    Of the counts it reads only those of the statistics, which out of fold are scaled up to what they are at scoring.
+    What the line and the attributes of a product say counts as far as the product's own price is not known: the less,
+    the more rows it has.
     """
-    columns = [*plan.index, *plan.numeric, *_encoded(plan, encoders, [BASELINE, FITTED], [TASTE, SCALE])]
-    for encoder in statistics:
-        columns += encoder.output_names()
+    unknown = [kind for kind in names if kind == "line_excess" or kind.startswith("attribute_")]
+    if "newness" not in names:
+        return _assembly(plan, [name for kind, name in names.items() if kind != "amount"])
+    scaled = [f"{names[kind]}_new" for kind in unknown]
+    stage = ScaledColumns(
+        inputCols=[names[kind] for kind in unknown],
+        outputCols=scaled,
+        scaleCol=names["newness"],
+        lower=-_LARGEST_LOG_RATIO,
+        upper=_LARGEST_LOG_RATIO,
+    )
+    others = [name for kind, name in names.items() if kind not in {"amount", "line", *unknown}]
+    return [stage, *_assembly(plan, [*others, *scaled])]
+
+
+def _boosted_trees(columns: list[str], settings: TrainSettings, *, stops_on: int = 0) -> BoostedTreesRegressor:
+    """Return the boosted member, which stops growing by its error on one fold."""
     return BoostedTreesRegressor(
         inputCols=columns,
         labelCol=LABEL,
         predictionCol=BOOSTED_PREDICTION,
         foldCol=FOLD,
-        validationFold=0,
+        validationFold=stops_on,
         everyFold=True,
         orderCol=ORDER,
-        seed=seed,
+        seed=settings.seed,
     )
 
 
@@ -299,11 +469,6 @@ def _encoded(plan: _FeaturePlan, encoders: list[Any], with_effects: list[str], w
     kinds = {type(encoder) for encoder in encoders}
     effects = [*plan.effects, *with_effects] if CrossedEffectsEncoder in kinds else []
     return [*effects, *(with_taste if LatentFactorEncoder in kinds else [])]
-
-
-def interval_columns(schema: Schema) -> list[str]:
-    """Return the columns that intervals read beside the prediction."""
-    return [CUSTOMER_ROWS, PRODUCT_ROWS, SCALE, *([schema.main_category] if schema.main_category else [])]
 
 
 def _count_name(schema: Schema, name: str) -> str:
@@ -318,9 +483,14 @@ _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
     *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
     *("userAttributeCols", "itemAttributeCols", "levelCols", "numberCols"),
+    *("productCol", "quantityCol", "effectCols", "effectCrossCols", "attributeCrossCols"),
 )
 _STEP_NAMES = {
     "ColumnPreparation": "prepare",
+    "SimplePredictors": "simple predictors",
+    "UnitPriceEncoder": "unit prices",
+    "ScaledColumns": "scale",
+    "Bucketizer": "interval groups",
     "Imputer": "impute",
     "StringIndexer": "index levels",
     "OneHotEncoder": "indicators",

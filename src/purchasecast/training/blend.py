@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,15 @@ from pyspark.sql import functions as sf
 
 from purchasecast.numerics.nonnegative import nonnegative_weights
 from purchasecast.numerics.soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
-from purchasecast.recipes import interval_columns
-from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, LABEL, PREDICTION, PRODUCT_ROWS, SCALE
+from purchasecast.schema.reserved_columns import (
+    BASE_AMOUNT,
+    CUSTOMER_ROWS,
+    FOLD,
+    LABEL,
+    PREDICTION,
+    PRODUCT_ROWS,
+    SCALE,
+)
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.shipping import map_in_tasks
@@ -22,9 +30,10 @@ from purchasecast.stages import BoundedPrediction, ConformalIntervals, Conformal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from purchasecast.progress import Steps
+    from purchasecast.recipes import Recipe
     from purchasecast.schema import Schema
     from purchasecast.training.members import FittedMember
 
@@ -32,6 +41,7 @@ __all__ = ["Blend", "weigh_and_calibrate"]
 
 logger = logging.getLogger(__name__)
 
+_LABEL_LIMIT = 8.0  # base amounts, up to which a label counts in the weights
 _MAX_BEND_ROWS = 200_000  # the bend is chosen on at most so many rows
 
 
@@ -72,7 +82,14 @@ def bounded_prediction(schema: Schema, weights: dict[str, float], bend: SoftMini
 
 
 def weigh_and_calibrate(
-    members: Sequence[FittedMember], table: DataFrame, schema: Schema, stages: list[Any], steps: Steps
+    members: Sequence[FittedMember],
+    table: DataFrame,
+    schema: Schema,
+    recipe: Recipe,
+    stages: list[Any],
+    steps: Steps,
+    *,
+    latest_from: int = 0,
 ) -> Blend:
     """Weigh the members, choose the bend toward the minimum, and calibrate intervals.
 
@@ -84,10 +101,15 @@ def weigh_and_calibrate(
         Training rows with features, label and fold.
     schema : Schema
         Description of the rows.
+    recipe : Recipe
+        The resolved recipe.
     stages : list of Transformer
         The fitted stages up to the features; the crossed effects among them hold variance components.
     steps : Steps
         Times the steps.
+    latest_from : int, default 0
+        First fold to look at. Where folds are blocks of time, early ones are predicted from little, unlike the rows to
+        come.
 
     Returns
     -------
@@ -102,26 +124,66 @@ def weigh_and_calibrate(
                 logger.warning("blend: %s has no out-of-fold predictions, so all members weigh the same", member.output)
             return Blend(dict.fromkeys(outputs, 1.0 / len(outputs)))
         held_out = member.out_of_fold(held_out)
-    needed = [name for name in (LABEL, *outputs, *interval_columns(schema)) if name in held_out.columns]
+    if latest_from:
+        held_out = held_out.where(col(FOLD) >= latest_from)
+    needed = [name for name in (LABEL, *outputs, BASE_AMOUNT, *recipe.interval_columns) if name in held_out.columns]
     with cached(held_out.select(*map(quoted, needed))) as rows:  # the members predict once
         weights = dict.fromkeys(outputs, 1.0)
         if len(outputs) > 1:
             with steps.step("blend"):
-                weights = _blend_weights(rows, outputs)
+                weights = _blend_weights(rows, outputs, is_priced=recipe.is_priced)
+                weights = _not_worse_than(rows, weights, recipe)
         with steps.step("intervals"):
             bend = _choose_bend(rows, weights, schema)
             predicted = bounded_prediction(schema, weights, bend).transform(rows)
-            return Blend(weights, bend, _calibrate(predicted, schema, stages))
+            return Blend(weights, bend, _calibrate(predicted, schema, recipe, stages))
 
 
-def _blend_weights(held_out: DataFrame, members: list[str]) -> dict[str, float]:
-    """Return the non-negative least-squares weights of the members; one pass."""
-    columns = [*members, LABEL]
-    products = [col(a) * col(b) for a in columns for b in columns]
-    row = held_out.agg(*[sf.avg(product) for product in products]).collect()[0]
+def _blend_weights(held_out: DataFrame, members: list[str], *, is_priced: bool) -> dict[str, float]:
+    """Return the non-negative least-squares weights of the members; one pass.
+
+    Where members are multiples of a base amount, squared errors are divided by it, and a label counts up to eight times
+    the base amount: else the few largest purchases decide.
+    """
+    label, weight = _loss_terms(is_priced=is_priced)
+    columns = [*[col(name) for name in members], label]
+    row = held_out.agg(*[sf.avg(weight * a * b) for a in columns for b in columns]).collect()[0]
     gram = np.array(row, dtype=float).reshape(len(columns), len(columns))
     weights = nonnegative_weights(gram[:-1, :-1], gram[:-1, -1])
     return dict(zip(members, map(float, weights), strict=True))
+
+
+def _loss_terms(*, is_priced: bool) -> tuple[Column, Column]:
+    """Return the label and the weight of a squared error that the blend is chosen by."""
+    if not is_priced:
+        return col(LABEL), sf.lit(1.0)
+    base = col(BASE_AMOUNT)
+    return sf.least(col(LABEL), _LABEL_LIMIT * base + 1.0), 1.0 / base
+
+
+def _not_worse_than(held_out: DataFrame, weights: dict[str, float], recipe: Recipe) -> dict[str, float]:
+    """Return the weights, or those of the best simple prediction alone where the blend is not clearly better; one pass.
+
+    Clearly means by more than one standard error of the difference of their squared errors, row by row.
+    """
+    if not recipe.simple:
+        return weights
+    label, weight = _loss_terms(is_priced=recipe.is_priced)
+    blended = sum((sf.lit(share) * col(name) for name, share in weights.items()), start=sf.lit(0.0))
+    loss = weight * (blended - label) * (blended - label)
+    differences = [weight * (col(name) - label) * (col(name) - label) - loss for name in recipe.simple]
+    row = held_out.agg(
+        sf.count(sf.lit(1)),
+        *[sf.avg(difference) for difference in differences],
+        *[sf.stddev(difference) for difference in differences],
+    ).collect()[0]
+    count, gains = row[0], [float(value) for value in row[1 : 1 + len(differences)]]
+    best = gains.index(min(gains))
+    error = float(row[1 + len(differences) + best] or 0.0) / math.sqrt(count)
+    if gains[best] > error:
+        return weights
+    logger.info("blend: not clearly better than %s, which is taken alone", recipe.simple[best])
+    return {name: float(name == recipe.simple[best]) for name in weights}
 
 
 def _choose_bend(held_out: DataFrame, weights: dict[str, float], schema: Schema) -> SoftMinimum | None:
@@ -142,7 +204,7 @@ def _choose_bend(held_out: DataFrame, weights: dict[str, float], schema: Schema)
     return SoftMinimum(minimum, bends[0]["origin"], bends[0]["width"]) if bends else None
 
 
-def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> ConformalIntervalsModel:
+def _calibrate(held_out: DataFrame, schema: Schema, recipe: Recipe, stages: list[Any]) -> ConformalIntervalsModel:
     """Calibrate intervals on out-of-fold predictions."""
     encoders = [stage for stage in stages if isinstance(stage, CrossedEffectsModel)]
     counts: list[str] = []
@@ -162,7 +224,7 @@ def _calibrate(held_out: DataFrame, schema: Schema, stages: list[Any]) -> Confor
         countCols=counts,
         shrinkages=shrinkages,
         variance=variance,
-        groupCol=schema.main_category or "",
+        groupCol=recipe.interval_group,
         hasMinimum=minimum is not None,
         minimum=minimum or 0.0,
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import functions as sf
 
-from purchasecast.recipes import columns_read, interval_columns, step_name
-from purchasecast.schema.reserved_columns import FEATURES, FOLD, LABEL, ORDER, TARGET
+from purchasecast.recipes import columns_read, step_name
+from purchasecast.schema.reserved_columns import BASE_AMOUNT, FEATURES, FOLD, LABEL, ORDER, RATIO_WEIGHT
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
-from purchasecast.stages import CrossedEffectsEncoder
-from purchasecast.stages.retransform import transformed
+from purchasecast.stages import CrossedEffectsEncoder, UnitPriceEncoder
 from purchasecast.training.blend import Blend, weigh_and_calibrate
 from purchasecast.training.members import FittedMember, members_of
 from purchasecast.training.split import with_folds
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from purchasecast.training.members import Boosting
 
 __all__ = ["Fitted", "fit_recipe", "step_count"]
+
+_MIDDLE_SHARE = 0.3  # of the median base amount: smaller amounts weigh no more each
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +113,28 @@ def fit_recipe(
     Fitted
         The pipeline, and what was chosen.
     """
-    folded = with_folds(rows, schema, folds=settings.folds, seed=settings.seed)
+    forward = recipe.is_priced and schema.time is not None
+    by: Literal["hash", "time"] = "time" if forward else "hash"
+    folded = with_folds(rows, schema, folds=settings.folds, seed=settings.seed, by=by)
     named = schema.key or [name for name in schema.names if name in folded.columns]
     folded = folded.withColumn(ORDER, sf.xxhash64(*map(quoted, named)))
     stages, encoded = _encode(folded, schema, recipe, steps)
     label = sf.col(quoted(schema.target)).cast("double").alias(LABEL)
-    read = dict.fromkeys([*recipe.member_columns, *interval_columns(schema)])
+    read = dict.fromkeys([*recipe.member_columns, *recipe.interval_columns])
+    if forward:
+        encoded = encoded.withColumn(FOLD, col(FOLD) - 1)
     with cached(encoded.select(label, *[quoted(name) for name in read if name in encoded.columns])) as table:
         with steps.step("target") as step:
             transform = chosen.transform if chosen else _choose_transform(table, schema, recipe, settings)
             step.rows = table.count()
-        labelled = table.withColumn(TARGET, transformed(col(LABEL), transform.chosen))
-        unfitted = members_of(recipe, settings, transform.chosen, journal)
+        labelled = _with_weights(table) if recipe.is_priced else table
+        # The first block of time has no unit price and trains no member.
+        folds = settings.folds - 1 if forward else settings.folds
+        unfitted = members_of(recipe, replace(settings, folds=folds), transform.chosen, journal)
         if chosen is None:
             members = tuple(member.fit(labelled, steps) for member in unfitted)
-            blend = weigh_and_calibrate(members, labelled, schema, stages, steps)
+            latest_from = folds // 2 if forward else 0
+            blend = weigh_and_calibrate(members, labelled, schema, recipe, stages, steps, latest_from=latest_from)
         else:
             pairs = zip(unfitted, chosen.members, strict=True)
             members = tuple(member.refit(labelled, steps, before) for member, before in pairs)
@@ -138,13 +146,16 @@ def fit_recipe(
 def _encode(rows: DataFrame, schema: Schema, recipe: Recipe, steps: Steps) -> tuple[list[Any], DataFrame]:
     """Fit the stages up to the features; return them and the rows with their features."""
     current, stages = rows, []
-    at_the_end = {schema.target, *recipe.member_columns, *interval_columns(schema)}
+    at_the_end = {schema.target, *recipe.member_columns, *recipe.interval_columns}
     for place, stage in enumerate(recipe.stages):
         with steps.step(step_name(stage)):
             fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
         stages.append(fitted)
         current = fitted.transform(current)
-        if isinstance(stage, StringIndexer | CrossedEffectsEncoder):
+        if isinstance(stage, UnitPriceEncoder):
+            # What has no unit price, such as the first block of time, trains nothing.
+            current = current.where(col(BASE_AMOUNT) > 0)
+        if isinstance(stage, StringIndexer | CrossedEffectsEncoder | UnitPriceEncoder):
             # What several stages read is computed once, of the columns they need, and its plan ends here: over
             # Connect a plan travels whole, and may not be deep.
             needed = columns_read(recipe.stages[place + 1 :]) | at_the_end
@@ -153,6 +164,21 @@ def _encode(rows: DataFrame, schema: Schema, recipe: Recipe, steps: Steps) -> tu
     return stages, current
 
 
+def _with_weights(table: DataFrame) -> DataFrame:
+    """Add the weight of each row in a regression of ratios: its error in money, less for the largest amounts.
+
+    An error of a ratio is one in money times the base amount; the squared error in money is then divided by the base
+    amount, so that a few large purchases do not decide alone.
+    """
+    base = col(BASE_AMOUNT)
+    middle = table.agg(sf.percentile_approx(base, sf.lit(0.5), 10_000)).collect()[0][0]
+    weight = base * base / sf.greatest(base, sf.lit(_MIDDLE_SHARE * float(middle)))
+    mean = float(table.agg(sf.avg(weight)).collect()[0][0])
+    return table.withColumn(RATIO_WEIGHT, weight / mean)
+
+
 def _choose_transform(table: DataFrame, schema: Schema, recipe: Recipe, settings: TrainSettings) -> TransformChoice:
+    if recipe.is_priced:
+        return TransformChoice("ratio")
     columns = {"features": FEATURES, "fold": FOLD, "order": ORDER}
     return choose_transform(table, LABEL, settings, least=schema.target_minimum, **columns, trees=recipe.trees)

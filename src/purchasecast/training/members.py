@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml.regression import LinearRegression
+from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
 from purchasecast.recipes import step_name
 from purchasecast.schema.reserved_columns import (
+    BASE_AMOUNT,
     BOOSTED_PREDICTION,
     FEATURES,
     FOLD,
     LABEL,
     LINEAR_PREDICTION,
+    RATIO_WEIGHT,
     TARGET,
 )
 from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch
-from purchasecast.stages import Retransform
+from purchasecast.spark.columns import col
+from purchasecast.stages import Retransform, ScaledColumns
+from purchasecast.stages.retransform import transformed
 from purchasecast.training.out_of_fold import out_of_fold
 from purchasecast.training.target_transform import smearing_means
 from purchasecast.training.tuning import Tuned, tune_trees
@@ -36,9 +42,13 @@ if TYPE_CHECKING:
     from purchasecast.results import SearchResult
     from purchasecast.stages import BoostedTreesRegressor
 
-__all__ = ["Boosting", "FittedMember", "Member", "members_of"]
+__all__ = ["Boosting", "FittedMember", "Member", "TargetScale", "members_of"]
 
 logger = logging.getLogger(__name__)
+
+_RATIO_LIMIT = (
+    8.0  # base amounts: 3 and 8 were tried on two groceries (docs/decisions/0017-multiples-of-quantity-times-price.md)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,58 @@ class Member(Protocol):
         """Fit on all rows of `table` with the hyper-parameters of an earlier fit."""
 
 
+@dataclass(frozen=True, slots=True)
+class TargetScale:
+    """Scale that a member is fitted on.
+
+    Attributes
+    ----------
+    name : {"none", "log1p", "sqrt", "ratio"}
+        Transformation of the target, or its ratio to the base amount.
+    limit : float
+        Largest ratio to learn from, and to predict: a few rows with a wrong price must not own a level.
+    """
+
+    name: str
+    limit: float = math.inf
+
+    def label(self, table: DataFrame) -> DataFrame:
+        """Return the rows with the target on this scale."""
+        if self.name == "ratio":
+            return table.withColumn(TARGET, sf.least(col(LABEL) / col(BASE_AMOUNT), sf.lit(self.limit)))
+        return table.withColumn(TARGET, transformed(col(LABEL), self.name))
+
+    def column(self, output: str) -> str:
+        """Return the column of a member's prediction on this scale."""
+        return output if self.name == "none" else f"{output}_{self.name}"
+
+    def to_amount(self, member: FittedMember, table: DataFrame) -> FittedMember:
+        """Add the stage that turns predictions on this scale into amounts.
+
+        The means of a transformation are those of the residuals out of fold; a refit takes over those of the first fit.
+        """
+        if self.name == "none":
+            return member
+        column, smearing, before = self.column(member.output), member.smearing, member.out_of_fold
+        if self.name == "ratio":
+            back: Any = ScaledColumns(
+                inputCols=[column], outputCols=[member.output], scaleCol=BASE_AMOUNT, lower=0.0, upper=self.limit
+            )
+        else:
+            if not smearing and before is not None:
+                smearing = smearing_means(before(table), LABEL, column, self.name)
+            if not smearing:
+                raise DataError(
+                    f"target_transform: expected predictions out of fold to turn {self.name} back by, found none; "
+                    "use none."
+                )
+            back = Retransform(
+                inputCol=column, outputCol=member.output, transformName=self.name, smearing=list(smearing)
+            )
+        after = None if before is None else lambda rows: back.transform(before(rows))
+        return replace(member, stages=(*member.stages, back), out_of_fold=after, smearing=smearing)
+
+
 def members_of(recipe: Recipe, settings: TrainSettings, transform: str, journal: Path | None) -> list[Member]:
     """Return the members of a recipe before they are fitted.
 
@@ -107,8 +169,8 @@ def members_of(recipe: Recipe, settings: TrainSettings, transform: str, journal:
         The resolved recipe.
     settings : TrainSettings
         Grid, folds, seed and tuning budget.
-    transform : {"none", "log1p", "sqrt"}
-        Transformation of the target.
+    transform : {"none", "log1p", "sqrt", "ratio"}
+        Scale of the members.
     journal : Path or None
         File of the trials where the trees are tuned.
 
@@ -119,10 +181,31 @@ def members_of(recipe: Recipe, settings: TrainSettings, transform: str, journal:
     """
     members: list[Member] = []
     if recipe.has_linear_member:
-        members.append(LinearMember(settings, transform))
+        members.append(LinearMember(settings, TargetScale(transform, _RATIO_LIMIT)))
     if recipe.trees is not None:
-        members.append(BoostedMember(recipe.trees, settings, transform, journal))
-    return members
+        members.append(BoostedMember(recipe.trees, settings, TargetScale(transform, _RATIO_LIMIT), journal))
+    return [*members, *[SimpleMember(name) for name in recipe.simple]]
+
+
+class SimpleMember:
+    """A simple prediction that a stage has made, such as the product's mean.
+
+    Parameters
+    ----------
+    column : str
+        Its column; in training rows it is out of fold already.
+    """
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+
+    def fit(self, table: DataFrame, steps: Steps) -> FittedMember:  # noqa: ARG002  every member takes them
+        """Return the column as it is."""
+        return FittedMember(self._column, (), lambda rows: rows)
+
+    def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:  # noqa: ARG002
+        """Return the column as it is."""
+        return chosen
 
 
 class LinearMember:
@@ -132,14 +215,15 @@ class LinearMember:
     ----------
     settings : TrainSettings
         Grid, folds and seed.
-    transform : {"none", "log1p", "sqrt"}
-        Transformation of the target.
+    scale : TargetScale
+        Scale of the target.
     """
 
-    def __init__(self, settings: TrainSettings, transform: str) -> None:
+    def __init__(self, settings: TrainSettings, scale: TargetScale) -> None:
         self._settings = settings
-        self._transform = transform
-        self._column = _curved(LINEAR_PREDICTION, transform)
+        self._scale = scale
+        self._column = scale.column(LINEAR_PREDICTION)
+        self._weight: dict[str, Any] = {"weightCol": RATIO_WEIGHT} if scale.name == "ratio" else {}
 
     def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
         """Search the grid and fit the best candidate; one pass over the rows, and Spark's own fit."""
@@ -154,7 +238,8 @@ class LinearMember:
                 seed=settings.seed,
                 regParam=list(settings.reg_param or DEFAULT_GRID.reg_param),
                 elasticNetParam=list(settings.elastic_net_param or DEFAULT_GRID.elastic_net_param),
-            ).fit(table)
+                **self._weight,
+            ).fit(self._scale.label(table))
         lines, column = search.foldLines, self._column
         if lines is None:
             logger.warning("a search by Spark's CrossValidator keeps no fold's fit: this model has no intervals")
@@ -164,7 +249,7 @@ class LinearMember:
             None if lines is None else lambda rows: rows.withColumn(column, out_of_fold(lines, FEATURES, FOLD)),
             search=search.searchResult,
         )
-        return _in_money(fitted, table, self._transform)
+        return self._scale.to_amount(fitted, table)
 
     def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:
         """Fit with the penalty of the earlier search."""
@@ -178,8 +263,9 @@ class LinearMember:
                 predictionCol=self._column,
                 regParam=best.reg_param,
                 elasticNetParam=best.elastic_net_param,
-            ).fit(table)
-        return _in_money(replace(chosen, stages=(model,), out_of_fold=None), table, self._transform)
+                **self._weight,
+            ).fit(self._scale.label(table))
+        return self._scale.to_amount(replace(chosen, stages=(model,), out_of_fold=None), table)
 
 
 class BoostedMember:
@@ -191,26 +277,25 @@ class BoostedMember:
         The trees of the recipe.
     settings : TrainSettings
         Seed and tuning budget.
-    transform : {"none", "log1p", "sqrt"}
-        Transformation of the target.
+    scale : TargetScale
+        Scale of the target.
     journal : Path or None
         File of the trials where the trees are tuned.
     """
 
     def __init__(
-        self, trees: BoostedTreesRegressor, settings: TrainSettings, transform: str, journal: Path | None
+        self, trees: BoostedTreesRegressor, settings: TrainSettings, scale: TargetScale, journal: Path | None
     ) -> None:
-        column = _curved(BOOSTED_PREDICTION, transform)
-        self._trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: column})
+        self._trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: scale.column(BOOSTED_PREDICTION)})
         self._settings = settings
-        self._transform = transform
+        self._scale = scale
         self._journal = journal
 
     def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
         """Tune where asked, then fit with early stopping."""
         tuned = None
         if self._settings.tune and self._journal is not None:
-            tuned = tune_trees(table, self._trees, self._settings, self._journal, steps)
+            tuned = tune_trees(self._scale.label(table), self._trees, self._settings, self._journal, steps)
         return self._fit(table, steps, self._trees, tuned)
 
     def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:
@@ -233,7 +318,7 @@ class BoostedMember:
         if tuned:
             trees = trees.copy({trees.getParam(name): value for name, value in tuned.params.items()})
         with steps.step(step_name(trees)):
-            model = trees.fit(table)
+            model = trees.fit(self._scale.label(table))
         stopped = model.without_folds.get(trees.getOrDefault("validationFold"))
         fitted = FittedMember(
             BOOSTED_PREDICTION,
@@ -242,28 +327,4 @@ class BoostedMember:
             boosting=Boosting(model.rounds, stopped.error if stopped else None, tuned),
             smearing=smearing,
         )
-        return _in_money(fitted, table, self._transform)
-
-
-def _curved(column: str, transform: str) -> str:
-    """Return the column of a member's prediction on the scale that it is fitted on."""
-    return column if transform == "none" else f"{column}_{transform}"
-
-
-def _in_money(member: FittedMember, table: DataFrame, transform: str) -> FittedMember:
-    """Add the stage that turns predictions on the transformed scale back into units of the target.
-
-    Its means are those of the residuals out of fold; a refit takes over those of the first fit.
-    """
-    if transform == "none":
-        return member
-    column, smearing, before = _curved(member.output, transform), member.smearing, member.out_of_fold
-    if not smearing and before is not None:
-        smearing = smearing_means(before(table), LABEL, column, transform)
-    if not smearing:
-        raise DataError(
-            f"target_transform: expected predictions out of fold to turn {transform} back by, found none; use none."
-        )
-    back = Retransform(inputCol=column, outputCol=member.output, transformName=transform, smearing=list(smearing))
-    after = None if before is None else lambda rows: back.transform(before(rows))
-    return replace(member, stages=(*member.stages, back), out_of_fold=after, smearing=smearing)
+        return self._scale.to_amount(fitted, table)
