@@ -215,7 +215,7 @@ def _slice_sums(
     target, prediction = col(schema.target), col(PREDICTION)
     centred = target - reference.mean  # squares of centred values: no digits lost to a large mean
     terms = error_terms(schema, frame) | {"target": centred, "target_squares": centred * centred}
-    for name, baseline in _baselines(frame, reference).items():
+    for name, baseline in _baselines(frame, schema, reference).items():
         terms |= {f"{name} squares": (baseline - target) ** 2, f"{name} absolute": sf.abs(baseline - target)}
     if "inside" in terms and interval:
         terms |= _interval_terms(target, prediction, interval, schema.target_minimum)
@@ -234,12 +234,15 @@ def _slice_sums(
     return found
 
 
-def _baselines(frame: DataFrame, reference: Reference) -> dict[str, Column]:
+def _baselines(frame: DataFrame, schema: Schema, reference: Reference) -> dict[str, Column]:
     """Return the simple predictions that the model is compared with."""
     overall = {"mean": sf.lit(reference.mean), "product_mean": sf.lit(reference.mean)}
     if reference.median is not None:
         overall["median"] = sf.lit(reference.median)
-    return overall | {name: col(column) for name, column in _BASELINES.items() if column in frame.columns}
+    made = {name: col(column) for name, column in _BASELINES.items() if column in frame.columns}
+    if schema.quantity is None:
+        made.pop("unit_price", None)  # without a quantity it is the product's mean
+    return overall | made
 
 
 def _interval_terms(

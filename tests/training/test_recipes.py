@@ -67,7 +67,7 @@ def test_members_are_weighed_and_reported(trained: TrainResult) -> None:
     assert trained.boosting is not None
     assert trained.boosting["rounds"] >= 1
     assert trained.boosting["error"] > 0
-    assert set(trained.members) == {"_pc_linear", "_pc_boosted"}
+    assert set(trained.members) == {"_pc_linear", "_pc_boosted", "_pc_product_mean", "_pc_product_median"}
     assert all(weight >= 0 for weight in trained.members.values())
     assert sum(trained.members.values()) == pytest.approx(1.0, abs=0.05)
 

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from purchasecast.errors import BundleError
 from purchasecast.spark.columns import col
-from purchasecast.stages.unit_price import QUANTITY_BIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,7 +178,7 @@ def add_unit_price(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
     unseen = {"rows": 0.0, "height": 0.0, "slope": 0.0, "effect": 0.0, "spread": 0.2}  # of others there is none
     entries: dict[str, list[dict[str, Any]]] = {"level": [], "product": [], "effect": [], "attribute": []}
     for name, frame in portable["tables"].items():
-        columns = [quantity_bin if column == QUANTITY_BIN else column for column in keys[name]]
+        columns = [quantity_bin if column == portable["quantity_bin"] else column for column in keys[name]]
         table = collect_levels(frame)
         aligned = Aligned(writer, columns, table)
         values = {value: f"{outputs['amount']} {name} {value}" for value in table.column_names if value != "level"}

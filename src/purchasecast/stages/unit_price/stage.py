@@ -420,6 +420,7 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         return {
             "kind": "unit_price",
             "quantity": self.getQuantityCol(),
+            "quantity_bin": QUANTITY_BIN,
             "start": self._start[-1],
             "keys": keys,
             "outputs": self.output_names(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import functions as sf
 
+from purchasecast.recipes.prices import PricePlan, plan_prices, unit_prices
 from purchasecast.schema.reserved_columns import (
     BASE_AMOUNT,
     BASELINE,
@@ -38,7 +39,6 @@ from purchasecast.schema.reserved_columns import (
     SCALE,
     STATISTICS_OF,
     TASTE,
-    UNIT_PRICE,
     UNIT_PRICE_AMOUNT,
     UNKNOWN_LEVEL,
     made_name,
@@ -52,7 +52,6 @@ from purchasecast.stages import (
     LevelStatisticsEncoder,
     ScaledColumns,
     SimplePredictors,
-    UnitPriceEncoder,
 )
 from purchasecast.stages.level_statistics import STATISTICS, WITHIN
 
@@ -67,10 +66,8 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "columns_read", "resolve_recipe", "step_name"]
 
 MAX_ONE_HOT_LEVELS = 100
-_NESTED = 1.05  # pairs a level of the finer column, up to which two columns nest; counts are off by 2 percent
 _LARGEST_LOG_RATIO = 2.0  # of what a product's line or attributes may say of its price
 _FEW_ROWS = 5  # of a product, up to which its intervals are calibrated apart
-_MANY_LEVELS = 2  # columns of a shop that get effects of their own, beside customer and product
 _RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
 
@@ -122,25 +119,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class _PricePlan:
-    """How unit prices are estimated.
-
-    Attributes
-    ----------
-    levels : tuple of str
-        Levels of the product that nest, from coarse to fine.
-    attributes : tuple of str
-        Its other nominal and ordinal columns.
-    places : tuple of str
-        Other columns of many levels, such as the store.
-    """
-
-    levels: tuple[str, ...]
-    attributes: tuple[str, ...]
-    places: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _FeaturePlan:
     """How each column is encoded.
 
@@ -152,14 +130,14 @@ class _FeaturePlan:
         Nominal and ordinal columns encoded by indicators, of few levels each.
     numbers : tuple of (str, str, bool)
         Column, part of the date (empty for a number), and whether nulls are filled by the median.
-    prices : _PricePlan or None
+    prices : PricePlan or None
         How unit prices are estimated; None in a shop without a quantity.
     """
 
     groups: tuple[str, ...]
     one_hot: tuple[str, ...]
     numbers: tuple[tuple[str, str, bool], ...]
-    prices: _PricePlan | None = None
+    prices: PricePlan | None = None
 
     @property
     def index(self) -> list[str]:
@@ -230,7 +208,7 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
 
 def _priced_recipe(schema: Schema, plan: _FeaturePlan, settings: TrainSettings, stages: list[Any]) -> Recipe:
     """Return the recipe of a shop with a quantity: members predict multiples of quantity times unit price."""
-    prices = _unit_prices(schema, plan, settings)
+    prices = unit_prices(schema, plan.prices or PricePlan((), (), ()), settings.folds)
     effects = _encoders(schema, plan, settings)[:1]
     names = prices.output_names()
     stages = [*stages, *effects, prices]
@@ -260,7 +238,7 @@ def _plan_features(rows: DataFrame, schema: Schema) -> _FeaturePlan:
     many = [column.name for column in categories if counts.get(column.name, 0) > MAX_ONE_HOT_LEVELS]
     parts = [(column, "") for column in schema.numeric]
     parts += [(column, part) for column in schema.calendars for part in column.calendar]
-    prices = _plan_prices(schema, counts) if schema.quantity else None
+    prices = plan_prices(schema, counts) if schema.quantity else None
     groups = many if prices is None else []  # unit prices take in what has very many levels
     return _FeaturePlan(
         groups=tuple([name for name in (schema.customer, schema.product) if name] + groups),
@@ -282,49 +260,6 @@ def _count_levels(rows: DataFrame, schema: Schema) -> dict[str | tuple[str, str]
     columns = [[col(part) for part in ([one] if isinstance(one, str) else one)] for one in counted]
     found = rows.agg(*[sf.approx_count_distinct(sf.struct(*parts), 0.02) for parts in columns]).collect()[0]
     return dict(zip(counted, map(int, found), strict=True))
-
-
-def _plan_prices(schema: Schema, counts: dict[str | tuple[str, str], int]) -> _PricePlan:
-    """Order the product's columns by nesting: a finer one has hardly more pairs with a coarser one than levels."""
-    of_product = [one.name for one in (*schema.nominal, *schema.ordinal) if one.of == "product"]
-    levels: list[str] = []
-    for name in sorted(of_product, key=lambda name: (counts[name], of_product.index(name))):
-        pairs = {coarse: counts.get((coarse, name)) or counts.get((name, coarse), 0) for coarse in levels}
-        if all(pairs[coarse] <= _NESTED * counts[name] for coarse in levels):
-            levels.append(name)
-    others = [one.name for one in schema.nominal if one.of is None]
-    places = sorted(others, key=lambda name: -counts.get(name, 0))[:_MANY_LEVELS]
-    return _PricePlan(tuple(levels), tuple(name for name in of_product if name not in levels), tuple(places))
-
-
-def _unit_prices(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> UnitPriceEncoder:
-    """Return the stage of unit prices: quantity x price, with what product, place and customer add to the price."""
-    prices = plan.prices or _PricePlan((), (), ())
-    product, customer = schema.product or "", schema.customer or ""
-    effects: list[tuple[str, str, float]] = [(product, "@quantity", 2.0)] if product else []
-    effects += [(place, "", 20.0) for place in prices.places]
-    effects += [(product, place, 2.0) for place in prices.places if product]
-    effects += [(customer, "", 20.0)] if customer else []
-    effects += [(product, customer, 1.0)] if product and customer else []
-    finest = prices.levels[-1:]
-    attributes = [(name, "") for name in (*prices.levels, *prices.attributes)]
-    attributes += [(level, name) for level in finest for name in prices.attributes]
-    return UnitPriceEncoder(
-        labelCol=schema.target,
-        quantityCol=made_name(NUMBER, str(schema.quantity)),
-        productCol=product,
-        levelCols=list(prices.levels),
-        effectCols=[first for first, _, _ in effects],
-        effectCrossCols=[second for _, second, _ in effects],
-        effectShrinkages=[shrinkage for _, _, shrinkage in effects],
-        attributeCols=[first for first, _ in attributes],
-        attributeCrossCols=[second for _, second in attributes],
-        amountCol=BASE_AMOUNT,
-        outputPrefix=UNIT_PRICE,
-        foldCol=FOLD,
-        numFolds=settings.folds,
-        forward=schema.time is not None,
-    )
 
 
 def _preparation(schema: Schema, plan: _FeaturePlan) -> ColumnPreparation:
