@@ -30,6 +30,7 @@ templates_path = ["_templates"]
 
 # Every reference must lead somewhere. A name in single backticks is a link if it can be one, and code otherwise.
 nitpicky = True
+highlight_language = "none"  # a block without a language is a command
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", r".*")]
 
