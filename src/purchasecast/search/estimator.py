@@ -169,13 +169,13 @@ class LinearRegressionGridSearch(
         self, dataset: DataFrame, grid: tuple[tuple[float, float], ...]
     ) -> LinearRegressionGridSearchModel:
         features = vector_size(dataset, self.getFeaturesCol())
-        if features <= self.getMaxFeatures():
+        if features <= self.getOrDefault(self.maxFeatures):
             return self._fit_one_pass(dataset, grid, features)
         logger.warning(
             "grid search: %d features are past maxFeatures=%d; CrossValidator runs %d fits instead",
             features,
-            self.getMaxFeatures(),
-            len(grid) * self.getNumFolds(),
+            self.getOrDefault(self.maxFeatures),
+            len(grid) * self.getOrDefault(self.numFolds),
         )
         return self._fit_stock(dataset, grid)
 
@@ -183,13 +183,13 @@ class LinearRegressionGridSearch(
         self, dataset: DataFrame, grid: tuple[tuple[float, float], ...], features: int
     ) -> LinearRegressionGridSearchModel:
         started = perf_counter()
-        folds = collect_grams(self._rows(dataset, self._fold(dataset)), features, self.getNumFolds())
+        folds = collect_grams(self._rows(dataset, self._fold(dataset)), features, self.getOrDefault(self.numFolds))
         passed = perf_counter()
         metrics, nonzero, lines = [], [], []
         with threadpool_limits(1 if features < _THREADED else None, user_api="blas"):
             for training, held_out in zip(leave_one_out(folds), folds, strict=True):
                 solutions = self._solve(training, grid)
-                metrics.append(metric_values(solutions, held_out, self.getMetricName()))
+                metrics.append(metric_values(solutions, held_out, self.getOrDefault(self.metricName)))
                 nonzero.append((solutions.coefficients != 0).sum(axis=1))
                 lines.append(np.column_stack([solutions.coefficients, solutions.intercepts]))
         candidates = summarize(grid, np.array(metrics), np.mean(nonzero, axis=0))
@@ -205,14 +205,14 @@ class LinearRegressionGridSearch(
 
     def _fit_stock(self, dataset: DataFrame, grid: tuple[tuple[float, float], ...]) -> LinearRegressionGridSearchModel:
         started = perf_counter()
-        folded = self.getFoldCol() or f"{self.uid}_fold"
+        folded = self.getOrDefault(self.foldCol) or f"{self.uid}_fold"
         frame = dataset.withColumn(folded, self._fold(dataset))
         candidates = cross_validate(
             self._native(),
             frame,
             grid,
-            metric=self.getMetricName(),
-            folds=self.getNumFolds(),
+            metric=self.getOrDefault(self.metricName),
+            folds=self.getOrDefault(self.numFolds),
             fold_column=folded,
             parallelism=self.getParallelism(),
         )
@@ -228,9 +228,9 @@ class LinearRegressionGridSearch(
     def _choose(self, candidates: tuple[Candidate, ...]) -> int:
         return choose(
             candidates,
-            larger_is_better=self.getMetricName() == "r2",
-            selection=self.getSelection(),
-            folds=self.getNumFolds(),
+            larger_is_better=self.getOrDefault(self.metricName) == "r2",
+            selection=self.getOrDefault(self.selection),
+            folds=self.getOrDefault(self.numFolds),
         )
 
     def _standard_errors(self, best: LinearRegressionModel, candidate: Candidate, gram: Gram) -> tuple[float, ...]:
@@ -246,12 +246,12 @@ class LinearRegressionGridSearch(
         gram: Gram | None,
     ) -> LinearRegressionGridSearchModel:
         result = SearchResult(
-            metric=self.getMetricName(),
-            larger_is_better=self.getMetricName() == "r2",
+            metric=self.getOrDefault(self.metricName),
+            larger_is_better=self.getOrDefault(self.metricName) == "r2",
             candidates=candidates,
             chosen=chosen,
-            selection=self.getSelection(),
-            folds=self.getNumFolds(),
+            selection=self.getOrDefault(self.selection),
+            folds=self.getOrDefault(self.numFolds),
             rows=gram.rows if gram else -1,
             features=best.numFeatures,
             method="one-pass" if gram else "stock",

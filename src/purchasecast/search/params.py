@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import (
     HasFeaturesCol,
     HasFitIntercept,
@@ -18,12 +17,12 @@ from pyspark.ml.param.shared import (
     HasWeightCol,
 )
 
-from purchasecast.errors import SettingsError
 from purchasecast.search.choice import SELECTIONS
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid
 from purchasecast.search.native import native_regression
 from purchasecast.spark.columns import col
 from purchasecast.spark.gram import check_columns, fold_by_content, training_rows
+from purchasecast.stages.params import StageParams, float_list_param, float_param, int_param, str_param
 
 if TYPE_CHECKING:
     from pyspark.ml.regression import LinearRegression
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["_LinearRegressionGridSearchParams"]
 
-_METRICS = ("rmse", "mse", "r2")
-
 
 class _LinearRegressionGridSearchParams(
+    StageParams,
     HasFeaturesCol,
     HasLabelCol,
     HasPredictionCol,
@@ -48,91 +46,26 @@ class _LinearRegressionGridSearchParams(
 ):
     """Params of `LinearRegressionGridSearch` and its model."""
 
-    regParam: Param[list[float]] = Param(
-        Params._dummy(),
-        "regParam",
-        "penalties to try, at least 0, on the scale of the label",
-        typeConverter=TypeConverters.toListFloat,
+    regParam = float_list_param(
+        "penalties to try, at least 0, on the scale of the label", default=DEFAULT_GRID.reg_param
     )
-    elasticNetParam: Param[list[float]] = Param(
-        Params._dummy(),
-        "elasticNetParam",
-        "shares of L1 to try, 0 (ridge) to 1 (lasso), each with each regParam",
-        typeConverter=TypeConverters.toListFloat,
+    elasticNetParam = float_list_param(
+        "shares of L1 to try, 0 (ridge) to 1 (lasso), each with each regParam", default=DEFAULT_GRID.elastic_net_param
     )
-    numFolds: Param[int] = Param(
-        Params._dummy(), "numFolds", "number of folds, at least 2", typeConverter=TypeConverters.toInt
+    numFolds = int_param("number of folds", default=5, minimum=2)
+    foldCol = str_param(
+        "column of fold numbers from 0 to numFolds - 1; empty for folds by a hash of the row's content", default=""
     )
-    foldCol: Param[str] = Param(
-        Params._dummy(),
-        "foldCol",
-        "column of fold numbers from 0 to numFolds - 1; empty for folds by a hash of the row's content",
-        typeConverter=TypeConverters.toString,
-    )
-    metricName: Param[str] = Param(
-        Params._dummy(),
-        "metricName",
-        "metric on the held-out fold (rmse, mse, r2)",
-        typeConverter=TypeConverters.toString,
-    )
-    selection: Param[str] = Param(
-        Params._dummy(),
-        "selection",
+    metricName = str_param("metric on the held-out fold", default="rmse", choices=("rmse", "mse", "r2"))
+    selection = str_param(
         "best, or oneStandardError for the sparsest within one standard error of the best",
-        typeConverter=TypeConverters.toString,
+        default="best",
+        choices=SELECTIONS,
     )
-    maxFeatures: Param[int] = Param(
-        Params._dummy(),
-        "maxFeatures",
-        "features past which Spark's own CrossValidator runs instead",
-        typeConverter=TypeConverters.toInt,
-    )
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._setDefault(
-            regParam=list(DEFAULT_GRID.reg_param),
-            elasticNetParam=list(DEFAULT_GRID.elastic_net_param),
-            numFolds=5,
-            foldCol="",
-            metricName="rmse",
-            selection="best",
-            maxFeatures=4096,
-            maxIter=10_000,
-            tol=1e-12,
-            seed=7,
-            parallelism=1,
-            fitIntercept=True,
-            standardization=True,
-        )
-
-    def getRegParam(self) -> list[float]:
-        """Return the penalties to try."""
-        return self.getOrDefault(self.regParam)
-
-    def getElasticNetParam(self) -> list[float]:
-        """Return the shares of L1 to try."""
-        return self.getOrDefault(self.elasticNetParam)
-
-    def getNumFolds(self) -> int:
-        """Return the number of folds."""
-        return self.getOrDefault(self.numFolds)
-
-    def getFoldCol(self) -> str:
-        """Return the fold column, or an empty string."""
-        return self.getOrDefault(self.foldCol)
-
-    def getMetricName(self) -> str:
-        """Return the metric."""
-        return self.getOrDefault(self.metricName)
-
-    def getSelection(self) -> str:
-        """Return the rule by which a candidate is taken."""
-        return self.getOrDefault(self.selection)
-
-    def getMaxFeatures(self) -> int:
-        """Return the cap on features of the one-pass search."""
-        return self.getOrDefault(self.maxFeatures)
+    maxFeatures = int_param("features past which Spark's own CrossValidator runs instead", default=4096, minimum=0)
+    maxIter = int_param("of Spark's fit at the chosen penalty, and of the stock search", default=10_000, minimum=0)
+    tol = float_param("of Spark's fit at the chosen penalty, and of the stock search", default=1e-12, minimum=0)
+    seed = int_param("seed of the folds", default=7)
 
     @property
     def _weight(self) -> str | None:
@@ -152,16 +85,10 @@ class _LinearRegressionGridSearchParams(
 
     def _check(self, dataset: DataFrame) -> tuple[tuple[float, float], ...]:
         """Check params and columns, and return the candidates."""
-        grid = ParamGrid(tuple(self.getRegParam()), tuple(self.getElasticNetParam())).candidates()
-        if self.getNumFolds() < 2:
-            raise SettingsError(f"numFolds must be at least 2, found {self.getNumFolds()}; 5 is usual")
-        for param, allowed in ((self.metricName, _METRICS), (self.selection, SELECTIONS)):
-            if self.getOrDefault(param) not in allowed:
-                raise SettingsError(
-                    f"{param.name} must be one of {', '.join(allowed)}, found {self.getOrDefault(param)!r}; "
-                    "take one of these"
-                )
-        weight, fold = self._weight, self.getFoldCol()
+        self.check_params()
+        strengths, shares = self.getOrDefault(self.regParam), self.getOrDefault(self.elasticNetParam)
+        grid = ParamGrid(tuple(strengths), tuple(shares)).candidates()
+        weight, fold = self._weight, self.getOrDefault(self.foldCol)
         check_columns(
             dataset,
             vector=self.getFeaturesCol(),
@@ -171,9 +98,9 @@ class _LinearRegressionGridSearchParams(
         return grid
 
     def _fold(self, dataset: DataFrame) -> Column:
-        if self.getFoldCol():
-            return col(self.getFoldCol()).cast("int")
-        return fold_by_content(dataset, self.getFeaturesCol(), self.getNumFolds(), self.getSeed())
+        if self.getOrDefault(self.foldCol):
+            return sf.col(f"`{self.getOrDefault(self.foldCol)}`").cast("int")
+        return fold_by_content(dataset, self.getFeaturesCol(), self.getOrDefault(self.numFolds), self.getSeed())
 
     def _native(self) -> LinearRegression:
         """Return Spark's estimator with the params that the candidates share."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param import Params
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
+from purchasecast.errors import ColumnMismatchError, DataError
 from purchasecast.spark.columns import col
+from purchasecast.stages.params import int_param, str_param
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,15 +33,10 @@ BROADCAST_BYTES = 32 * 1024 * 1024
 class HasFolds(Params):
     """Mixin for the two params of cross-fitting, ``foldCol`` and ``numFolds``."""
 
-    foldCol: Param[str] = Param(
-        Params._dummy(),
-        "foldCol",
-        "column of fold numbers 0..numFolds-1; where the frame has it, rows are encoded out of fold",
-        typeConverter=TypeConverters.toString,
+    foldCol = str_param(
+        "column of fold numbers 0..numFolds-1; where the frame has it, rows are encoded out of fold", default="fold"
     )
-    numFolds: Param[int] = Param(
-        Params._dummy(), "numFolds", "number of folds (>= 2)", typeConverter=TypeConverters.toInt
-    )
+    numFolds = int_param("number of folds", default=5, minimum=2)
 
     def getFoldCol(self) -> str:
         """Return the name of the fold column."""
@@ -59,8 +55,6 @@ class HasFolds(Params):
         return sf.coalesce(col(self.getFoldCol()).cast("int"), last)
 
     def _check_folds(self, dataset: DataFrame) -> None:
-        if self.getNumFolds() < 2:
-            raise SettingsError(f"numFolds: expected at least 2, found {self.getNumFolds()}.")
         if not self._has_folds(dataset):
             return
         fold = col(self.getFoldCol())

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasLabelCol, HasPredictionCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
@@ -37,6 +36,15 @@ from purchasecast.schema.reserved_columns import LOWER, UPPER
 from purchasecast.spark.columns import col, number_literal, quoted, text_literal
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
+from purchasecast.stages.params import (
+    StageParams,
+    bool_param,
+    float_list_param,
+    float_param,
+    int_param,
+    str_list_param,
+    str_param,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,67 +54,23 @@ if TYPE_CHECKING:
 __all__ = ["LOWER", "UPPER", "ConformalIntervals", "ConformalIntervalsModel"]
 
 
-class _ConformalParams(HasLabelCol, HasPredictionCol):
+class _ConformalParams(StageParams, HasLabelCol, HasPredictionCol):
     """Params of the estimator and its model."""
 
-    spreadCol: Param[str] = Param(
-        Params._dummy(), "spreadCol", "spread of the product's residuals", typeConverter=TypeConverters.toString
+    spreadCol = str_param("spread of the product's residuals", default="scale")
+    countCols = str_list_param("training rows of each group's level")
+    shrinkages = float_list_param("residual variance over the variance of the effects, one a group")
+    variance = float_param("residual variance", default=0.0, minimum=0)
+    groupCol = str_param(
+        'column whose levels get quantiles of their own where they have rows enough; "" for none', default=""
     )
-    countCols: Param[list[str]] = Param(
-        Params._dummy(), "countCols", "training rows of each group's level", typeConverter=TypeConverters.toListString
+    minGroupRows = int_param("least rows of a group with quantiles of its own", default=100, minimum=1)
+    maxRows = int_param(
+        "most rows that are calibrated on; of more a part is drawn by hash", default=2_000_000, minimum=100
     )
-    shrinkages: Param[list[float]] = Param(
-        Params._dummy(),
-        "shrinkages",
-        "residual variance over the variance of the effects, one a group",
-        typeConverter=TypeConverters.toListFloat,
-    )
-    variance: Param[float] = Param(
-        Params._dummy(), "variance", "residual variance", typeConverter=TypeConverters.toFloat
-    )
-    groupCol: Param[str] = Param(
-        Params._dummy(),
-        "groupCol",
-        'column whose levels get quantiles of their own where they have rows enough; "" for none',
-        typeConverter=TypeConverters.toString,
-    )
-    minGroupRows: Param[int] = Param(
-        Params._dummy(),
-        "minGroupRows",
-        "least rows of a group with quantiles of its own (>= 1)",
-        typeConverter=TypeConverters.toInt,
-    )
-    maxRows: Param[int] = Param(
-        Params._dummy(),
-        "maxRows",
-        "most rows that are calibrated on; of more a part is drawn by hash (>= 100)",
-        typeConverter=TypeConverters.toInt,
-    )
-    level: Param[float] = Param(
-        Params._dummy(), "level", "share of purchases inside (0 < level < 1)", typeConverter=TypeConverters.toFloat
-    )
-    hasMinimum: Param[bool] = Param(
-        Params._dummy(), "hasMinimum", "whether bounds are held to minimum", typeConverter=TypeConverters.toBoolean
-    )
-    minimum: Param[float] = Param(
-        Params._dummy(), "minimum", "least value of a purchase", typeConverter=TypeConverters.toFloat
-    )
-
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            labelCol="label",
-            predictionCol="prediction",
-            spreadCol="scale",
-            countCols=[],
-            shrinkages=[],
-            variance=0.0,
-            groupCol="",
-            minGroupRows=100,
-            maxRows=2_000_000,
-            level=0.9,
-            hasMinimum=False,
-            minimum=0.0,
-        )
+    level = float_param("share of purchases inside", default=0.9, above=0, below=1)
+    hasMinimum = bool_param("whether bounds are held to minimum", default=False)
+    minimum = float_param("least value of a purchase", default=0.0)
 
     def getLevel(self) -> float:
         """Return the share of purchases inside."""
@@ -121,10 +85,6 @@ class _ConformalParams(HasLabelCol, HasPredictionCol):
             *self.getOrDefault(self.countCols),
             *([group] if group else []),
         ]
-
-    def _check_level(self) -> None:
-        if not 0 < self.getLevel() < 1:
-            raise SettingsError(f"level: expected a share above 0 and below 1, found {self.getLevel()}; take 0.9.")
 
 
 class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -193,11 +153,10 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
         minimum: float = 0.0,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: DataFrame) -> ConformalIntervalsModel:
-        self._check_level()
+        self.check_params()
         counts, shrinkages = self.getOrDefault(self.countCols), self.getOrDefault(self.shrinkages)
         if len(counts) != len(shrinkages):
             raise SettingsError(f"shrinkages: expected one for each of {counts}, found {shrinkages}.")
@@ -223,9 +182,7 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
         found = map_in_tasks(rows.repartition(1), work, "found string").collect() if drawn else []
         if not found:
             raise DataError("intervals: expected rows with out-of-fold predictions, found none; check the folds.")
-        model = ConformalIntervalsModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        model = self._fitted(ConformalIntervalsModel())
         model._calibration = json.loads(found[0]["found"])
         return model
 
@@ -235,13 +192,12 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._calibration: dict[str, Any] = {}
 
     def setLevel(self, value: float) -> ConformalIntervalsModel:
         """Set the share of purchases inside; any level can be had from one calibration."""
         self._set(level=value)
-        self._check_level()
+        self.check_params()
         return self
 
     def bounds(self) -> dict[str, tuple[list[float], list[tuple[float, float]]]]:
@@ -257,7 +213,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         return int(self._calibration["rows"])
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        self._check_level()
+        self.check_params()
         require_columns(self, dataset, self._columns())
         prediction, group = quoted(self.getPredictionCol()), self.getOrDefault(self.groupCol)
         scale = f"sqrt(greatest({self._variance_sql()}, {number_literal(self._calibration['least'])}))"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCols, HasOutputCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
@@ -16,6 +15,7 @@ from purchasecast.errors import SettingsError
 from purchasecast.numerics.soft_minimum import SoftMinimum
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import require_columns
+from purchasecast.stages.params import StageParams, float_list_param, str_list_param, str_param
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -25,14 +25,16 @@ __all__ = ["BoundedPrediction"]
 _BLEND = "_pc_blend"
 
 
-class BoundedPrediction(Transformer, HasInputCols, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
+class BoundedPrediction(
+    Transformer, StageParams, HasInputCols, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Add the weighted sum of the members' columns, not below the minimum of the target.
 
     Parameters
     ----------
     inputCols : list of str
         Prediction of each member, in units of the target.
-    weights : list of float
+    weights : list of float, default [1.0]
         Weight of each member.
     outputCol : str, default "prediction"
         Column to add.
@@ -50,15 +52,11 @@ class BoundedPrediction(Transformer, HasInputCols, HasOutputCol, DefaultParamsRe
         If there is not one weight a member, or `minimum` and `bend` do not have the lengths above.
     """
 
-    weights: Param[list[float]] = Param(
-        Params._dummy(), "weights", "weight of each member", typeConverter=TypeConverters.toListFloat
-    )
-    minimum: Param[list[float]] = Param(
-        Params._dummy(), "minimum", "least value of the target, or nothing", typeConverter=TypeConverters.toListFloat
-    )
-    bend: Param[list[float]] = Param(
-        Params._dummy(), "bend", "origin and width of the bend, or nothing", typeConverter=TypeConverters.toListFloat
-    )
+    inputCols = str_list_param("prediction of each member", default=None)
+    weights = float_list_param("weight of each member", default=(1.0,))
+    outputCol = str_param("column to add", default="prediction")
+    minimum = float_list_param("least value of the target, or nothing")
+    bend = float_list_param("origin and width of the bend, or nothing")
 
     _input_kwargs: dict[str, Any]
 
@@ -73,7 +71,6 @@ class BoundedPrediction(Transformer, HasInputCols, HasOutputCol, DefaultParamsRe
         bend: list[float] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(weights=[1.0], outputCol="prediction", minimum=[], bend=[])
         self._set(**self._input_kwargs)
 
     def members(self) -> dict[str, float]:
@@ -98,6 +95,7 @@ class BoundedPrediction(Transformer, HasInputCols, HasOutputCol, DefaultParamsRe
         return sum(terms[1:], start=terms[0])
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        self.check_params()
         require_columns(self, dataset, self.getInputCols())
         value, bend, minimum = self.total(), self.soft_minimum(), self.getOrDefault("minimum")
         if bend is not None:

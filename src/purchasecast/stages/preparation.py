@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import SettingsError
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import require_columns
+from purchasecast.stages.params import StageParams, str_list_param
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ _PARTS: dict[str, Callable[[Column], Column]] = {
 }
 
 
-class ColumnPreparation(Transformer, DefaultParamsReadable[Any], DefaultParamsWritable):
+class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Add columns of levels without nulls, and columns of numbers.
 
     Parameters
@@ -55,24 +55,12 @@ class ColumnPreparation(Transformer, DefaultParamsReadable[Any], DefaultParamsWr
         If lists that belong together differ in length, or a part is unknown.
     """
 
-    levelCols: Param[list[str]] = Param(
-        Params._dummy(), "levelCols", "text columns", typeConverter=TypeConverters.toListString
-    )
-    nullLevels: Param[list[str]] = Param(
-        Params._dummy(), "nullLevels", "what stands for a null", typeConverter=TypeConverters.toListString
-    )
-    levelOutputCols: Param[list[str]] = Param(
-        Params._dummy(), "levelOutputCols", "copies without nulls", typeConverter=TypeConverters.toListString
-    )
-    numberCols: Param[list[str]] = Param(
-        Params._dummy(), "numberCols", "numeric or date columns", typeConverter=TypeConverters.toListString
-    )
-    numberParts: Param[list[str]] = Param(
-        Params._dummy(), "numberParts", "parts of dates; empty for numbers", typeConverter=TypeConverters.toListString
-    )
-    numberOutputCols: Param[list[str]] = Param(
-        Params._dummy(), "numberOutputCols", "doubles made of them", typeConverter=TypeConverters.toListString
-    )
+    levelCols = str_list_param("text columns")
+    nullLevels = str_list_param("what stands for a null, one a level column")
+    levelOutputCols = str_list_param("copies of the level columns without nulls")
+    numberCols = str_list_param("numeric or date columns")
+    numberParts = str_list_param("part of the date, one a number column; empty for a number")
+    numberOutputCols = str_list_param("doubles made of the number columns")
 
     _input_kwargs: dict[str, Any]
 
@@ -88,9 +76,6 @@ class ColumnPreparation(Transformer, DefaultParamsReadable[Any], DefaultParamsWr
         numberOutputCols: list[str] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(
-            levelCols=[], nullLevels=[], levelOutputCols=[], numberCols=[], numberParts=[], numberOutputCols=[]
-        )
         self._set(**self._input_kwargs)
 
     def levels(self) -> list[tuple[str, str, str]]:

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SettingsError
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import require_columns
+from purchasecast.stages.params import StageParams, float_list_param, str_param
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -38,16 +37,18 @@ __all__ = ["SMEARED", "Retransform", "back_to_money", "smearing_terms", "transfo
 SMEARED = ("log1p", "sqrt")
 
 
-class Retransform(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable):
+class Retransform(
+    Transformer, StageParams, HasInputCol, HasOutputCol, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Turn predictions of a transformed target into predictions of the target.
 
     Parameters
     ----------
     inputCol, outputCol : str
         Prediction on the transformed scale, and in money.
-    transform : {"log1p", "sqrt"}
+    transformName : {"log1p", "sqrt"}, default "sqrt"
         What the target was put through.
-    smearing : list of float
+    smearing : list of float, default [0.0, 0.0]
         The means of `smearing_terms` over out-of-fold residuals.
 
     Raises
@@ -58,15 +59,9 @@ class Retransform(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[
         If the transformation is unknown, or there are not two means.
     """
 
-    transformName: Param[str] = Param(
-        Params._dummy(), "transformName", "what the target was put through", typeConverter=TypeConverters.toString
-    )
-    smearing: Param[list[float]] = Param(
-        Params._dummy(),
-        "smearing",
-        "means of the smearing terms over out-of-fold residuals",
-        typeConverter=TypeConverters.toListFloat,
-    )
+    inputCol = str_param("prediction on the transformed scale", default=None)
+    transformName = str_param("what the target was put through", default="sqrt", choices=SMEARED)
+    smearing = float_list_param("means of the smearing terms over out-of-fold residuals", default=(0.0, 0.0), length=2)
 
     _input_kwargs: dict[str, Any]
 
@@ -80,7 +75,6 @@ class Retransform(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[
         smearing: list[float] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(transformName="sqrt", smearing=[0.0, 0.0])
         self._set(**self._input_kwargs)
 
     def setOutputCol(self, value: str) -> Self:
@@ -88,12 +82,8 @@ class Retransform(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable[
         return self._set(outputCol=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        name, means = self.getOrDefault("transformName"), self.getOrDefault("smearing")
-        if name not in SMEARED or len(means) != 2:
-            raise SettingsError(
-                f"transformName and smearing: expected one of {', '.join(SMEARED)} and two means, found {name!r} and "
-                f"{means}."
-            )
+        self.check_params()
+        name, means = self.getOrDefault(self.transformName), self.getOrDefault(self.smearing)
         require_columns(self, dataset, [self.getInputCol()])
         value = back_to_money(col(self.getInputCol()), name, (float(means[0]), float(means[1])))
         return dataset.withColumn(self.getOutputCol(), value)

@@ -11,12 +11,13 @@ import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param import Params
 from pyspark.sql import functions as sf
 
 from purchasecast.spark import parallel_slots
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import map_in_tasks
+from purchasecast.stages.params import int_param
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,12 +31,11 @@ __all__ = ["HasTaskRows", "solve_in_tasks"]
 class HasTaskRows(Params):
     """Mixin for the size up to which a fit is solved inside one task."""
 
-    maxTaskRows: Param[int] = Param(
-        Params._dummy(),
-        "maxTaskRows",
+    maxTaskRows = int_param(
         "up to this many rows every fit is solved with NumPy in one task, about 100 bytes a row; "
-        "beyond, by passes of the whole cluster (>= 0)",
-        typeConverter=TypeConverters.toInt,
+        "beyond, by passes of the whole cluster",
+        default=5_000_000,
+        minimum=0,
     )
 
     def getMaxTaskRows(self) -> int:

@@ -213,7 +213,7 @@ def _calibrate(held_out: DataFrame, schema: Schema, recipe: Recipe, stages: list
     if encoders:
         components = encoders[0].components[-1]
         variance = components.residual
-        by_count = dict(zip(encoders[0].getCountCols(), components.groups, strict=True))
+        by_count = dict(zip(encoders[0].getOrDefault("countCols"), components.groups, strict=True))
         counts = [name for name in (CUSTOMER_ROWS, PRODUCT_ROWS) if by_count.get(name)]
         shrinkages = [variance / by_count[name] for name in counts]
     minimum = schema.target_minimum

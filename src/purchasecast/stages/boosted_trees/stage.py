@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
+from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasPredictionCol, HasSeed
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
@@ -28,8 +29,9 @@ from purchasecast.spark import is_local, parallel_slots
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import arrow_column, map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
-from purchasecast.stages.boosted_trees.params import BoostedTreesParams
 from purchasecast.stages.boosted_trees.solver import ALL_ROWS, SCHEMA, solve_boosting
+from purchasecast.stages.params import StageParams, bool_param, float_param, int_param, str_list_param, str_param
+from purchasecast.stages.tasks import HasTaskRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +43,35 @@ __all__ = ["BoostedTreesModel", "BoostedTreesRegressor"]
 _CHUNK = 1 << 20  # characters of a row of the saved booster
 
 
-class BoostedTreesRegressor(Estimator[Any], BoostedTreesParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+class _BoostedTreesParams(StageParams, HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, HasTaskRows):
+    """Params of the estimator and its model."""
+
+    inputCols = str_list_param("numeric feature columns", default=None)
+    foldCol = str_param("column of fold numbers", default="fold")
+    validationFold = int_param("fold that says when to stop; -1 for none: numRounds trees are grown", default=-1)
+    everyFold = bool_param(
+        "whether every fold, not only that which stops the fit, gets a fit without it", default=False
+    )
+    orderCol = str_param(
+        "integer that rows are sorted by before sampling, so that partitions do not matter", default=""
+    )
+    numRounds = int_param("most trees", default=1_000, minimum=1)
+    patience = int_param("trees without a better error before the fit stops", default=30, minimum=1)
+    maxLeaves = int_param("leaves of a tree", default=63, minimum=2)
+    learningRate = float_param("weight of a tree", default=0.05, above=0, maximum=1)
+    minRows = float_param("least rows of a leaf", default=20.0, minimum=0)
+    rowShare = float_param("share of rows that a tree sees", default=0.8, above=0, maximum=1)
+    columnShare = float_param("share of columns that a tree sees", default=0.5, above=0, maximum=1)
+    ridge = float_param("L2 penalty on a leaf's value", default=5.0, minimum=0)
+    numWorkers = int_param(
+        "0: one task up to maxTaskRows, else a worker a slot; more than 1: that many workers of xgboost.spark",
+        default=0,
+        minimum=0,
+    )
+    seed = int_param("seed of the shares of rows and columns", default=7)
+
+
+class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Fit gradient boosted trees.
 
     Parameters
@@ -124,18 +154,10 @@ class BoostedTreesRegressor(Estimator[Any], BoostedTreesParams, DefaultParamsRea
         maxTaskRows: int = 5_000_000,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def _check(self, dataset: DataFrame) -> None:
-        if not self.isSet("inputCols"):
-            raise SettingsError("inputCols: expected a list of column names, found none.")
-        for name, least in (("numRounds", 1), ("patience", 1), ("maxLeaves", 2), ("minRows", 0), ("ridge", 0)):
-            if self.getOrDefault(name) < least:
-                raise SettingsError(f"{name}: expected at least {least}, found {self.getOrDefault(name)}.")
-        for name in ("learningRate", "rowShare", "columnShare"):
-            if not 0 < self.getOrDefault(name) <= 1:
-                raise SettingsError(f"{name}: expected above 0 and at most 1, found {self.getOrDefault(name)}.")
+        self.check_params()
         check_workers(dataset.sparkSession, self.getOrDefault("numWorkers"))
         fold = [self.getOrDefault("foldCol")] if self.getOrDefault("validationFold") >= 0 else []
         order = [self.getOrDefault("orderCol")] if self.getOrDefault("orderCol") else []
@@ -189,9 +211,7 @@ class BoostedTreesRegressor(Estimator[Any], BoostedTreesParams, DefaultParamsRea
         return model
 
     def _model(self, answer: Mapping[str, Any]) -> BoostedTreesModel:
-        model = BoostedTreesModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        model = self._fitted(BoostedTreesModel())
         model._booster, model.rounds = bytes(answer["booster"]), int(answer["rounds"])
         model.error = None if math.isnan(answer["error"]) else float(answer["error"])
         return model
@@ -252,7 +272,7 @@ class BoostedTreesRegressor(Estimator[Any], BoostedTreesParams, DefaultParamsRea
         return found
 
 
-class BoostedTreesModel(TableModelMixin, Model, BoostedTreesParams):
+class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
     """Fitted trees; see `BoostedTreesRegressor`.
 
     Attributes
@@ -267,7 +287,6 @@ class BoostedTreesModel(TableModelMixin, Model, BoostedTreesParams):
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._booster = b""
         self._saved: DataFrame | None = None
         self.rounds = 0

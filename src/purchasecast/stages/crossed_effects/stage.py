@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasMaxIter, HasOutputCols, HasTol, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
@@ -43,6 +42,7 @@ from purchasecast.spark.columns import col
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
 from purchasecast.stages.crossed_effects.attributes import AttributeEffects, fit_attribute_effects
 from purchasecast.stages.crossed_effects.backfit import VarianceComponents, backfit_by_passes, backfit_in_tasks
+from purchasecast.stages.params import StageParams, float_param, int_param, str_list_param, str_param
 from purchasecast.stages.tasks import HasTaskRows
 
 if TYPE_CHECKING:
@@ -54,86 +54,30 @@ __all__ = ["CrossedEffectsEncoder", "CrossedEffectsModel", "VarianceComponents"]
 
 
 class _CrossedEffectsParams(
-    HasInputCols, HasOutputCols, HasLabelCol, HasWeightCol, HasMaxIter, HasTol, HasFolds, HasTaskRows
+    StageParams, HasInputCols, HasOutputCols, HasLabelCol, HasWeightCol, HasMaxIter, HasTol, HasFolds, HasTaskRows
 ):
     """Params of the encoder and its model."""
 
-    attributeCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "attributeCols",
-        "index columns (as StringIndexer makes them) of the attributes that give the effects their prior means",
-        typeConverter=TypeConverters.toListString,
+    inputCols = str_list_param("columns of the groups", default=None)
+    outputCols = str_list_param("output columns for the effects, one an input", default=None)
+    attributeCols = str_list_param(
+        "index columns (as StringIndexer makes them) of the attributes that give the effects their prior means"
     )
-    numericCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "numericCols",
-        "numeric columns that belong to the prior means",
-        typeConverter=TypeConverters.toListString,
-    )
-    countCols: Param[list[str]] = Param(
-        Params._dummy(),
-        "countCols",
-        "output columns, one an input, for the training rows of the level; empty for none",
-        typeConverter=TypeConverters.toListString,
-    )
-    baselineCol: Param[str] = Param(
-        Params._dummy(),
-        "baselineCol",
-        "output column for what the attributes alone predict",
-        typeConverter=TypeConverters.toString,
-    )
-    fittedCol: Param[str] = Param(
-        Params._dummy(),
-        "fittedCol",
-        "output column for baseline plus effects",
-        typeConverter=TypeConverters.toString,
-    )
-    fitsCol: Param[str] = Param(
-        Params._dummy(),
-        "fitsCol",
+    numericCols = str_list_param("numeric columns that belong to the prior means")
+    countCols = str_list_param("output columns, one an input, for the training rows of the level; empty for none")
+    baselineCol = str_param("output column for what the attributes alone predict", default="baseline")
+    fittedCol = str_param("output column for baseline plus effects", default="fitted")
+    fitsCol = str_param(
         "output column, where the frame has folds, for the array of the fitted values of all numFolds + 1 fits",
-        typeConverter=TypeConverters.toString,
+        default="fits",
     )
+    maxIter = int_param("most rounds of backfitting", default=30, minimum=1)
+    tol = float_param("share by which the residual variance may still change in a round", default=1e-5, minimum=0)
 
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            labelCol="label",
-            maxIter=30,
-            tol=1e-5,
-            foldCol="fold",
-            numFolds=5,
-            maxTaskRows=5_000_000,
-            attributeCols=[],
-            numericCols=[],
-            countCols=[],
-            baselineCol="baseline",
-            fittedCol="fitted",
-            fitsCol="fits",
-        )
-
-    def getAttributeCols(self) -> list[str]:
-        """Return the names of the attributes' index columns."""
-        return self.getOrDefault(self.attributeCols)
-
-    def getNumericCols(self) -> list[str]:
-        """Return the names of the numeric columns."""
-        return self.getOrDefault(self.numericCols)
-
-    def getCountCols(self) -> list[str]:
-        """Return the names of the columns that count training rows."""
-        return self.getOrDefault(self.countCols)
-
-    def getBaselineCol(self) -> str:
-        """Return the name of the column of the attributes' part."""
-        return self.getOrDefault(self.baselineCol)
-
-    def getFittedCol(self) -> str:
-        """Return the name of the column of baseline plus effects."""
-        return self.getOrDefault(self.fittedCol)
-
-    def getFitsCol(self) -> str:
-        """Return the name of the column of all fits."""
-        return self.getOrDefault(self.fitsCol)
+    def _columns_read(self) -> list[str]:
+        """Return the columns that encoding reads."""
+        attributes, numerics = self.getOrDefault(self.attributeCols), self.getOrDefault(self.numericCols)
+        return [*self.getInputCols(), *attributes, *numerics]
 
 
 class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -218,7 +162,6 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         maxTaskRows: int = 5_000_000,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def setWeightCol(self, value: str) -> CrossedEffectsEncoder:
@@ -226,22 +169,15 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         return self._set(weightCol=value)
 
     def _check(self, dataset: DataFrame) -> None:
-        for name in ("inputCols", "outputCols"):
-            if not self.isSet(name):
-                raise SettingsError(f"{name}: expected a list of column names, found none.")
-        inputs, counts = self.getInputCols(), self.getCountCols()
+        self.check_params()
+        inputs, counts = self.getInputCols(), self.getOrDefault(self.countCols)
         if len(self.getOutputCols()) != len(inputs) or (counts and len(counts) != len(inputs)):
             raise SettingsError(
                 f"outputCols and countCols: expected one name for each of {inputs}, "
                 f"found {self.getOutputCols()} and {counts}."
             )
-        if self.getMaxIter() < 1 or self.getTol() < 0:
-            raise SettingsError(
-                f"maxIter and tol: expected at least 1 and 0, found {self.getMaxIter()} and {self.getTol()}."
-            )
         weight = [self.getWeightCol()] if self.isSet(self.weightCol) else []
-        named = [*inputs, *self.getAttributeCols(), *self.getNumericCols(), self.getLabelCol(), *weight]
-        require_columns(self, dataset, named)
+        require_columns(self, dataset, [*self._columns_read(), self.getLabelCol(), *weight])
         self._check_folds(dataset)
 
     def _fit(self, dataset: DataFrame) -> CrossedEffectsModel:
@@ -251,9 +187,9 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         with cached(rows):
             backfit = backfit_in_tasks if rows.count() <= self.getMaxTaskRows() else backfit_by_passes
             tables, components = backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
-        model = CrossedEffectsModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        finally:
+            rows.unpersist()
+        model = self._fitted(CrossedEffectsModel())
         model._tables_by_group, model._attributes, model.components = tables, attributes, components
         return model
 
@@ -262,10 +198,11 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
         weight = col(self.getWeightCol()).cast("double") if self.isSet(self.weightCol) else sf.lit(1.0)
         label = col(self.getLabelCol()).cast("double")
+        attribute_cols, numeric_cols = self.getOrDefault(self.attributeCols), self.getOrDefault(self.numericCols)
         attributes = fit_attribute_effects(
             dataset.withColumns({"_pc_fold": fold, "_pc_weight": weight, "_pc_label": label}),
-            attributes=self.getAttributeCols(),
-            numerics=self.getNumericCols(),
+            attributes=attribute_cols,
+            numerics=numeric_cols,
             folds=self.getNumFolds(),
             has_folds=self._has_folds(dataset),
         )
@@ -288,13 +225,12 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._tables_by_group: list[DataFrame] = []
         self._attributes = AttributeEffects.none(1)
         self.components: tuple[VarianceComponents, ...] = ()
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        require_columns(self, dataset, [*self.getInputCols(), *self.getAttributeCols(), *self.getNumericCols()])
+        require_columns(self, dataset, self._columns_read())
         has_folds = self._has_folds(dataset)
         last = self.getNumFolds()
         baselines = self._attributes.all_columns() if has_folds else sf.array(self._attributes.last_column())
@@ -307,20 +243,23 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
         effects = {g: _of_fit(f"_pc_e_{g}", fit if has_folds else None) for g in groups}
         baseline = sf.get("_pc_baselines", fit if has_folds else sf.lit(0))
         out = {self.getOutputCols()[g]: effects[g] for g in groups}
-        for g, name in enumerate(self.getCountCols()):
+        counts = self.getOrDefault(self.countCols)
+        for g, name in enumerate(counts):
             out[name] = _of_fit(f"_pc_n_{g}", fit if has_folds else None)
-        out[self.getBaselineCol()] = baseline
-        out[self.getFittedCol()] = functools.reduce(operator.add, effects.values(), baseline)
+        out[self.getOrDefault(self.baselineCol)] = baseline
+        out[self.getOrDefault(self.fittedCol)] = functools.reduce(operator.add, effects.values(), baseline)
         if has_folds:
             by_fit = [f"coalesce(_pc_e_{g}[i], 0D)" for g in groups]
-            out[self.getFitsCol()] = sf.expr(f"transform(_pc_baselines, (x, i) -> x + {' + '.join(by_fit)})")
+            out[self.getOrDefault(self.fitsCol)] = sf.expr(
+                f"transform(_pc_baselines, (x, i) -> x + {' + '.join(by_fit)})"
+            )
         kept = [col(name) for name in dataset.columns if name not in out]
         return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
 
     def _lookup(self, g: int, *, has_folds: bool) -> DataFrame:
         """Return one group's table with only the fits that a frame needs: all of them, or the last."""
         last = self.getNumFolds()
-        numbers = ["e", "n"] if self.getCountCols() else ["e"]
+        numbers = ["e", "n"] if self.getOrDefault(self.countCols) else ["e"]
         values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{x}_{g}") for x in numbers]
         table = self._tables_by_group[g].select(col("level").alias(f"_pc_level_{g}"), *values)
         width = len(numbers) * (last + 1 if has_folds else 1)
@@ -351,9 +290,9 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
             "kind": "crossed_effects",
             "inputs": self.getInputCols(),
             "outputs": self.getOutputCols(),
-            "counts": self.getCountCols(),
-            "baseline": self.getBaselineCol(),
-            "fitted": self.getFittedCol(),
+            "counts": self.getOrDefault(self.countCols),
+            "baseline": self.getOrDefault(self.baselineCol),
+            "fitted": self.getOrDefault(self.fittedCol),
             "attributes": self._attributes.fit_to_dict(last),
             "tables": {name: self.level_table(name) for name in self.getInputCols()},
         }

@@ -23,18 +23,20 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
+from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasRegParam, HasSeed
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
-from purchasecast.stages.base import TableModelMixin, broadcast_if_small, numbered, require_columns
+from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages.crossed_effects.attributes import MOST_LEVELS
 from purchasecast.stages.latent_factors.attribute_means import AttributeMeans
 from purchasecast.stages.latent_factors.factorize import Factorization, factorize_by_als, factorize_in_tasks
-from purchasecast.stages.latent_factors.params import SOLVERS, LatentFactorParams
 from purchasecast.stages.latent_factors.solver import posterior_fits
+from purchasecast.stages.params import StageParams, float_param, int_param, str_list_param, str_param
+from purchasecast.stages.tasks import HasTaskRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +48,42 @@ __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 logger = logging.getLogger(__name__)
 
 
-class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+class _LatentFactorParams(
+    StageParams, HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds, HasTaskRows
+):
+    """Params of the encoder and its model."""
+
+    userCol = str_param("customer column, any type", default="user")
+    itemCol = str_param("product column, any type", default="item")
+    offsetCol = str_param(
+        "what the factors are fitted beside: a number, or an array of one a fit (fitsCol of CrossedEffectsEncoder)",
+        default="fits",
+    )
+    outputCol = str_param("output column for the interaction", default="interaction")
+    scaleCol = str_param("output column for the product's residual spread; empty for none", default="")
+    userFactorsPrefix = str_param("prefix of the output columns of the customer's factors; empty for none", default="")
+    itemFactorsPrefix = str_param("prefix of the output columns of the product's factors; empty for none", default="")
+    solver = str_param(
+        "variational: Bayes, inside a task only; als: alternating least squares",
+        default="variational",
+        choices=("variational", "als"),
+    )
+    userAttributeCols = str_list_param("level numbers of the customer's attributes, for the prior of the factors")
+    itemAttributeCols = str_list_param("level numbers of the product's attributes, for the prior of the factors")
+    rank = int_param("number of factors", default=8, minimum=1)
+    regParam = float_param("ridge penalty of least squares a rating, on the scaled residual", default=0.1, minimum=0)
+    maxIter = int_param("rounds over users and items", default=20, minimum=1)
+    scalePrior = float_param(
+        "rows that a product's residual spread is shrunk by toward that of all", default=20.0, minimum=0
+    )
+    seed = int_param("seed of the first factors", default=7)
+
+    def optional(self, name: str) -> str:
+        """Return the name of a column that need not be asked for."""
+        return str(self.getOrDefault(name))
+
+
+class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Encode the interaction of customer and product by latent factors of the residual, cross-fitted.
 
     Parameters
@@ -142,16 +179,16 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
         numFolds: int = 5,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def _check(self, dataset: DataFrame) -> None:
-        for name, least in (("rank", 1), ("maxIter", 1), ("regParam", 0), ("scalePrior", 0)):
-            if self.getOrDefault(name) < least:
-                raise SettingsError(f"{name}: expected at least {least}, found {self.getOrDefault(name)}.")
-        if self.getOrDefault("solver") not in SOLVERS:
-            raise SettingsError(f"solver: expected one of {list(SOLVERS)}, found {self.getOrDefault('solver')!r}.")
-        needed = [self.getUserCol(), self.getItemCol(), self.getLabelCol(), self.getOffsetCol()]
+        self.check_params()
+        needed = [
+            self.getOrDefault(self.userCol),
+            self.getOrDefault(self.itemCol),
+            self.getLabelCol(),
+            self.getOrDefault(self.offsetCol),
+        ]
         attributes = [*self.getOrDefault("userAttributeCols"), *self.getOrDefault("itemAttributeCols")]
         require_columns(self, dataset, [*needed, *attributes])
         self._check_folds(dataset)
@@ -163,10 +200,10 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
             count, user_sizes, item_sizes = self._measure(rows)
             how = Factorization(
                 solver=self.getOrDefault("solver"),
-                rank=self.getRank(),
+                rank=self.getOrDefault(self.rank),
                 reg=self.getRegParam(),
                 iterations=self.getMaxIter(),
-                scale_prior=self.getScalePrior(),
+                scale_prior=self.getOrDefault(self.scalePrior),
                 seed=self.getSeed(),
                 fits=fits,
                 user_sizes=user_sizes,
@@ -177,9 +214,7 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
             levels = (found.users.count(), found.items.count())
         if how.solver != "als":
             self._warn_of_least_squares(count, sum(levels))
-        model = LatentFactorModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        model = self._fitted(LatentFactorModel())
         model._users, model._items, model._levels = found.users, found.items, levels
         model._means = (
             AttributeMeans(tuple(self.getOrDefault("userAttributeCols")), user_sizes, found.user_means),
@@ -197,9 +232,8 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
         ]
         count, *found = rows.agg(sf.count(sf.lit(1)), *largest).collect()[0]
         if not count:
-            raise DataError(
-                f"LatentFactorEncoder: expected rows with {self.getUserCol()} and {self.getItemCol()}, found none."
-            )
+            names = f"{self.getOrDefault(self.userCol)} and {self.getOrDefault(self.itemCol)}"
+            raise DataError(f"LatentFactorEncoder: expected rows with {names}, found none; check the columns' nulls.")
         sizes = [int(number) + 1 for number in found]
         if sum(sizes) > MOST_LEVELS:
             raise SettingsError(
@@ -213,7 +247,7 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
         reason = ""
         if rows > self.getMaxTaskRows():
             reason = f"{rows:,} rows are more than maxTaskRows; raise it where a task has the memory"
-        elif not posterior_fits(levels, self.getRank()):
+        elif not posterior_fits(levels, self.getOrDefault(self.rank)):
             reason = f"posteriors of {levels:,} customers and products would take over 2 GB a task; lower the rank"
         if reason:
             logger.warning(
@@ -223,7 +257,11 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
     def _residual_frame(self, dataset: DataFrame, fits: int) -> DataFrame:
         """Return user, item, attributes, fold and the residual ``r_k`` of each fit, for rows that have both groups."""
         fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
-        user, item, offset = col(self.getUserCol()), col(self.getItemCol()), col(self.getOffsetCol())
+        user, item, offset = (
+            col(self.getOrDefault(self.userCol)),
+            col(self.getOrDefault(self.itemCol)),
+            col(self.getOrDefault(self.offsetCol)),
+        )
         is_array = dataset.select(offset).schema[0].dataType.typeName() == "array"
         label = col(self.getLabelCol()).cast("double")
         residuals = [(label - (offset[k] if is_array else offset)).alias(f"r_{k}") for k in range(fits)]
@@ -238,12 +276,11 @@ class LatentFactorEncoder(Estimator[Any], LatentFactorParams, DefaultParamsReada
         return dataset.where(both).select(*named, *attributes, *residuals)
 
 
-class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
+class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
     """Factors of customers and products, one set a fit; see `LatentFactorEncoder`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._users: DataFrame
         self._items: DataFrame
         self._levels = (0, 0)
@@ -260,7 +297,7 @@ class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         means = self._of_attributes()
-        inputs = [self.getUserCol(), self.getItemCol()]
+        inputs = [self.getOrDefault(self.userCol), self.getOrDefault(self.itemCol)]
         require_columns(self, dataset, [*inputs, *means[0].columns, *means[1].columns])
         has_folds = self._has_folds(dataset)
         fit = self._fit_number() if has_folds else sf.lit(self.getNumFolds())
@@ -276,7 +313,7 @@ class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
             f"_pc_{side}_expected": sf.when(col(f"_pc_{side}").isNull(), of.column(asked))
             for side, of in zip("uv", means, strict=True)
         }
-        rank = self.getRank()
+        rank = self.getOrDefault(self.rank)
         factors = {
             "_pc_u": sf.coalesce(col("_pc_u"), col("_pc_u_expected")),
             "_pc_v": sf.coalesce(col("_pc_v"), sf.slice("_pc_v_expected", 1, rank)),
@@ -314,7 +351,7 @@ class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
             of_fit, number = table.select(level, *scale, sf.get("f", sf.lit(last)).alias(f"_pc_{side}")), sf.lit(last)
         if scale:
             of_fit = of_fit.withColumn("_pc_s", sf.get("s", number)).drop("s")
-        return broadcast_if_small(of_fit, rows * (last + 1 if has_folds else 1), self.getRank() + 2)
+        return broadcast_if_small(of_fit, rows * (last + 1 if has_folds else 1), self.getOrDefault(self.rank) + 2)
 
     def to_portable(self) -> dict[str, Any]:
         """Return what a scorer without Spark needs: JSON-safe params, and a frame of factors a group.
@@ -324,12 +361,12 @@ class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
         user_means, item_means = self._of_attributes()
         return {
             "kind": "latent_factors",
-            "inputs": [self.getUserCol(), self.getItemCol()],
+            "inputs": [self.getOrDefault(self.userCol), self.getOrDefault(self.itemCol)],
             "output": self.getOutputCol(),
             "scale": self.optional("scaleCol"),
             "user_factors": self.optional("userFactorsPrefix"),
             "item_factors": self.optional("itemFactorsPrefix"),
-            "rank": self.getRank(),
+            "rank": self.getOrDefault(self.rank),
             "user_means": user_means.fit_to_dict(-1),
             "item_means": item_means.fit_to_dict(-1),
             "tables": {"user": self._last_factors(self._users), "item": self._last_factors(self._items)},
@@ -338,7 +375,7 @@ class LatentFactorModel(TableModelMixin, Model, LatentFactorParams):
     def _last_factors(self, table: DataFrame) -> DataFrame:
         """Return ``level``, the factors ``0`` .. of the fit on all rows and, for items, ``scale``."""
         last = self.getNumFolds()
-        factors = [sf.expr(f"get(get(f, {last}), {i})").alias(str(i)) for i in range(self.getRank())]
+        factors = [sf.expr(f"get(get(f, {last}), {i})").alias(str(i)) for i in range(self.getOrDefault(self.rank))]
         scale = [sf.get("s", sf.lit(last)).alias("scale")] if "s" in table.columns else []
         return table.where(sf.get("f", sf.lit(last)).isNotNull()).select("level", *factors, *scale)
 

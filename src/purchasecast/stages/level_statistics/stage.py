@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
+from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasOutputCols
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.spark.caching import cached
-from purchasecast.spark.columns import col, number_literal, quoted
-from purchasecast.stages.base import TableModelMixin, broadcast_if_small, require_columns
-from purchasecast.stages.level_statistics.params import STATISTICS, STORED, WITHIN, LevelStatisticsParams
-from purchasecast.stages.level_statistics.solver import solve_statistics
-from purchasecast.stages.tasks import solve_in_tasks
+from purchasecast.spark.columns import col, quoted
+from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages.level_statistics.solver import QUANTILES, solve_statistics
+from purchasecast.stages.params import StageParams, float_param, str_list_param, str_param
+from purchasecast.stages.tasks import HasTaskRows, solve_in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +40,57 @@ if TYPE_CHECKING:
 
 __all__ = ["STATISTICS", "WITHIN", "LevelStatisticsEncoder", "LevelStatisticsModel"]
 
+STORED = ("mean", "sd", *(f"q{round(100 * share)}" for share in QUANTILES), "z", "rank")
+STATISTICS = ("count", *STORED, "lift")
+WITHIN = frozenset({"z", "rank", "lift"})  # what rankWithinCol is needed for
 _PAIR = "\x1f"  # between the two parts of a pair's level in the portable form
 
 
-class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
+class _LevelStatisticsParams(StageParams, HasInputCols, HasOutputCols, HasLabelCol, HasFolds, HasTaskRows):
+    """Params of the encoder and its model, and what follows from them alone."""
+
+    inputCols = str_list_param("first column of each key", default=None)
+    crossCols = str_list_param('second column of each key, one an input; "" for a key of one column')
+    outputCols = str_list_param("prefix of the output columns of each key", default=None)
+    statistics = str_list_param("what is given of each key", default=STATISTICS[:-1], choices=STATISTICS)
+    rankWithinCol = str_param(
+        'column, such as the product, in whose levels rows are ranked; "" for no ranks', default=""
+    )
+    scaleCol = str_param("spread that a lift is made with (scaleCol of LatentFactorEncoder)", default="")
+    shrinkage = float_param("rows that a level is shrunk by toward its parent", default=20.0, minimum=0)
+
+    def getCrossCols(self) -> list[str]:
+        """Return the second column of each key, ``""`` where it has none."""
+        return self.getOrDefault(self.crossCols) or [""] * len(self.getInputCols())
+
+    def output_names(self) -> dict[str, tuple[int, str]]:
+        """Return the output columns, each with the place of its key and its statistic.
+
+        A key with the column that rows are ranked in has no rank or z-score: they would be one half and 0.
+        """
+        within = self.getOrDefault(self.rankWithinCol)
+        keys = zip(self.getInputCols(), self.getCrossCols(), self.getOutputCols(), strict=True)
+        return {
+            f"{prefix}_{name}": (k, name)
+            for k, (first, second, prefix) in enumerate(keys)
+            for name in self.getOrDefault(self.statistics)
+            if name not in WITHIN or (within and within not in {first, second})
+        }
+
+    def _columns(self) -> list[str]:
+        """Return the distinct columns of all keys."""
+        ranked = [self.getOrDefault(self.rankWithinCol)] if self.getOrDefault(self.rankWithinCol) else []
+        return list(dict.fromkeys([*self.getInputCols(), *filter(None, self.getCrossCols()), *ranked]))
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """Return the keys that have a table: single columns, parents and the ranked one included, before pairs."""
+        asked = list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
+        ranked = [self.getOrDefault(self.rankWithinCol)] if self.getOrDefault(self.rankWithinCol) else []
+        singles = dict.fromkeys([*self.getInputCols(), *ranked])
+        return [*[(name, "") for name in singles], *dict.fromkeys(key for key in asked if key[1])]
+
+
+class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Encode levels, and pairs of levels, by shrunken statistics of the label, cross-fitted.
 
     Parameters
@@ -118,26 +165,20 @@ class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParam
         maxTaskRows: int = 5_000_000,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def _check(self, dataset: DataFrame) -> None:
-        for name in ("inputCols", "outputCols"):
-            if not self.isSet(name):
-                raise SettingsError(f"{name}: expected a list of column names, found none.")
+        self.check_params()
         inputs, crossed, outputs = self.getInputCols(), self.getCrossCols(), self.getOutputCols()
         if len(outputs) != len(inputs) or len(crossed) != len(inputs) or len(set(outputs)) != len(outputs):
             raise SettingsError(
                 f"outputCols and crossCols: expected one name for each of {inputs}, found {outputs} and {crossed}."
             )
-        strangers = set(self.getStatistics()) - set(STATISTICS)
-        if strangers or not self.getStatistics():
-            raise SettingsError(f"statistics: expected some of {', '.join(STATISTICS)}, found {self.getStatistics()}.")
-        if "lift" in self.getStatistics() and not (self.getScaleCol() and self.getRankWithinCol()):
+        if "lift" in self.getOrDefault(self.statistics) and not (
+            self.getOrDefault(self.scaleCol) and self.getOrDefault(self.rankWithinCol)
+        ):
             raise SettingsError("lift: expected rankWithinCol and scaleCol, found one of them empty; name both.")
-        if self.getShrinkage() < 0:
-            raise SettingsError(f"shrinkage: expected at least 0, found {self.getShrinkage()}.")
-        scale = [self.getScaleCol()] if self.getScaleCol() else []
+        scale = [self.getOrDefault(self.scaleCol)] if self.getOrDefault(self.scaleCol) else []
         require_columns(self, dataset, [*self._columns(), self.getLabelCol(), *scale])
         self._check_folds(dataset)
 
@@ -164,13 +205,13 @@ class LevelStatisticsEncoder(Estimator[Any], LevelStatisticsParams, DefaultParam
                 ", ".join(["fit int, tab int", *types, "n double, s array<double>"]),
                 coded=len(columns),
                 tables=[(place[first], place[second]) for first, second in keys],
-                rank_within=keys.index((self.getRankWithinCol(), "")) if self.getRankWithinCol() else -1,
-                shrinkage=self.getShrinkage(),
+                rank_within=keys.index((self.getOrDefault(self.rankWithinCol), ""))
+                if self.getOrDefault(self.rankWithinCol)
+                else -1,
+                shrinkage=self.getOrDefault(self.shrinkage),
             ).localCheckpoint(eager=True)
         found = {row["fit"]: row for row in solved.where("tab = -1").select("fit", "n", "s").collect()}
-        model = LevelStatisticsModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        model = self._fitted(LevelStatisticsModel())
         model._overall = [list(found[k]["s"]) for k in range(fits)]
         model._growth = [found[fits - 1]["n"] / max(found[k]["n"], 1.0) for k in range(fits)]
         model._tables_by_key = [_by_fit(solved, t, key, place) for t, key in enumerate(keys)]
@@ -187,12 +228,11 @@ def _by_fit(solved: DataFrame, t: int, key: tuple[str, str], place: Mapping[str,
     return solved.where(f"tab = {t}").groupBy(*by).agg(*arrays).localCheckpoint(eager=False)
 
 
-class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
+class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
     """Statistics of levels, one set a fit; see `LevelStatisticsEncoder`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._tables_by_key: list[DataFrame] = []
         self._levels: list[int] = []
         self._overall: list[list[float]] = []
@@ -200,7 +240,7 @@ class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         outputs, keys = self.output_names(), self._keys()
-        scale = [self.getScaleCol()] if "lift" in self.getStatistics() else []
+        scale = [self.getOrDefault(self.scaleCol)] if "lift" in self.getOrDefault(self.statistics) else []
         require_columns(self, dataset, [*self.getInputCols(), *filter(None, self.getCrossCols()), *scale])
         has_folds = self._has_folds(dataset)
         asked = list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
@@ -226,7 +266,9 @@ class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
             looked_up = [one.format(f"_pc_s_{place}") for place in dict.fromkeys((t, parent))]
             chosen.append(f"coalesce({', '.join([*looked_up, overall])}) AS _pc_k_{k}")
             chosen.append(f"coalesce({one.format(f'_pc_n_{t}')}, 0D) * {growth} AS _pc_c_{k}")
-        spread = col(self.getScaleCol()).alias("_pc_spread") if scale else sf.lit(None).alias("_pc_spread")
+        spread = (
+            col(self.getOrDefault(self.scaleCol)).alias("_pc_spread") if scale else sf.lit(None).alias("_pc_spread")
+        )
         names = [quoted(name) for name in dataset.columns]
         picked = joined.withColumn("_pc_overall", every).select(*names, spread, *map(sf.expr, chosen))
         left = [quoted(name) for name in dataset.columns if name not in outputs]
@@ -235,7 +277,7 @@ class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
 
     def _looked_up(self) -> list[str]:
         """Return the stored statistics that what is asked for is made of; a join carries no others."""
-        wanted = {"rank" if name == "lift" else name for name in self.getStatistics()}
+        wanted = {"rank" if name == "lift" else name for name in self.getOrDefault(self.statistics)}
         return [name for name in STORED if name in wanted]
 
     def _lookup(self, t: int, *, has_folds: bool) -> DataFrame:
@@ -288,7 +330,7 @@ class LevelStatisticsModel(TableModelMixin, Model, LevelStatisticsParams):
                 {"output": output, "key": keys.index((self.getInputCols()[k], self.getCrossCols()[k])), "name": name}
                 for output, (k, name) in self.output_names().items()
             ],
-            "scale": self.getScaleCol(),
+            "scale": self.getOrDefault(self.scaleCol),
             "tables": tables,
         }
 
