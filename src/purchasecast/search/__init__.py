@@ -1,4 +1,8 @@
-"""Grid search of a linear regression in one pass over the data."""
+"""Grid search of a linear regression in one pass over the data.
+
+The saved path of the estimator and its model is this package's: a class may move to another file without breaking a
+saved model.
+"""
 
 from purchasecast.search.estimator import LinearRegressionGridSearch, fold_lines
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid, parse_grid
@@ -12,3 +16,6 @@ __all__ = [
     "fold_lines",
     "parse_grid",
 ]
+
+for _stage in (LinearRegressionGridSearch, LinearRegressionGridSearchModel):
+    _stage.__module__ = __name__  # Spark saves `__module__` and the class name, and imports a stage by them

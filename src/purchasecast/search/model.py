@@ -70,9 +70,6 @@ class LinearRegressionGridSearchModel(
         None after a stock search, and after a passage through a file.
     """
 
-    # Spark writes a class's module into what it saves, and this is the model's public home.
-    __module__ = "purchasecast.search.estimator"
-
     def __init__(
         self,
         bestModel: LinearRegressionModel | None = None,
