@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from purchasecast.numerics import conformal
-from purchasecast.numerics.conformal import GRID_POINTS, bounds_at, bounds_by_group, calibrate, grid_of, scale_terms
+from purchasecast.numerics.conformal import Quantiles, bounds_by_group, calibrate, constant_bounds, scale_terms
 
 
 def plant(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -40,7 +40,7 @@ def at(found: dict, group: np.ndarray, level: float) -> np.ndarray:
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
 def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level: float) -> None:
     residual, terms, group, _ = plant(40_000, 1)
-    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, min_rows=500)
     residual, terms, group, counts = plant(40_000, 2)
     inside = covered(found, residual, terms, group, level)
     assert abs(inside.mean() - level) < 0.012
@@ -51,10 +51,10 @@ def test_new_rows_are_covered_overall_by_group_and_where_the_level_is_new(level:
 
 def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
     residual, terms, group, _ = plant(40_000, 3)
-    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, min_rows=500)
     scale = np.sqrt(terms @ np.array(found["weights"]))
     width = np.diff(at(found, group, 0.9), axis=0)[0]
-    constant = np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
+    constant = np.diff(constant_bounds(found, 0.9))[0]
     assert (width * scale).mean() < 0.87 * constant
     known = np.sqrt(spread_and_unseen(terms)) * np.where(group == "a", 1.0, 2.0) * 2 * 1.645
     assert (width * scale).mean() == pytest.approx(known.mean(), rel=0.03)
@@ -63,7 +63,7 @@ def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
 def test_small_groups_share_the_quantiles_of_all() -> None:
     residual, terms, group, _ = plant(2_000, 4)
     group[:100] = "rare"
-    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, least_rows=500)
+    found = calibrate(residual, np.full(len(residual), 9_000.0), terms, group, groups=1, min_rows=500)
     assert set(found["groups"]) == {"a", "b"}
 
 
@@ -75,38 +75,106 @@ def test_a_rare_group_that_errs_widely_is_covered_by_quantiles_of_its_own() -> N
     shares = []
     for _ in range(40):
         residual = random.normal(size=len(group)) * np.where(group == "rare", 5.0, 1.0)
-        found = calibrate(residual, np.zeros(len(group)), terms, group, groups=0, least_rows=100)
+        found = calibrate(residual, np.zeros(len(group)), terms, group, groups=0, min_rows=100)
         (lower, upper), scale = bounds_by_group(found, 0.9)["rare"][1][0], np.sqrt(found["weights"][0])
         new = 5.0 * random.normal(size=2_000)
         shares.append(np.mean((new >= lower * scale) & (new <= upper * scale)))
     assert 0.9 < np.mean(shares) < 0.95
 
 
-def test_few_rows_give_wider_bounds() -> None:
-    scores = np.random.default_rng(5).normal(size=2_001)
-    grid = grid_of(scores)
-    assert len(grid) == GRID_POINTS
-    few, many = bounds_at(grid, 40, 0.9), bounds_at(grid, 100_000, 0.9)
-    assert few[0] < 0 < few[1]
-    assert few[1] - few[0] > many[1] - many[0]
+SHAPES = {
+    "uniform": lambda random, size: random.random(size),
+    "normal": lambda random, size: random.normal(size=size),
+    "skewed": lambda random, size: random.exponential(size=size),
+    "heavy tails": lambda random, size: random.standard_t(3, size),
+    "steps": lambda random, size: (
+        2.0 * random.choice(5, size, p=[0.3, 0.25, 0.2, 0.15, 0.1]) + random.normal(0, 0.3, size)
+    ),
+}
 
 
-def test_bounds_are_the_shortest_that_hold_so_many() -> None:
-    """Skewed scores: an interval from 0 on is much shorter than one with equal tails."""
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rows", [120, 500])
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.98])
+def test_a_new_score_falls_into_the_bounds_as_often_as_promised(shape: str, rows: int, level: float) -> None:
+    random = np.random.default_rng(9)
+    many = np.sort(SHAPES[shape](random, 100_000))
+    inside = []
+    for _ in range(250):
+        quantiles = Quantiles.of(SHAPES[shape](random, rows))
+        assert quantiles.suffice(level)
+        inside.append(np.diff(np.searchsorted(many, quantiles.bounds(level)))[0] / len(many))
+    error = 3.0 * np.std(inside) / np.sqrt(len(inside)) + 0.001
+    assert level - 0.002 - error < np.mean(inside) < level + 1.0 / rows + 0.004 + error
+
+
+def test_bounds_are_the_scores_of_the_exact_ranks() -> None:
+    """Of 199 scores the interval of a level of 0.99 goes from the lowest to the highest: 198 of 200 places."""
+    scores = np.random.default_rng(1).normal(size=199)
+    assert Quantiles.of(scores).suffice(0.99)
+    assert not Quantiles.of(scores[:-1]).suffice(0.99)
+    assert Quantiles.of(scores).bounds(0.99) == pytest.approx((scores.min(), scores.max()), rel=1e-3)
+    ordered = np.sort(scores)
+    assert Quantiles.of(scores).bounds(0.9) == pytest.approx((ordered[9], ordered[189]), rel=0.02)
+
+
+def test_a_group_too_small_for_the_level_has_the_bounds_of_its_parent() -> None:
+    random = np.random.default_rng(2)
+    group = np.array(["small"] * 110 + ["wide"] * 1_400 + ["usual"] * 20_000)
+    residual = random.normal(size=len(group)) * np.where(group == "wide", 5.0, 1.0)
+    prediction = random.uniform(size=len(group))
+    found = calibrate(residual, prediction, np.ones((len(group), 1)), group, groups=0, min_rows=100)
+    assert len(found["groups"]["wide"]["rows"]) == 2
+    usual = bounds_by_group(found, 0.9)
+    assert usual["small"][1][0] != usual[""][1][0]
+    high = bounds_by_group(found, 0.99)
+    assert high["small"][1] == high[""][1]
+    higher = bounds_by_group(found, 0.9975)  # 800 rows; the bins have 700 each
+    assert higher["wide"][1][0] == higher["wide"][1][1]
+    scale = np.sqrt(found["weights"][0])
+    assert higher["wide"][1][0][1] * scale == pytest.approx(5.0 * 3.02, rel=0.12)
+
+
+def test_equally_long_intervals_give_way_to_the_central_one() -> None:
+    scores = np.random.default_rng(6).normal(size=50_000)
+    low, high = Quantiles.of(scores).bounds(0.9)
+    assert low == pytest.approx(-1.645, rel=0.03)
+    assert high == pytest.approx(1.645, rel=0.03)
+
+
+def test_bounds_of_skewed_scores_are_the_shortest() -> None:
+    """From 0 on the interval is much shorter than with equal tails."""
     scores = np.random.default_rng(6).exponential(size=50_000)
-    low, high = bounds_at(grid_of(scores), len(scores), 0.9)
+    low, high = Quantiles.of(scores).bounds(0.9)
     assert low == pytest.approx(0.0, abs=0.05)
     assert high == pytest.approx(-np.log(0.1), rel=0.05)
 
 
-def test_choosing_the_shortest_of_few_rows_still_covers_new_ones() -> None:
-    random = np.random.default_rng(9)
-    many = np.sort(random.normal(size=100_000))
-    inside = []
-    for _ in range(200):
-        found = bounds_at(grid_of(random.normal(size=500)), 500, 0.9)
-        inside.append(np.diff(np.searchsorted(many, found))[0] / len(many))
-    assert np.mean(inside) == pytest.approx(0.9, abs=0.004)  # a standard error of 0.001
+@pytest.mark.parametrize("seed", range(10))
+def test_a_shop_without_products_has_a_scale(seed: int) -> None:
+    """No product, no spread: the term is 0 in every row, and its weight must be, too."""
+    random = np.random.default_rng(seed)
+    prediction = random.uniform(50, 100, 400)
+    terms = scale_terms(prediction, np.zeros(400), [], [], 0.0)
+    found = calibrate(random.normal(0, 9, 400), prediction, terms, np.full(400, ""), groups=0, min_rows=100)
+    assert np.isfinite(found["weights"]).all()
+    assert found["weights"][1] == 0.0
+    assert np.isfinite(found["grid"]).all()
+
+
+def test_predictions_without_any_error_have_intervals_of_no_width() -> None:
+    prediction = np.linspace(1.0, 2.0, 200)
+    terms = scale_terms(prediction, np.zeros(200), [], [], 0.0)
+    found = calibrate(np.zeros(200), prediction, terms, np.full(200, "a"), groups=0, min_rows=100)
+    assert bounds_by_group(found, 0.9) == {"": ([], [(0.0, 0.0)]), "a": ([], [(0.0, 0.0)])}
+
+
+def test_a_calibration_of_before_has_quantiles_in_equal_steps() -> None:
+    scores = np.random.default_rng(3).normal(size=20_000)
+    grid = np.quantile(scores, np.linspace(0.0, 1.0, 201)).tolist()
+    before = {"grid": grid, "rows": 20_000, "groups": {"a": {"borders": [], "grids": [grid], "rows": [20_000]}}}
+    now = Quantiles.of(scores).bounds(0.9)
+    assert bounds_by_group(before, 0.9)["a"][1][0] == pytest.approx(now, rel=0.01)
 
 
 def test_large_groups_are_cut_by_prediction() -> None:
@@ -115,14 +183,14 @@ def test_large_groups_are_cut_by_prediction() -> None:
     prediction = random.uniform(0, 100, 20_000)
     residual = np.where(prediction < 50, 1.0, -1.0) * random.exponential(10.0, 20_000)
     terms = scale_terms(np.ones(20_000), np.full(20_000, 10.0), [], [], 1.0)
-    found = calibrate(residual, prediction, terms, np.full(20_000, "a"), groups=0, least_rows=500)
+    found = calibrate(residual, prediction, terms, np.full(20_000, "a"), groups=0, min_rows=500)
     borders, bounds = bounds_by_group(found, 0.9)["a"]
     assert len(bounds) == len(borders) + 1 == 24
     scale = np.sqrt(terms @ np.array(found["weights"]))
     lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
     inside = (residual >= lower * scale) & (residual <= upper * scale)
     assert inside.mean() == pytest.approx(0.9, abs=0.01)
-    assert ((upper - lower) * scale).mean() < 0.7 * np.diff(bounds_at(found["constant"], found["rows"], 0.9))[0]
+    assert ((upper - lower) * scale).mean() < 0.7 * np.diff(constant_bounds(found, 0.9))[0]
 
 
 def test_a_fitted_scale_gives_way_where_bins_by_prediction_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +204,7 @@ def test_a_fitted_scale_gives_way_where_bins_by_prediction_know_better(monkeypat
     widths = []
     for shares in (conformal._FITTED_SHARES, (1.0,)):
         monkeypatch.setattr(conformal, "_FITTED_SHARES", shares)
-        found = calibrate(residual, prediction, terms, group, groups=0, least_rows=500)
+        found = calibrate(residual, prediction, terms, group, groups=0, min_rows=500)
         borders, bounds = bounds_by_group(found, 0.9)["a"]
         lower, upper = np.array(bounds)[np.searchsorted(borders, prediction)].T
         widths.append(((upper - lower) * np.sqrt(np.maximum(terms @ found["weights"], found["least"]))).mean())

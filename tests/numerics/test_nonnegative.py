@@ -31,3 +31,12 @@ def test_equal_columns_share_a_weight() -> None:
     x = np.random.default_rng(1).normal(3.0, 1.0, 50)
     design = np.column_stack([x, x])
     assert nonnegative_weights(design.T @ design, design.T @ (2 * x)).sum() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_column_of_zeros_has_no_weight(seed: int) -> None:
+    design, target = draw(seed)
+    padded = np.column_stack([design[:, :1], np.zeros(len(design)), design[:, 1:]])
+    weights = nonnegative_weights(padded.T @ padded, padded.T @ target)
+    expected = nonnegative_weights(design.T @ design, design.T @ target)
+    np.testing.assert_allclose(weights, np.insert(expected, 1, 0.0))

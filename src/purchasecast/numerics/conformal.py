@@ -1,6 +1,7 @@
-"""Calibration of intervals with NumPy, all residuals in memory; runs on the executors.
+"""Calibration of conformal intervals with NumPy, all residuals in memory; runs on the executors.
 
-The formulas are in `intervals`.
+The formulas are in `purchasecast.stages.conformal_intervals`. The bounds of any level follow from a calibration without
+the rows it was made from, so that the scorer needs this module too.
 """
 
 from __future__ import annotations
@@ -22,118 +23,213 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    GroupBounds = tuple[list[float], list[tuple[float, float]]]  # borders of the prediction, bounds between them
 
-__all__ = [
-    "GRID_POINTS",
-    "bounds_at",
-    "bounds_by_group",
-    "calibrate",
-    "constant_scale",
-    "fit_scale",
-    "grid_of",
-    "scale_terms",
-    "solve_calibration",
-]
+__all__ = ["Quantiles", "bounds_by_group", "calibrate", "constant_bounds", "scale_terms", "solve_calibration"]
 
-GRID_POINTS = 201  # quantiles that are kept: every half percent
-_STARTS = 41  # places at which an interval may begin
-_CHOSEN = 4  # scores that the shortest of so many intervals holds too few new ones, for many shapes and samples
+# Probabilities of the quantiles that are kept, closer together in the tails, where high levels have their bounds.
+_POSITIONS = (1.0 - np.cos(np.linspace(0.0, np.pi, 201))) / 2.0
+_TILTS = np.linspace(0.0, 1.0, 9)  # shares of the rows outside an interval that lie below it
+_GAIN = 3.0  # standard errors by which a tilted interval has to be shorter than the central one to replace it
 _ROUNDS = 3  # of reweighting: the larger the variance, the less a squared residual says
-_MOST_BINS = 24  # of a group's rows by prediction
-_LEAST_BIN_ROWS = 500
-_FITTED_SHARES = (0.0, 0.15, 0.3, 0.6, 1.0)  # of the fitted variance in mixtures with a constant one
-_TRIED_LEVEL = 0.9  # at which these are compared
-_LEAST_SHARE = 0.05  # of the mean variance: no row is taken to be surer than that
+_MAX_BINS = 24  # bins by prediction within a group
+_MIN_BIN_ROWS = 500
+_FITTED_SHARES = (0.0, 0.15, 0.3, 0.6, 1.0)  # of the fitted variance, in mixtures with a constant one
+_TRIED_LEVEL = 0.9  # level at which these mixtures are compared
+_MIN_SHARE = 0.05  # of the mean variance: no row's variance is taken to be smaller
 
 
 def scale_terms(
     prediction: Floats, spread: Floats, counts: Sequence[Floats], shrinkages: Sequence[float], variance: float
 ) -> Floats:
-    """Return the variance terms of each row: a constant, the product's spread, what is not known of each group, size.
+    """Return the terms of each row's variance.
 
-    The third kind is the variance that is left of a level's effect after so many rows: all of it for an unseen one.
+    Parameters
+    ----------
+    prediction, spread : ndarray of shape (n,)
+        Predictions, and spread of the product's residuals, in units of the label.
+    counts : sequence of ndarray of shape (n,)
+        Training rows of each group's level.
+    shrinkages : sequence of float
+        Residual variance over the variance of the effects, one a group.
+    variance : float
+        Residual variance.
+
+    Returns
+    -------
+    ndarray of shape (n, 3 + groups)
+        A constant, the squared spread, for each group the variance that is left of a level's effect after so many
+        rows (all of it for an unseen level), and the squared prediction.
     """
     groups = [variance / (rows + shrinkage) for rows, shrinkage in zip(counts, shrinkages, strict=True)]
     return np.column_stack([np.ones(len(prediction)), spread**2, *groups, prediction**2])
 
 
-def fit_scale(squares: Floats, terms: Floats, groups: int) -> Floats:
-    """Return the weights, none negative, of the variance terms that describe the squared residuals.
+def _fitted_scale(squares: Floats, terms: Floats, groups: int) -> Floats:
+    """Return the non-negative weights of the variance terms that describe the squared residuals best.
 
-    Those of the `groups` are at least 1, what theory says: of levels with few rows there are too few to learn it from.
+    Those of the groups are at least 1, their value in theory: levels of few rows are too few to estimate it from.
     """
-    unit = np.maximum(terms.mean(axis=0), 1e-300)
+    unit = terms.mean(axis=0)
+    unit[unit <= 0.0] = 1.0  # a term that is 0 in every row gets the weight 0
     scaled = terms / unit
-    weight = np.full(len(squares), 1.0 / max(squares.mean(), 1e-300))
-    found = np.zeros(terms.shape[1])
+    weight = np.full(len(squares), 1.0 / squares.mean())
+    weights = np.zeros(terms.shape[1])
     for _ in range(_ROUNDS):
         weighted = scaled * weight[:, None]
-        found = nonnegative_weights(weighted.T @ weighted, weighted.T @ (squares * weight))
-        fitted = scaled @ found
-        weight = 1.0 / np.maximum(fitted, max(_LEAST_SHARE * fitted.mean(), 1e-300))
-    weights: Floats = found / unit
+        weights = nonnegative_weights(weighted.T @ weighted, weighted.T @ (squares * weight))
+        fitted = scaled @ weights
+        weight = 1.0 / np.maximum(fitted, _MIN_SHARE * fitted.mean())
+    weights /= unit
     weights[2 : 2 + groups] = np.maximum(weights[2 : 2 + groups], 1.0)
     return weights
 
 
-def grid_of(scores: Floats) -> list[float]:
-    """Return the quantiles of the scores at `GRID_POINTS` equal steps from 0 to 1."""
-    return [float(f"{value:.7g}") for value in np.quantile(scores, np.linspace(0.0, 1.0, GRID_POINTS))]
-
-
-def bounds_at(grid: Sequence[float], rows: int, level: float) -> tuple[float, float]:
-    """Return the two quantiles that are closest together of those a level apart, corrected for a sample of `rows`."""
-    share = min(math.ceil((rows + 1) * level + _CHOSEN) / rows, 1.0)
-    steps = np.linspace(0.0, 1.0, len(grid))
-    starts = np.linspace(0.0, 1.0 - share, _STARTS)
-    lower, upper = np.interp(starts, steps, grid), np.interp(starts + share, steps, grid)
-    tilt = 1e-6 * np.abs(np.linspace(-1.0, 1.0, _STARTS))  # of equally short ones the most central
-    best = int(np.argmin((upper - lower) * (1.0 + tilt)))
-    return float(lower[best]), float(upper[best])
-
-
-def bounds_by_group(found: Mapping[str, Any], level: float) -> dict[str, tuple[list[float], list[tuple[float, float]]]]:
-    """Return, by group, borders of the prediction and the scores' bounds between them; ``""`` is all other rows."""
-    bounds: dict[str, tuple[list[float], list[tuple[float, float]]]] = {
-        "": ([], [bounds_at(found["grid"], found["rows"], level)])
-    }
-    for name, group in found["groups"].items():
-        bins = zip(group["grids"], group["rows"], strict=True)
-        bounds[name] = (list(group["borders"]), [bounds_at(grid, rows, level) for grid, rows in bins])
-    return bounds
-
-
-def constant_scale(squares: Floats, terms: Floats, groups: int) -> Floats:
-    """Return weights that take only what is not known of the `groups` to differ from row to row."""
+def _constant_scale(squares: Floats, terms: Floats, groups: int) -> Floats:
+    """Return the weights of a variance that differs between rows only by what the groups' effects leave."""
     weights = np.zeros(terms.shape[1])
     weights[2 : 2 + groups] = 1.0
     mean = float(squares.mean())
-    weights[0] = max(mean - float((terms @ weights).mean()), _LEAST_SHARE * mean)
+    weights[0] = max(mean - float((terms @ weights).mean()), _MIN_SHARE * mean)
     return weights
 
 
 @dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Quantiles of the scores of one cell of rows.
+
+    Attributes
+    ----------
+    values : ndarray of shape (m,)
+        Quantiles at the positions.
+    rows : int
+        Rows that they are of.
+    positions : ndarray of shape (m,)
+        Probabilities from 0 to 1. At ``k / (rows + 1)`` lies the score of rank ``k``.
+    """
+
+    values: Floats
+    rows: int
+    positions: Floats
+
+    @classmethod
+    def of(cls, scores: Floats) -> Quantiles:
+        """Return the quantiles of some scores, at the probabilities at which conformal prediction needs them."""
+        values = np.quantile(scores, _POSITIONS, method="weibull")
+        return cls(np.array([float(f"{value:.7g}") for value in values]), len(scores), _POSITIONS)
+
+    @classmethod
+    def pooled(cls, cells: Sequence[Quantiles]) -> Quantiles:
+        """Return the quantiles of the rows of several cells."""
+        values = np.concatenate([cell.values for cell in cells])
+        weights = np.concatenate([cell.rows * np.gradient(cell.positions) for cell in cells])
+        order = np.argsort(values, kind="stable")
+        shares = np.cumsum(weights[order]) / weights.sum()
+        return cls(np.interp(_POSITIONS, shares, values[order]), sum(cell.rows for cell in cells), _POSITIONS)
+
+    def suffice(self, level: float) -> bool:
+        """Return whether the rows are enough for a level: the interval from the lowest to the highest score holds it.
+
+        A new row lies between the lowest and the highest of `n` scores with a probability of (n - 1) / (n + 1).
+        """
+        return math.ceil(level * (self.rows + 1) - 1e-9) <= self.rows - 1
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """Return the bounds of an interval that a new score lies in with the probability `level`.
+
+        The interval is the central one, or one of another share of rows below and above it if that is shorter by more
+        than chance: to take the shortest in any case would choose intervals that hold too few new rows.
+        """
+        size = self.rows + 1
+        held = min(math.ceil(level * size - 1e-9), max(self.rows - 1, 0))
+        # The lowest and highest score are all that is known of the tails.
+        starts = np.clip(_TILTS * (size - held), 1.0, max(self.rows - held, 1.0))
+        lower, upper = (np.interp(ranks / size, self.positions, self.values) for ranks in (starts, starts + held))
+        widths = upper - lower
+        central = len(_TILTS) // 2
+        penalty = _GAIN * math.sqrt((1.0 - level) / (level * self.rows))
+        widths[np.arange(len(widths)) != central] *= 1.0 + penalty
+        best = int(np.argmin(widths)) if widths.min() < widths[central] else central
+        return float(lower[best]), float(upper[best])
+
+
+def bounds_by_group(calibration: Mapping[str, Any], level: float) -> dict[str, GroupBounds]:
+    """Return the bounds of the scores by group and prediction.
+
+    Parameters
+    ----------
+    calibration : mapping
+        Result of `calibrate`.
+    level : float
+        Probability that a new score lies between the bounds, above 0 and below 1.
+
+    Returns
+    -------
+    dict of str to (list of float, list of (float, float))
+        By group the borders of the prediction, and the bounds between them; ``""`` stands for all other groups. Where
+        a bin has too few rows for the level, the bounds are those of its group, or else those of all rows.
+    """
+    positions = np.asarray(calibration.get("positions") or np.linspace(0.0, 1.0, len(calibration["grid"])))
+    overall = Quantiles(np.asarray(calibration["grid"]), calibration["rows"], positions).bounds(level)
+    bounds: dict[str, GroupBounds] = {"": ([], [overall])}
+    for name, group in calibration["groups"].items():
+        bins = [
+            Quantiles(np.asarray(grid), rows, positions)
+            for grid, rows in zip(group["grids"], group["rows"], strict=True)
+        ]
+        parent = overall
+        if not all(cell.suffice(level) for cell in bins):
+            pooled = Quantiles.pooled(bins)
+            parent = pooled.bounds(level) if pooled.suffice(level) else overall
+        bounds[name] = (
+            list(group["borders"]),
+            [cell.bounds(level) if cell.suffice(level) else parent for cell in bins],
+        )
+    return bounds
+
+
+def constant_bounds(calibration: Mapping[str, Any], level: float) -> tuple[float, float]:
+    """Return the bounds of the residuals in intervals of constant width.
+
+    Parameters
+    ----------
+    calibration : mapping
+        Result of `calibrate`.
+    level : float
+        Probability that a new residual lies between the bounds, above 0 and below 1.
+
+    Returns
+    -------
+    (float, float)
+        In units of the label.
+    """
+    grid = np.asarray(calibration["constant"])
+    positions = np.asarray(calibration.get("positions") or np.linspace(0.0, 1.0, len(grid)))
+    return Quantiles(grid, calibration["rows"], positions).bounds(level)
+
+
+@dataclass(frozen=True, slots=True)
 class _Cells:
-    """Rows by group and prediction: their order by cell, where each cell ends, and the borders of each group.
+    """Rows by group and prediction.
 
     The first cell has the rows of all small groups.
     """
 
-    order: NDArray[np.intp]
-    ends: NDArray[np.intp]
-    borders: dict[str, Floats]
+    order: NDArray[np.intp]  # of the rows, by cell
+    ends: NDArray[np.intp]  # of each cell
+    borders: dict[str, Floats]  # of the prediction, by group
 
-    def parts(self, values: Floats) -> list[Floats]:
+    def split(self, values: Floats) -> list[Floats]:
         """Return the values of each cell."""
         return np.split(values[self.order], self.ends[:-1])
 
 
-def _cells(prediction: Floats, group: NDArray[Any], least_rows: int) -> _Cells:
+def _cells(prediction: Floats, group: NDArray[Any], min_rows: int) -> _Cells:
     levels, codes, sizes = np.unique(group, return_inverse=True, return_counts=True)
     order = np.argsort(codes, kind="stable")
     of_row, borders, count = np.zeros(len(group), dtype=np.intp), {}, 1
     for level, rows in zip(levels, np.split(order, np.cumsum(sizes)[:-1]), strict=True):
-        if len(rows) >= least_rows and str(level):
+        if len(rows) >= min_rows and str(level):
             cuts = _borders(prediction[rows])
             of_row[rows] = count + np.searchsorted(cuts, prediction[rows], side="left")
             borders[str(level)] = cuts
@@ -142,61 +238,104 @@ def _cells(prediction: Floats, group: NDArray[Any], least_rows: int) -> _Cells:
 
 
 def _borders(prediction: Floats) -> Floats:
-    """Return borders that cut a group's rows by prediction into bins of many rows.
+    """Return borders that cut the rows of a group by prediction into bins of many rows.
 
-    High predictions err downward, low ones upward: products have a few prices, and a lowest and a highest one.
+    High predictions err downward and low ones upward: a product has a few prices, with a lowest and a highest one.
     """
-    count = min(_MOST_BINS, max(len(prediction) // _LEAST_BIN_ROWS, 1))
+    count = min(_MAX_BINS, max(len(prediction) // _MIN_BIN_ROWS, 1))
     borders = np.unique(np.quantile(prediction, np.linspace(0.0, 1.0, count + 1)[1:-1]))
     sizes = np.bincount(np.searchsorted(borders, prediction, side="left"), minlength=len(borders) + 1)
-    return borders[:0] if sizes.min() < _LEAST_BIN_ROWS // 2 else borders  # many equal predictions
+    return borders[:0] if sizes.min() < _MIN_BIN_ROWS // 2 else borders  # many equal predictions
 
 
 def calibrate(
-    residual: Floats, prediction: Floats, terms: Floats, group: NDArray[Any], *, groups: int, least_rows: int
+    residual: Floats, prediction: Floats, terms: Floats, group: NDArray[Any], *, groups: int, min_rows: int
 ) -> dict[str, Any]:
-    """Return the scale's weights, and quantile grids of the scores: overall, and by prediction within large groups.
+    """Return the weights of the scale, and the quantiles of the scores by group and prediction.
 
+    Parameters
+    ----------
+    residual, prediction : ndarray of shape (n,)
+        Out-of-fold residuals and predictions.
+    terms : ndarray of shape (n, m)
+        Result of `scale_terms`.
+    group : ndarray of shape (n,)
+        Group of each row; ``""`` for none.
+    groups : int
+        Number of groups whose effects have a term.
+    min_rows : int
+        Rows from which a group has quantiles of its own.
+
+    Returns
+    -------
+    dict
+        JSON-safe: ``weights`` of the terms, ``least`` variance, ``positions`` of the quantiles, ``grid`` of all rows,
+        ``groups`` by name, ``rows``, and the grid of the residuals themselves as ``constant``.
+
+    Notes
+    -----
     A fitted variance need not give narrow intervals, least of all where bins by prediction tell rows apart already. Of
-    some mixtures with a constant one that is taken whose intervals are the narrowest.
+    some mixtures with a constant variance the one with the narrowest intervals is taken.
     """
-    cells, squares = _cells(prediction, group, least_rows), residual * residual
-    ends = constant_scale(squares, terms, groups), fit_scale(squares, terms, groups)
-    tried = [
-        _with_weights(residual, terms, cells, (1.0 - share) * ends[0] + share * ends[1]) for share in _FITTED_SHARES
-    ]
-    _, found = min(tried, key=lambda one: one[0])
-    return {**found, "rows": len(residual), "constant": grid_of(residual)}
+    cells, squares = _cells(prediction, group, min_rows), residual * residual
+    constant = _constant_scale(squares, terms, groups)
+    fitted = _fitted_scale(squares, terms, groups) if squares.any() else constant
+    mixtures = [(1.0 - share) * constant + share * fitted for share in _FITTED_SHARES]
+    tried = [_with_weights(residual, terms, cells, weights) for weights in mixtures]
+    _, calibration = min(tried, key=lambda one: one[0])
+    return {**calibration, "constant": Quantiles.of(residual).values.tolist()}
 
 
 def _with_weights(residual: Floats, terms: Floats, cells: _Cells, weights: Floats) -> tuple[float, dict[str, Any]]:
-    """Return the mean width of intervals by these weights, and the calibration that gives them."""
-    least = _LEAST_SHARE * float((terms @ weights).mean())
+    """Return the mean width of the intervals that some weights give, and the calibration."""
+    least = _MIN_SHARE * float((terms @ weights).mean()) or 1.0  # predictions without any error must not divide by 0
     scale = np.sqrt(np.maximum(terms @ weights, least))
     scores = residual / scale
-    overall = grid_of(scores)
-    _, *parts = cells.parts(scores)
-    grids = iter([(grid_of(part), len(part)) for part in parts])
-    made = {}
+    quantiles = iter([Quantiles.of(part) for part in cells.split(scores)[1:]])
+    by_group = {}
     for level, borders in cells.borders.items():
-        own = list(itertools.islice(grids, len(borders) + 1))
-        grids_of_level, rows = [grid for grid, _ in own], [size for _, size in own]
-        made[level] = {"borders": [float(border) for border in borders], "grids": grids_of_level, "rows": rows}
-    found = {"weights": [float(weight) for weight in weights], "least": least, "grid": overall, "groups": made}
-    bounds = bounds_by_group({**found, "rows": len(scores)}, _TRIED_LEVEL)
+        own = list(itertools.islice(quantiles, len(borders) + 1))
+        by_group[level] = {
+            "borders": borders.tolist(),
+            "grids": [cell.values.tolist() for cell in own],
+            "rows": [cell.rows for cell in own],
+        }
+    calibration = {
+        "weights": weights.tolist(),
+        "least": least,
+        "positions": _POSITIONS.tolist(),
+        "grid": Quantiles.of(scores).values.tolist(),
+        "groups": by_group,
+        "rows": len(scores),
+    }
+    bounds = bounds_by_group(calibration, _TRIED_LEVEL)
     widths = [high - low for _, of_group in bounds.values() for low, high in of_group]
-    sums = [float(part.sum()) for part in cells.parts(scale)]
-    return sum(width * total for width, total in zip(widths, sums, strict=True)) / len(scores), found
+    sums = [float(part.sum()) for part in cells.split(scale)]
+    return sum(width * total for width, total in zip(widths, sums, strict=True)) / len(scores), calibration
 
 
 def solve_calibration(batches: Iterator[pa.RecordBatch], *, settings: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Yield the calibration of all rows as one JSON text."""
+    """Yield the calibration of all rows as one JSON text.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns ``label``, ``prediction``, ``spread``, ``group`` and, for each group with effects, ``n_0`` and so on.
+    settings : mapping
+        ``shrinkages``, ``variance`` and ``min_rows``.
+
+    Yields
+    ------
+    RecordBatch
+        One row with the column ``calibration``.
+    """
     table = pa.Table.from_batches(batches)
     number = {name: table.column(name).to_numpy() for name in table.column_names if name != "group"}
     counts = [number[f"n_{g}"] for g in range(len(settings["shrinkages"]))]
     prediction = number["prediction"]
     terms = scale_terms(prediction, number["spread"], counts, settings["shrinkages"], settings["variance"])
     group = np.array([value or "" for value in table.column("group").to_pylist()])
-    residual = number["label"] - prediction
-    found = calibrate(residual, prediction, terms, group, groups=len(counts), least_rows=settings["least_rows"])
-    yield pa.RecordBatch.from_pydict({"found": pa.array([json.dumps(found)])})
+    calibration = calibrate(
+        number["label"] - prediction, prediction, terms, group, groups=len(counts), min_rows=settings["min_rows"]
+    )
+    yield pa.RecordBatch.from_pydict({"calibration": pa.array([json.dumps(calibration)])})

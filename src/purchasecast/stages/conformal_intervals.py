@@ -4,11 +4,13 @@ Each row has a predicted scale,
 
 .. math:: s_i^2 = a_0 + a_1 \sigma_{j}^2 + \sum_g a_g \frac{\sigma^2}{n_{g} + \sigma^2 / \tau_g^2} + a_2 \hat y_i^2,
 
-with :math:`\sigma_j` the spread of the product and, for the customer and the product, the variance that is left of an
-effect that :math:`n_g` rows were seen of: all of :math:`\tau_g^2` for a level that is new. The weights :math:`a \ge 0`
-are fitted to squared out-of-fold residuals. The quantiles of the scores :math:`(y_i - \hat y_i) / s_i` of the same
-rows, by prediction within a group where it has rows enough and else overall, give the interval of any level, the
-shortest of those that hold so many scores: by exchangeability a new row falls into it about that often.
+with :math:`\sigma_j` the spread of the product and, for customer and product, the variance that is left of an effect
+after :math:`n_g` rows: all of :math:`\tau_g^2` for an unseen level. The weights :math:`a \ge 0` are fitted to squared
+out-of-fold residuals. The scores :math:`(y_i - \hat y_i) / s_i` of the same rows give the interval of any level. With
+:math:`n` of them, an interval from the score of rank :math:`l` to that of rank :math:`l + k`,
+:math:`k = \lceil (n + 1)\,\text{level} \rceil`, holds a new score with a probability of at least the level, if the row
+is exchangeable with these. Scores are taken by prediction within a group; a cell with too few rows for the level falls
+back to its group, and a group to all rows.
 
 References
 ----------
@@ -31,7 +33,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.numerics.conformal import bounds_at, bounds_by_group, solve_calibration
+from purchasecast.numerics.conformal import bounds_by_group, constant_bounds, solve_calibration
 from purchasecast.schema.reserved_columns import LOWER, UPPER
 from purchasecast.spark.columns import col, number_literal, quoted, text_literal
 from purchasecast.spark.shipping import map_in_tasks
@@ -53,38 +55,32 @@ if TYPE_CHECKING:
 
 __all__ = ["LOWER", "UPPER", "ConformalIntervals", "ConformalIntervalsModel"]
 
+_PORTABLE = ("weights", "least", "rows", "positions", "grid", "groups")  # models of before have no positions
+
 
 class _ConformalParams(StageParams, HasLabelCol, HasPredictionCol):
     """Params of the estimator and its model."""
 
-    spreadCol = str_param("spread of the product's residuals", default="scale")
+    spreadCol = str_param("spread of the product's residuals; empty for none", default="scale")
     countCols = str_list_param("training rows of each group's level")
     shrinkages = float_list_param("residual variance over the variance of the effects, one a group")
     variance = float_param("residual variance", default=0.0, minimum=0)
-    groupCol = str_param(
-        'column whose levels get quantiles of their own where they have rows enough; "" for none', default=""
-    )
-    minGroupRows = int_param("least rows of a group with quantiles of its own", default=100, minimum=1)
-    maxRows = int_param(
-        "most rows that are calibrated on; of more a part is drawn by hash", default=2_000_000, minimum=100
-    )
-    level = float_param("share of purchases inside", default=0.9, above=0, below=1)
-    hasMinimum = bool_param("whether bounds are held to minimum", default=False)
+    groupCol = str_param("column whose levels have quantiles of their own; empty for none", default="")
+    minGroupRows = int_param("rows from which a group has quantiles of its own", default=100, minimum=1)
+    maxRows = int_param("largest number of calibration rows; of more, a sample by hash", default=2_000_000, minimum=100)
+    level = float_param("share of purchases inside the interval", default=0.9, above=0, below=1)
+    hasMinimum = bool_param("whether bounds are at least the minimum", default=False)
     minimum = float_param("least value of a purchase", default=0.0)
 
     def getLevel(self) -> float:
-        """Return the share of purchases inside."""
+        """Return the share of purchases inside the interval."""
         return self.getOrDefault(self.level)
 
-    def _columns(self) -> list[str]:
-        group = self.getOrDefault(self.groupCol)
-        spread = [self.getOrDefault(self.spreadCol)] if self.getOrDefault(self.spreadCol) else []
-        return [
-            self.getPredictionCol(),
-            *spread,
-            *self.getOrDefault(self.countCols),
-            *([group] if group else []),
-        ]
+    def _columns_read(self) -> list[str]:
+        """Return the columns that the bounds depend on."""
+        optional = [self.getOrDefault(self.spreadCol), self.getOrDefault(self.groupCol)]
+        counts = self.getOrDefault(self.countCols)
+        return [self.getPredictionCol(), *counts, *filter(None, optional)]
 
 
 class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -95,26 +91,26 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
     labelCol : str, default "label"
         Numeric column.
     predictionCol : str, default "prediction"
-        Predictions of models that have not seen the row.
+        Out-of-fold predictions.
     spreadCol : str, default "scale"
         Spread of the product's residuals, in units of the label (``scaleCol`` of `LatentFactorEncoder`); ``""`` for
         none.
-    countCols : list of str, optional
-        Training rows of the customer, of the product (``countCols`` of `CrossedEffectsEncoder`).
-    shrinkages : list of float, optional
-        For each of these, residual variance over the variance of its effects, in rows.
+    countCols : list of str, default []
+        Training rows of the customer and of the product (``countCols`` of `CrossedEffectsEncoder`).
+    shrinkages : list of float, default []
+        Residual variance over the variance of the effects, in rows, one a count column.
     variance : float, default 0.0
         Residual variance, in units of the label squared.
     groupCol : str, default ""
-        Levels of this column get quantiles of their own where they have ``minGroupRows`` rows.
+        Levels of this column with at least ``minGroupRows`` rows have quantiles of their own; ``""`` for none.
     minGroupRows : int, default 100
-        See `groupCol`. Groups of 1,000 rows or more have quantiles by prediction, too.
+        See `groupCol`. Groups of 1,000 rows or more have quantiles by prediction as well.
     maxRows : int, default 2,000,000
-        Most rows to calibrate on, inside one task.
+        Largest number of calibration rows, which one task sorts; of more, a sample by hash is taken.
     level : float, default 0.9
-        Share of purchases inside; may be set on the model too.
+        Share of purchases inside the interval; it may also be set on the model.
     hasMinimum : bool, default False
-        Whether bounds are held to `minimum`.
+        Whether bounds are raised to `minimum`.
     minimum : float, default 0.0
         Least value of a purchase.
 
@@ -159,80 +155,101 @@ class ConformalIntervals(Estimator[Any], _ConformalParams, DefaultParamsReadable
         self.check_params()
         counts, shrinkages = self.getOrDefault(self.countCols), self.getOrDefault(self.shrinkages)
         if len(counts) != len(shrinkages):
-            raise SettingsError(f"shrinkages: expected one for each of {counts}, found {shrinkages}.")
-        require_columns(self, dataset, [*self._columns(), self.getLabelCol()])
+            raise SettingsError(
+                f"ConformalIntervals.shrinkages: expected one for each of {counts}, found {shrinkages}; name as many."
+            )
+        require_columns(self, dataset, [*self._columns_read(), self.getLabelCol()])
+        rows = self._calibration_rows(dataset)
+        work = partial(
+            solve_calibration,
+            settings={
+                "shrinkages": list(shrinkages),
+                "variance": self.getOrDefault(self.variance),
+                "min_rows": self.getOrDefault(self.minGroupRows),
+            },
+        )
+        model = self._fitted(ConformalIntervalsModel())
+        model._calibration = json.loads(map_in_tasks(rows, work, "calibration string").collect()[0]["calibration"])
+        return model
+
+    def _calibration_rows(self, dataset: DataFrame) -> DataFrame:
+        """Return what the calibration reads, in one partition."""
         group, spread = self.getOrDefault(self.groupCol), self.getOrDefault(self.spreadCol)
         numbers = {"label": self.getLabelCol(), "prediction": self.getPredictionCol()}
-        numbers |= {f"n_{g}": name for g, name in enumerate(counts)}
+        numbers |= {f"n_{g}": name for g, name in enumerate(self.getOrDefault("countCols"))}
         rows = dataset.select(
             *[col(column).cast("double").alias(name) for name, column in numbers.items()],
             (col(spread) if spread else sf.lit(0.0)).cast("double").alias("spread"),
             (col(group) if group else sf.lit("")).cast("string").alias("group"),
         )
-        most = self.getOrDefault(self.maxRows)
-        drawn = -(-rows.count() // most)
-        if drawn > 1:
-            rows = rows.where(sf.pmod(sf.xxhash64("label", "prediction"), sf.lit(drawn)) == 0)
-        settings = {
-            "shrinkages": list(shrinkages),
-            "variance": self.getOrDefault(self.variance),
-            "least_rows": self.getOrDefault(self.minGroupRows),
-        }
-        work = partial(solve_calibration, settings=settings)
-        found = map_in_tasks(rows.repartition(1), work, "found string").collect() if drawn else []
-        if not found:
-            raise DataError("intervals: expected rows with out-of-fold predictions, found none; check the folds.")
-        model = self._fitted(ConformalIntervalsModel())
-        model._calibration = json.loads(found[0]["found"])
-        return model
+        count = rows.count()
+        if not count:
+            raise DataError(
+                "ConformalIntervals: expected rows with out-of-fold predictions, found none; check the folds."
+            )
+        one_in = -(-count // self.getOrDefault(self.maxRows))
+        if one_in > 1:
+            rows = rows.where(sf.pmod(sf.xxhash64("label", "prediction"), sf.lit(one_in)) == 0)
+        return rows.repartition(1)
 
 
 class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
-    """Adds ``lower`` and ``upper``; see `ConformalIntervals`."""
+    """Adds the columns ``lower`` and ``upper``; see `ConformalIntervals`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._calibration: dict[str, Any] = {}
 
     def setLevel(self, value: float) -> ConformalIntervalsModel:
-        """Set the share of purchases inside; any level can be had from one calibration."""
+        """Set the share of purchases inside the interval; one calibration serves any level.
+
+        Parameters
+        ----------
+        value : float
+            Above 0 and below 1.
+
+        Returns
+        -------
+        ConformalIntervalsModel
+            This model.
+
+        Raises
+        ------
+        SettingsError
+            If the value is outside its range.
+        """
         self._set(level=value)
         self.check_params()
         return self
 
     def bounds(self) -> dict[str, tuple[list[float], list[tuple[float, float]]]]:
-        """Return, by group, borders of the prediction and the scores' bounds between them; ``""`` is all others."""
+        """Return by group the borders of the prediction and the bounds of the scores; ``""`` is all other groups."""
         return bounds_by_group(self._calibration, self.getLevel())
 
     def constant_bounds(self) -> tuple[float, float]:
-        """Return what an interval of constant width adds to a prediction: the measure of what scale and groups gain."""
-        return bounds_at(self._calibration["constant"], self._calibration["rows"], self.getLevel())
-
-    def calibration_rows(self) -> int:
-        """Return the number of rows behind the quantiles."""
-        return int(self._calibration["rows"])
+        """Return the bounds of the residuals in intervals of constant width, to compare the width of others with."""
+        return constant_bounds(self._calibration, self.getLevel())
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.check_params()
-        require_columns(self, dataset, self._columns())
+        require_columns(self, dataset, self._columns_read())
         prediction, group = quoted(self.getPredictionCol()), self.getOrDefault(self.groupCol)
-        scale = f"sqrt(greatest({self._variance_sql()}, {number_literal(self._calibration['least'])}))"
-        overall, *others = self.bounds().items()
-        made = {}
-        for place, name in enumerate((LOWER, UPPER)):
-            quantile = number_literal(overall[1][1][0][place])
-            if others and group:
+        scale = f"sqrt(greatest({self._variance_sql()}, {self._calibration['least']!r}D))"
+        bounds = self.bounds()
+        (_, [overall]), columns = bounds.pop(""), {}
+        for side, (name, extreme) in enumerate(((LOWER, "least"), (UPPER, "greatest"))):
+            score = f"{overall[side]!r}D"
+            if bounds and group:
                 key = f"coalesce(CAST({quoted(group)} AS STRING), '')"
-                borders = _lookup({name: borders for name, (borders, _) in others}, key)
-                values = _lookup({name: [bound[place] for bound in bounds] for name, (_, bounds) in others}, key)
-                bin_number = f"size(filter({borders}, x -> x < {prediction}))"
-                quantile = f"coalesce(get({values}, {bin_number}), {quantile})"
-            bound = f"{prediction} + {quantile} * {scale}"
-            held = f"least({bound}, {prediction})" if name == LOWER else f"greatest({bound}, {prediction})"
+                borders = _lookup({level: borders for level, (borders, _) in bounds.items()}, key)
+                scores = _lookup({level: [pair[side] for pair in pairs] for level, (_, pairs) in bounds.items()}, key)
+                score = f"coalesce(get({scores}, size(filter({borders}, x -> x < {prediction}))), {score})"
+            # Bounds enclose the prediction, also where all residuals of a cell have the same sign.
+            bound = f"{extreme}({prediction} + {score} * {scale}, {prediction})"
             if self.getOrDefault(self.hasMinimum):
-                held = f"greatest({held}, {number_literal(self.getOrDefault(self.minimum))})"
-            made[name] = sf.expr(held)
-        return dataset.withColumns(made)
+                bound = f"greatest({bound}, {self.getOrDefault(self.minimum)!r}D)"
+            columns[name] = sf.expr(bound)
+        return dataset.withColumns(columns)
 
     def _variance_sql(self) -> str:
         prediction, spread = quoted(self.getPredictionCol()), self.getOrDefault(self.spreadCol)
@@ -247,7 +264,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         return " + ".join(f"{number_literal(weight)} * ({term})" for weight, term in zip(weights, terms, strict=True))
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs, as JSON-safe data."""
+        """Return what the scorer needs, as JSON-safe data."""
         params = {"spread": "spreadCol", "counts": "countCols", "group": "groupCol"}
         params |= {name: name for name in ("shrinkages", "variance", "level")}
         minimum = self.getOrDefault(self.minimum) if self.getOrDefault(self.hasMinimum) else None
@@ -256,7 +273,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
             "prediction": self.getPredictionCol(),
             **{name: self.getOrDefault(param) for name, param in params.items()},
             "minimum": minimum,
-            **{name: self._calibration[name] for name in ("weights", "least", "rows", "grid", "groups")},
+            **{name: self._calibration[name] for name in _PORTABLE if name in self._calibration},
         }
 
     def _tables(self) -> Mapping[str, DataFrame]:
@@ -270,7 +287,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
 
 
 def _lookup(arrays: Mapping[str, list[float]], key: str) -> str:
-    """Return the SQL of a map from texts to arrays of numbers, looked up; null where there is no such text."""
+    """Return the SQL expression of the array that belongs to a text; null for another text."""
     entries = [
         f"{text_literal(name)}, CAST(array({', '.join(map(number_literal, numbers))}) AS ARRAY<DOUBLE>)"
         for name, numbers in arrays.items()

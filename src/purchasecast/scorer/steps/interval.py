@@ -40,7 +40,7 @@ class Interval:
         self._variance, self._least = float(entry["variance"]), float(entry["least"])
         self._weights = [float(weight) for weight in entry["weights"]]
         self._minimum = float("-inf") if entry["minimum"] is None else float(entry["minimum"])
-        self._found = {name: entry[name] for name in ("grid", "rows", "groups")}
+        self._calibration = {name: entry.get(name) for name in ("positions", "grid", "rows", "groups")}
         self.set_level(float(entry["level"]))
 
     @classmethod
@@ -59,7 +59,7 @@ class Interval:
         if not 0 < level < 1:
             raise SettingsError(f"level: expected a share above 0 and below 1, found {level}; take 0.9.")
         self.level = level
-        self._bounds = bounds_by_group(self._found, level)
+        self._bounds = bounds_by_group(self._calibration, level)
 
     def batch(self, batch: Batch) -> None:
         """Add the bounds of every row."""
