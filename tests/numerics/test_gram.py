@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from purchasecast.numerics.gram import Gram, gram_by_fold, leave_one_out, merge, merge_all
-from purchasecast.spark.gram_tasks import REASONS, cluster_scores, fold_partials, merge_partials
+from purchasecast.spark.gram_tasks import REASONS, fold_partials, merge_partials
 
 
 def oracle(x, y, weight):
@@ -185,26 +185,5 @@ def test_unusable_rows_are_counted_by_their_first_reason():
     weight = [1.0] * 4 + [-1.0, nan, None] + [1.0] * 7
     fold = [0] * 7 + [3, -2, None, 0, 0, 0, 0]
     rejected, grams = read(fold_partials([batch(x, y, weight, fold)], 2, 3))
-    assert list(rejected.values()) == [1, 1, 2, 3, 3, 3, 0]
+    assert list(rejected.values()) == [1, 1, 2, 3, 3, 3]
     assert grams[0].rows == 1
-
-
-def test_cluster_scores_are_the_sums_of_their_rows():
-    x, y, _, fold = draw(13)
-    weight, cluster = np.ones(60), np.arange(60) % 7
-    beta, mean = np.array([0.5, 0.0, 1.0, -1.0]), np.append(x.mean(axis=0), y.mean())
-    batches = [batch(x[i::2], y[i::2], weight[i::2], fold[i::2] * 0, cluster=cluster[i::2].astype(str)) for i in (0, 1)]
-    _, found = read(cluster_scores(batches, beta, mean))
-    residual = (y - mean[-1]) - (x - mean[:-1]) @ beta
-    rows = residual[:, None] * np.column_stack([x - mean[:-1], np.ones(60)])
-    sums = np.array([rows[cluster == g].sum(axis=0) for g in range(7)])
-    assert found[0].rows == 7
-    np.testing.assert_allclose(found[0].comoments, sums.T @ sums, atol=1e-10)
-
-
-def test_rows_without_a_cluster_are_counted():
-    x, y, _, fold = draw(14)
-    names = [None, *["a"] * 59]
-    rejected, found = read(cluster_scores([batch(x, y, np.ones(60), fold * 0, cluster=names)], np.ones(4), np.zeros(5)))
-    assert rejected["the cluster null"] == 1
-    assert found[0].rows == 1

@@ -1,8 +1,8 @@
 """The normal equations of penalised least squares: scaled moments, and two ways to solve them for many penalties.
 
-A Cholesky factorisation serves one penalty and any set of features, and says whether columns are dependent. One
-eigendecomposition serves every penalty; leaving features out of it takes a system of as many equations as are left
-out. It loses digits where eigenvalues are small, so that whoever uses it checks what is left over.
+A Cholesky factorisation solves for one penalty and any set of features, and shows whether columns are dependent. An
+eigendecomposition solves for every penalty; to leave features out of it takes a system with one equation for each of
+them. It loses digits where eigenvalues are small, so its users check the residual.
 """
 
 from __future__ import annotations
@@ -22,35 +22,31 @@ if TYPE_CHECKING:
 __all__ = ["DEPENDENT", "Problem", "Spectrum", "solve_spd"]
 
 _EPS = float(np.finfo(float).eps)
-#: A standard deviation below this share of the mean is rounding, and the column constant.
-_CONSTANT = 64 * _EPS
-#: Squared Cholesky pivots (of a unit diagonal) and eigenvalue ratios below this are dependent columns.
-DEPENDENT = 1e-12
-#: Eigenvalue ratios below this leave too few digits to a solution from a spectrum.
-_SHARP = 1e-9
-#: Numbers held at a time for the features that many candidates leave out.
-_BLOCK = 1 << 22
+_CONSTANT = 64 * _EPS  # a standard deviation below this share of the mean is rounding: the column is constant
+DEPENDENT = 1e-12  # squared Cholesky pivots (of a unit diagonal) and eigenvalue ratios below this: dependent columns
+_SHARP = 1e-9  # smallest eigenvalue ratio at which a solution from a spectrum keeps enough digits
+_BLOCK = 1 << 22  # numbers in memory at a time for the features that are left out
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """Eigenvalues, ascending, and eigenvectors, in columns, of the features' moments."""
+    """Eigenvalues of the features' moments in ascending order, and eigenvectors in columns."""
 
     values: Floats
     vectors: Floats
 
     @classmethod
     def of(cls, moments: Floats) -> Spectrum:
-        """Decompose; LAPACK's best routine for all vectors takes some 25 times as long as a factorisation."""
+        """Return the spectrum of a symmetric matrix; it takes about 25 times as long as a Cholesky factorisation."""
         return cls(*linalg.eigh(moments, check_finite=False, driver="evd"))
 
     def is_sharp(self, penalties: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Tell at which L2 penalties a solution from the spectrum keeps its digits."""
+        """Return at which L2 penalties a solution from the spectrum keeps enough digits."""
         sharp: np.ndarray[tuple[int], np.dtype[np.bool_]] = self.values[0] + penalties >= _SHARP * self.values[-1]
         return sharp
 
     def solve(self, penalties: Floats, wanted: Floats, left_out: Flags) -> Floats:
-        """Solve (moments + penalty I) x = wanted, entries and equations of features left out apart.
+        """Solve (moments + penalty I) x = wanted with the entries of some features fixed at 0.
 
         Parameters
         ----------
@@ -59,7 +55,7 @@ class Spectrum:
         wanted : ndarray of shape (m, k)
             Right-hand sides, one row a penalty.
         left_out : ndarray of bool of shape (m, k)
-            Features, for each penalty, whose entry is 0 and whose equation need not hold.
+            Features whose entry is 0 and whose equation does not have to hold, one row a penalty.
 
         Returns
         -------
@@ -72,49 +68,49 @@ class Spectrum:
         block = max(1, _BLOCK // max(int(counts.max(initial=0)) * len(self.values), 1))
         for start in range(0, len(counts), block):
             part = slice(start, start + block)
-            rotated[part] -= self._held_at_zero(rotated[part], damping[part], left_out[part], counts[part])
+            rotated[part] -= self._correction(rotated[part], damping[part], left_out[part], counts[part])
         solutions: Floats = np.where(left_out, 0.0, rotated @ self.vectors.T)
         return solutions
 
-    def _held_at_zero(self, rotated: Floats, damping: Floats, left_out: Flags, counts: Integers) -> Floats:
-        """Return what forces on the features left out, of the size that keeps these at 0, move in eigenvectors."""
+    def _correction(self, rotated: Floats, damping: Floats, left_out: Flags, counts: Integers) -> Floats:
+        """Return, in eigenvector coordinates, the correction that sets the entries of left-out features to 0."""
         most = int(counts.max(initial=0))
-        # Rows with fewer of them are filled up by others, whose force is made 0.
+        # Rows that leave out fewer features are padded with others, whose multiplier is 0.
         features = np.argsort(~left_out, axis=1, kind="stable")[:, :most]
         real = np.arange(most) < counts[:, None]
         axes = self.vectors[features] * real[:, :, None]
         damped = axes * damping[:, None, :]
         systems = damped @ axes.transpose(0, 2, 1)
         systems[:, np.arange(most), np.arange(most)] += ~real
-        force = np.linalg.solve(systems, axes @ rotated[:, :, None])
-        moved: Floats = (force.transpose(0, 2, 1) @ damped)[:, 0, :]
-        return moved
+        multipliers = np.linalg.solve(systems, axes @ rotated[:, :, None])
+        correction: Floats = (multipliers.transpose(0, 2, 1) @ damped)[:, 0, :]
+        return correction
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A least-squares problem in the units in which its penalty is the same for all features.
+    """A least-squares problem in units in which the penalty is the same for all features.
 
     Attributes
     ----------
     moments : ndarray of shape (k, k)
         Second moments of the features that vary.
     target : ndarray of shape (k,)
-        Their moments with the label.
+        Moments of these features with the label.
     yy : float
         Second moment of the label.
     used : ndarray of int of shape (k,)
-        Which features vary.
+        Positions of the features that vary.
     unit : ndarray of shape (k,)
-        What a feature was divided by.
+        Divisor of each feature.
     label_scale : float
-        What the label was divided by; 0 for a label that needs no fit.
+        Divisor of the label; 0 for a label that is constant.
     centre : ndarray of shape (d + 1,)
-        Means that were taken off first; zeros without an intercept.
+        Means that were subtracted first; zeros without an intercept.
     workspace : ndarray of shape (2, k * k)
-        Where systems are built and factorised: taking memory for each anew costs more than to factorise it.
+        Memory in which systems are built and factorised: to allocate it for each costs more than to factorise.
     spectrum : Spectrum or None
-        Of `moments`; None where too few solutions are asked for.
+        Spectrum of `moments`; None where few solutions are needed.
     """
 
     moments: Floats
@@ -129,13 +125,13 @@ class Problem:
 
     @property
     def norms(self) -> Floats:
-        """Return the largest a feature's moment with the label can be."""
+        """Return the largest possible moment of each feature with the label."""
         norms: Floats = np.sqrt(np.diagonal(self.moments) * self.yy)
         return norms
 
     @classmethod
     def of(cls, gram: Gram, *, fit_intercept: bool, standardization: bool, decompose: bool) -> Problem:
-        """Build the problem from the moments of the training rows."""
+        """Return the problem of some training rows; a constant feature does not take part."""
         moments = gram.comoments / gram.weight
         deviation = np.sqrt(np.maximum(np.diagonal(moments), 0.0))
         deviation[deviation <= _CONSTANT * np.abs(gram.mean)] = 0.0
@@ -160,7 +156,7 @@ class Problem:
         )
 
     def system(self, active: Integers | None = None) -> Floats:
-        """Return a copy of the moments, or of those of the active features, that lasts until the next one."""
+        """Return a copy of the moments of all or of the active features; the next call overwrites it."""
         size = len(self.target)
         if active is None or len(active) == size:
             whole: Floats = self.workspace[0].reshape(size, size)
@@ -174,11 +170,26 @@ class Problem:
 
 
 def solve_spd(system: Floats, penalty: float, b: Floats) -> Floats | None:
-    """Solve (system + penalty I) x = b by Cholesky, overwriting `system`; None where it is singular."""
-    # Cholesky loses no digits to the scale of a feature, so that its pivots are judged against the diagonal.
+    """Solve (system + penalty I) x = b by a Cholesky factorisation.
+
+    Parameters
+    ----------
+    system : ndarray of shape (k, k)
+        A symmetric matrix, which is overwritten.
+    penalty : float
+        Number to add to its diagonal.
+    b : ndarray of shape (k,)
+        Right-hand side.
+
+    Returns
+    -------
+    ndarray of shape (k,) or None
+        None where the matrix is singular.
+    """
+    # Cholesky loses no digits where features differ in scale, so each pivot is compared with its diagonal entry.
     system.flat[:: len(b) + 1] += penalty
     diagonal = system.diagonal().copy()
-    # system is symmetric: its transpose is the same matrix in the order LAPACK works in without a copy.
+    # The transpose of a symmetric matrix is the same matrix in the memory order that LAPACK takes without a copy.
     factor, failed = lapack.dpotrf(system.T, lower=1, overwrite_a=1, clean=0)
     if failed:
         return None

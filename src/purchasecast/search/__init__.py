@@ -4,7 +4,8 @@ The saved path of the estimator and its model is this package's: a class may mov
 saved model.
 """
 
-from purchasecast.search.estimator import LinearRegressionGridSearch, fold_lines
+from purchasecast.search.estimator import LinearRegressionGridSearch
+from purchasecast.search.exact import fit_exact, fold_lines
 from purchasecast.search.grid import DEFAULT_GRID, ParamGrid, parse_grid
 from purchasecast.search.model import LinearRegressionGridSearchModel
 
@@ -13,6 +14,7 @@ __all__ = [
     "LinearRegressionGridSearch",
     "LinearRegressionGridSearchModel",
     "ParamGrid",
+    "fit_exact",
     "fold_lines",
     "parse_grid",
 ]

@@ -1,4 +1,4 @@
-"""Choose the candidate of a grid search to take."""
+"""The choice of a candidate from the metrics of a grid search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,22 @@ SELECTIONS = (BEST, ONE_STANDARD_ERROR)
 def summarize(
     grid: tuple[tuple[float, float], ...], fold_metrics: np.ndarray[Any, Any], nonzero: np.ndarray[Any, Any]
 ) -> tuple[Candidate, ...]:
-    """Make candidates of the metrics (folds x candidates) and the mean counts of coefficients."""
+    """Return the candidates of a grid with their metrics.
+
+    Parameters
+    ----------
+    grid : tuple of (float, float)
+        ``regParam`` and ``elasticNetParam`` of each candidate.
+    fold_metrics : ndarray of shape (folds, candidates)
+        Metric on each held-out fold.
+    nonzero : ndarray of shape (candidates,)
+        Number of coefficients that are not 0, averaged over the folds.
+
+    Returns
+    -------
+    tuple of Candidate
+        In the order of the grid.
+    """
     averages, deviations = fold_metrics.mean(axis=0), fold_metrics.std(axis=0)
     return tuple(
         Candidate(
@@ -36,23 +51,24 @@ def summarize(
 
 
 def choose(candidates: tuple[Candidate, ...], *, larger_is_better: bool, selection: str, folds: int) -> int:
-    """Return the place of the candidate to take.
+    """Return the index of the candidate to take.
 
     Parameters
     ----------
     candidates : tuple of Candidate
-        In the order of the grid; of equals the first is taken.
+        In the order of the grid; of equal ones the first is taken.
     larger_is_better : bool
-        Which way the metric points.
+        Whether a larger metric is better.
     selection : {"best", "oneStandardError"}
-        The second takes the sparsest (then the better; where counts are unknown the most penalised) of those
-        within one standard error of the best: deviation / sqrt(folds - 1), that of a mean over folds.
+        The second takes the sparsest candidate (then the better one; if counts are unknown the most penalised one)
+        within one standard error of the best, deviation / sqrt(folds - 1).
     folds : int
         Number of folds, at least 2.
 
     Returns
     -------
     int
+        Index in `candidates`.
 
     Raises
     ------
@@ -64,17 +80,17 @@ def choose(candidates: tuple[Candidate, ...], *, larger_is_better: bool, selecti
     best = min(range(len(candidates)), key=losses.__getitem__)
     if math.isinf(losses[best]):
         raise DataError(
-            "a grid search needs at least one candidate with a finite metric, found none; "
-            "use fewer folds or another metric"
+            "grid search: expected at least one candidate with a finite metric, found none; "
+            "use fewer folds or another metric."
         )
     if selection == BEST:
         return best
     limit = losses[best] + candidates[best].standard_deviation / math.sqrt(folds - 1)
 
-    def sparsity(place: int) -> tuple[float, float]:
-        one = candidates[place]
-        if one.nonzero is None:
-            return -one.reg_param * one.elastic_net_param, -one.reg_param
-        return one.nonzero, losses[place]
+    def sparsity(index: int) -> tuple[float, float]:
+        candidate = candidates[index]
+        if candidate.nonzero is None:  # Spark's CrossValidator keeps no coefficients
+            return -candidate.reg_param * candidate.elastic_net_param, -candidate.reg_param
+        return candidate.nonzero, losses[index]
 
     return min((i for i, loss in enumerate(losses) if loss <= limit), key=sparsity)

@@ -1,8 +1,7 @@
-"""What a grid search leaves: Spark's own model, all candidates, and the covariance of the coefficients."""
+"""The model of a grid search: Spark's own model, all candidates, and the covariance of the coefficients."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,57 +16,45 @@ from pyspark.ml.util import (
     MLWritable,
     MLWriter,
 )
-from pyspark.sql import functions as sf
 
-from purchasecast.errors import DataError, SettingsError
-from purchasecast.numerics.covariance import FittedLine
+from purchasecast.errors import SettingsError
+from purchasecast.numerics.covariance import coefficient_covariance
 from purchasecast.numerics.gram import Gram
 from purchasecast.results import SearchResult
-from purchasecast.search.params import _LinearRegressionGridSearchParams
-from purchasecast.spark.columns import col
-from purchasecast.spark.gram import check_columns, collect_cluster_scores, run_interruptible
+from purchasecast.search.params import LinearRegressionGridSearchParams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from purchasecast.numerics.gram import Floats
 
-__all__ = ["LinearRegressionGridSearchModel", "fitted_line"]
+__all__ = ["LinearRegressionGridSearchModel"]
 
-
-def fitted_line(model: Any, gram: Gram, best: Any, params: Any) -> FittedLine:
-    """Return a fit with the moments it was fitted on, its penalty, and the params that say how."""
-    return FittedLine(
-        gram,
-        np.asarray(model.coefficients.toArray(), dtype=float),
-        (best.reg_param, best.elastic_net_param),
-        fit_intercept=params.getFitIntercept(),
-        standardization=params.getStandardization(),
-    )
+_UNFITTED = "LinearRegressionGridSearchModel: expected a fitted model, found none; call fit, or load a saved one."
 
 
 class LinearRegressionGridSearchModel(
-    Model, _LinearRegressionGridSearchParams, MLReadable["LinearRegressionGridSearchModel"], MLWritable
+    Model, LinearRegressionGridSearchParams, MLReadable["LinearRegressionGridSearchModel"], MLWritable
 ):
-    """The chosen fit of a `LinearRegressionGridSearch`.
+    """The fitted model of a `LinearRegressionGridSearch`.
 
-    Put `bestModel` in its place to have a pipeline of Spark's own stages only:
-    `PipelineModel([*fitted.stages[:-1], fitted.stages[-1].bestModel])`.
+    Replace it by its `bestModel` to have a pipeline of Spark's own stages only:
+    ``PipelineModel([*fitted.stages[:-1], fitted.stages[-1].bestModel])``.
 
     Parameters
     ----------
     bestModel : LinearRegressionModel, optional
-        Spark's own model, fitted on all rows at the chosen penalty.
+        Spark's own model of all rows at the chosen penalty.
     searchResult : SearchResult, optional
-        Every candidate with its metrics, and how the search went.
+        Every candidate with its metrics.
     moments : Gram, optional
-        Moments of all rows; None after a stock search.
+        Moments of all rows; None after a search by `CrossValidator`.
 
     Attributes
     ----------
-    foldLines : ndarray or None
-        For each fold, the coefficients and at the end the intercept of the chosen candidate's fit without that fold;
-        None after a stock search, and after a passage through a file.
+    foldLines : ndarray of shape (folds, d + 1) or None
+        Coefficients and, last, the intercept of the chosen candidate without each fold; None after a search by
+        `CrossValidator`, and in a model that was loaded.
     """
 
     def __init__(
@@ -82,81 +69,52 @@ class LinearRegressionGridSearchModel(
 
     @property
     def bestModel(self) -> LinearRegressionModel:
-        """Return Spark's own model at the chosen penalty."""
+        """Spark's own model at the chosen penalty.
+
+        After a one-pass search its ``summary`` says nothing about the training rows: see `searchResult` instead.
+        """
         if self._best_model is None:
-            raise SettingsError("a grid search model needs a fit, found none; call fit or load")
+            raise SettingsError(_UNFITTED)
         return self._best_model
 
     @property
     def searchResult(self) -> SearchResult:
-        """Return all candidates and how the search went."""
+        """All candidates, their metrics, and the choice."""
         if self._search_result is None:
-            raise SettingsError("a grid search model needs a fit, found none; call fit or load")
+            raise SettingsError(_UNFITTED)
         return self._search_result
 
     @property
     def avgMetrics(self) -> list[float]:
-        """Return each candidate's metric, averaged over the folds."""
+        """Metric of each candidate, averaged over the folds."""
         return [c.average for c in self.searchResult.candidates]
 
     @property
     def stdMetrics(self) -> list[float]:
-        """Return each candidate's population standard deviation over the folds."""
+        """Population standard deviation of each candidate's metric over the folds."""
         return [c.standard_deviation for c in self.searchResult.candidates]
 
     @property
     def foldMetrics(self) -> list[list[float]]:
-        """Return each candidate's metric on every fold."""
+        """Metric of each candidate on every fold."""
         return [list(c.fold_metrics) for c in self.searchResult.candidates]
 
     @property
     def coefficientCovariance(self) -> Floats:
-        """Return the classical covariance of (coefficients, intercept), an array of shape (d + 1, d + 1)."""
-        return self._line.classical_covariance()
-
-    def clustered_covariance(self, frame: DataFrame, clusterCol: str) -> Floats:
-        """Return the covariance of (coefficients, intercept) when errors of a cluster may go together.
-
-        Takes a pass of its own over the training rows, grouped by cluster.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            The frame the search was fitted on.
-        clusterCol : str
-            Column that says which rows may go together, for example the customer; no nulls.
-
-        Returns
-        -------
-        ndarray of shape (d + 1, d + 1)
-            The intercept last.
-
-        Raises
-        ------
-        DataError
-            If a cluster is null, there are fewer than two, or the frame is not the one of the fit.
-        """
-        line, weight = self._line, self._weight
-        numeric = [self.getLabelCol(), *([weight] if weight else [])]
-        check_columns(frame, vector=self.getFeaturesCol(), numeric=numeric, others=[clusterCol])
-        rows = self._rows(frame, sf.lit(0), cluster=col(clusterCol).cast("string"))
-        collect = partial(collect_cluster_scores, rows, line.coefficients, line.centre)
-        scores = run_interruptible(frame.sparkSession, collect)
-        if scores.rows < 2:
-            raise DataError(
-                f"a clustered covariance needs at least 2 clusters, found {scores.rows} in {clusterCol}; "
-                "name another column"
-            )
-        return line.clustered_covariance(scores)
-
-    @property
-    def _line(self) -> FittedLine:
+        """Covariance of coefficients and, last, the intercept, under independent errors of one variance."""
         if self._moments is None:
             raise SettingsError(
-                "covariances need the moments of a one-pass search, found none; "
-                "fit with maxFeatures at least the number of features"
+                "coefficientCovariance: expected the moments of a one-pass search, found none; "
+                "fit with maxFeatures at least the number of features."
             )
-        return fitted_line(self.bestModel, self._moments, self.searchResult.best, self)
+        best = self.searchResult.best
+        return coefficient_covariance(
+            self._moments,
+            self.bestModel.coefficients.toArray(),
+            (best.reg_param, best.elastic_net_param),
+            fit_intercept=self.getFitIntercept(),
+            standardization=self.getStandardization(),
+        )
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         return self.bestModel.transform(dataset)
@@ -172,14 +130,14 @@ class LinearRegressionGridSearchModel(
 
 
 class _SearchModelWriter(MLWriter):
-    """Writer of `LinearRegressionGridSearchModel`."""
+    """Writes a `LinearRegressionGridSearchModel`."""
 
     def __init__(self, instance: LinearRegressionGridSearchModel) -> None:
         super().__init__()
         self.instance = instance
 
     def saveImpl(self, path: str) -> None:
-        """Write `metadata`, `bestModel` and, after a one-pass search, `moments`."""
+        """Write metadata, `bestModel` and, after a one-pass search, the moments."""
         session, moments = self.sparkSession, self.instance._moments
         extra = {"searchResult": self.instance.searchResult.to_dict(), "hasMoments": moments is not None}
         DefaultParamsWriter.saveMetadata(self.instance, path, session, extraMetadata=extra)
@@ -198,7 +156,7 @@ class _SearchModelWriter(MLWriter):
 
 
 class _SearchModelReader(MLReader["LinearRegressionGridSearchModel"]):
-    """Reader of what `_SearchModelWriter` wrote."""
+    """Reads what `_SearchModelWriter` wrote."""
 
     def __init__(self, cls: type[LinearRegressionGridSearchModel]) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from pyspark.sql.types import AtomicType, IntegralType, NumericType
 from purchasecast.errors import ColumnMismatchError, DataError
 from purchasecast.numerics.gram import Gram, merge
 from purchasecast.spark.columns import col
-from purchasecast.spark.gram_tasks import PARTIAL_SCHEMA, REASONS, cluster_scores, fold_partials, merge_partials
+from purchasecast.spark.gram_tasks import PARTIAL_SCHEMA, REASONS, fold_partials, merge_partials
 from purchasecast.spark.shipping import map_in_tasks
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from purchasecast.numerics.gram import Floats
-
 __all__ = [
     "check_columns",
-    "collect_cluster_scores",
     "collect_grams",
     "fold_by_content",
     "run_interruptible",
@@ -45,14 +42,7 @@ _TREE_FEATURES = 300  # fewer, and ten thousand partials of a fold are merged in
 T = TypeVar("T")
 
 
-def check_columns(
-    dataset: DataFrame,
-    *,
-    vector: str,
-    numeric: list[str],
-    integral: list[str] | None = None,
-    others: list[str] | None = None,
-) -> None:
+def check_columns(dataset: DataFrame, *, vector: str, numeric: list[str], integral: list[str]) -> None:
     """Check that the columns are there and of the right kind.
 
     Raises
@@ -62,19 +52,18 @@ def check_columns(
     DataError
         If one is of another type.
     """
-    integers = integral or []
-    wanted = [vector, *numeric, *integers, *(others or [])]
+    wanted = [vector, *numeric, *integral]
     missing = [name for name in wanted if name not in dataset.columns]
     if missing:
         raise ColumnMismatchError(
             f"the frame needs columns {', '.join(wanted)}, found no {', '.join(missing)}; "
             "add them or name others in the stage's params"
         )
-    for name in [vector, *numeric, *integers]:
+    for name in wanted:
         found = dataset.schema[name].dataType
         if name == vector:
             fits, kind = found.typeName() == "vectorudt", "vectors"
-        elif name in integers:
+        elif name in integral:
             fits, kind = isinstance(found, IntegralType), "integers"
         else:
             fits, kind = isinstance(found, NumericType), "numbers"
@@ -114,10 +103,8 @@ def fold_by_content(dataset: DataFrame, vector: str, folds: int, seed: int) -> C
     return sf.pmod(sf.xxhash64(sf.lit(seed), *parts, sf.unwrap_udt(col(vector))), sf.lit(folds)).cast("int")
 
 
-def training_rows(
-    dataset: DataFrame, *, vector: str, label: str, weight: str | None, fold: Column, **others: Column
-) -> DataFrame:
-    """Select what the executors read: unwrapped vector, label, weight, fold, partition number, `others`."""
+def training_rows(dataset: DataFrame, *, vector: str, label: str, weight: str | None, fold: Column) -> DataFrame:
+    """Select what the executors read: unwrapped vector, label, weight, fold and partition number."""
     unwrapped = sf.unwrap_udt(col(vector))
     # A dense vector's size field is null: its number of values says it.
     features = sf.when(
@@ -135,7 +122,6 @@ def training_rows(
         (col(weight).cast("double") if weight else sf.lit(1.0)).alias("weight"),
         fold.alias("fold"),
         sf.spark_partition_id().cast("long").alias("key"),
-        *(column.alias(name) for name, column in others.items()),
     )
 
 
@@ -156,16 +142,6 @@ def collect_grams(rows: DataFrame, features: int, folds: int) -> list[Gram]:
             "take fewer folds or check the fold column"
         )
     return [found[k] for k in range(folds)]
-
-
-def collect_cluster_scores(rows: DataFrame, coefficients: Floats, mean: Floats) -> Gram:
-    """Return the Gram of the score sums of column `cluster`, its `rows` the number of clusters."""
-    together = rows.repartition("cluster")
-    work = partial(cluster_scores, coefficients=coefficients, mean=mean)
-    found = _collect_merged(map_in_tasks(together, work, PARTIAL_SCHEMA), len(coefficients))
-    if not found:
-        raise DataError("a clustered covariance needs rows, found none; check the filters before it")
-    return found[0]
 
 
 def _collect_merged(partials: DataFrame, features: int) -> dict[int, Gram]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PARTIAL_SCHEMA",
     "REASONS",
-    "cluster_scores",
     "fold_partials",
     "merge_partials",
 ]
@@ -37,9 +36,7 @@ REASONS = (
     "the label null, NaN or infinite",
     "the weight null, NaN, infinite or negative",
     "the fold null or outside its range",
-    "the cluster null",
 )
-_NO_CLUSTER = -1
 _REJECTED = -1
 #: Arrow's batches are gathered up to these before the arithmetic: fewer, larger blocks cost less.
 _BLOCK_ROWS, _BLOCK_BYTES = 65_536, 64 << 20
@@ -94,52 +91,6 @@ def merge_partials(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         yield _partial(key, k, gram.to_bytes())
 
 
-def cluster_scores(batches: Iterable[pa.RecordBatch], coefficients: Floats, mean: Floats) -> Iterator[pa.RecordBatch]:
-    """Turn partitions of whole clusters into the Gram of the clusters' score sums.
-
-    A row's score is `w r (x - mean, 1)` with its residual r from the line through `mean`; a cluster's is the
-    sum of its rows'. The partial's mean is left at 0, its weight is the number of clusters.
-
-    Parameters
-    ----------
-    batches : iterable of RecordBatch
-        As for `fold_partials`, and a column `cluster`; all rows of a cluster in this partition.
-    coefficients : ndarray of shape (d,)
-        The fit, in the units of the data.
-    mean : ndarray of shape (d + 1,)
-        Means of features and label that the line goes through; zeros where there is no intercept.
-
-    Yields
-    ------
-    RecordBatch
-        One partial, and one of the rejected rows.
-    """
-    features = len(coefficients)
-    places: dict[Any, int] = {}
-    sums = np.zeros((0, features + 1))
-    rejected = np.zeros(len(REASONS))
-    for block in _blocks(batches):
-        rejected[_NO_CLUSTER] += block.column("cluster").null_count
-        table = block.filter(block.column("cluster").is_valid())
-        x, y, weight, row, counts = _read_block(table, features, 1, keep_positions=True)
-        rejected += counts
-        codes = table.column("cluster").combine_chunks().dictionary_encode()
-        levels = codes.dictionary.to_pylist()
-        place = np.array([places.setdefault(level, len(places)) for level in levels], dtype=np.int64)
-        sums = np.vstack([sums, np.zeros((len(places) - len(sums), features + 1))])
-        of_row = codes.indices.to_numpy()[row]
-        pull = weight * ((y - mean[-1]) - (x @ coefficients - mean[:-1] @ coefficients))
-        shape = (len(levels), len(y))
-        grouped = sparse.csr_array((pull, (of_row, np.arange(len(y)))), shape=shape)
-        total = np.bincount(of_row, weights=pull, minlength=len(levels))
-        pulls = (grouped @ x).toarray() - total[:, None] * mean[:-1]
-        sums[place] += np.column_stack([pulls, total])
-    yield _partial(0, _REJECTED, rejected.astype("<f8").tobytes())
-    if len(sums):
-        gram = Gram(len(sums), float(len(sums)), float(len(sums)), np.zeros(features + 1), sums.T @ sums)
-        yield _partial(0, 0, gram.to_bytes())
-
-
 def _partial(key: int, fold: int, payload: bytes) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [pa.array([key], pa.int64()), pa.array([fold], pa.int32()), pa.array([payload], pa.binary())],
@@ -163,9 +114,9 @@ def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _read_block(
-    table: pa.Table, features: int, folds: int, *, keep_positions: bool = False
+    table: pa.Table, features: int, folds: int
 ) -> tuple[sparse.csr_array, Floats, Floats, Integers, Floats]:
-    """Return features, label, weight, fold (or position) of the usable rows, and counts of the others."""
+    """Return features, label, weight and fold of the usable rows, and counts of the others by reason."""
     vectors = table.column("features").combine_chunks()
     label, weight = _numbers(table, "label"), _numbers(table, "weight")
     fold = table.column("fold").fill_null(_REJECTED).to_numpy().astype(np.int64)
@@ -178,16 +129,14 @@ def _read_block(
             ~np.isfinite(label),
             ~(np.isfinite(weight) & (weight >= 0)),
             (fold < 0) | (fold >= folds),
-            np.zeros(len(label), dtype=bool),
         ]
     )
     first = np.cumsum(failed, axis=1) == 1
     counts = (first & failed).sum(axis=0).astype(float)
     good = np.flatnonzero(~failed.any(axis=1))
-    last = good if keep_positions else fold[good]
     if len(good) == len(label):
-        return x, label, weight, last, counts
-    return x[good], label[good], weight[good], last, counts
+        return x, label, weight, fold, counts
+    return x[good], label[good], weight[good], fold[good], counts
 
 
 def _numbers(table: pa.Table, column: str) -> Floats:
