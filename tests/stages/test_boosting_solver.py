@@ -20,6 +20,7 @@ def rows() -> pa.Table:
             "fold": pa.array(random.integers(0, 3, 900), pa.int32()),
             "key": pa.array(random.permutation(900)),
             "label": 5.0 * (x[:, 0] > 0) + x[:, 1] + random.normal(0, 0.5, 900),
+            "weight": np.ones(900),
             "f_0": x[:, 0],
             "f_1": x[:, 1],
         }
@@ -79,3 +80,24 @@ def test_without_a_fold_all_rounds_are_taken(rows: pa.Table) -> None:
     found = solve(rows, -1)
     assert list(found) == [ALL_ROWS]
     assert found[ALL_ROWS]["rounds"] == 200
+
+
+def test_a_weight_counts_as_copies_of_a_row(rows: pa.Table) -> None:
+    """Without sampling and with histograms of the same borders, a row of weight 3 is three rows."""
+    import xgboost
+
+    plain = PARAMS | {"subsample": 1.0, "min_child_weight": 1.0}
+    tripled = rows["fold"].to_numpy() == 1
+    weighted = rows.set_column(3, "weight", pa.array(np.where(tripled, 3.0, 1.0)))
+    copies = rows.take(np.repeat(np.arange(900), np.where(tripled, 3, 1)))
+    errors = []
+    for table in (weighted, copies, rows):
+        batches = iter(table.to_batches())
+        (answer,) = solve_boosting(batches, params=plain, rounds=20, patience=5, validation_fold=-1)
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(answer["booster"][0].as_py()))
+        features = np.column_stack([rows["f_0"], rows["f_1"]])
+        errors.append(booster.inplace_predict(features) - rows["label"].to_numpy())
+    weighted_error, copies_error, plain_error = (np.mean(error[tripled] ** 2) for error in errors)
+    assert weighted_error == pytest.approx(copies_error, rel=0.02)
+    assert weighted_error < 0.95 * plain_error

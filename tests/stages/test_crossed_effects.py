@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import functions as sf
 from tests.planted_shop import FOLDS, plant_shop
 
+from purchasecast.errors import DataError
 from purchasecast.stages import CrossedEffectsEncoder
 
 if TYPE_CHECKING:
@@ -88,15 +89,31 @@ def test_a_near_unique_id_gives_nothing_away(spark: SparkSession) -> None:
     assert model.transform(frame).where("t <> 0").count() == 0
 
 
-def test_weights_count_as_copies_do(spark: SparkSession) -> None:
+def test_weights_count_as_copies_do_whatever_their_unit(spark: SparkSession) -> None:
+    """A row of weight 2 pulls like two rows; grams and kilograms as weights give the same effects."""
     shop = plant_shop(customers=20, products=10, rows=150)
-    frame = shop.frame(spark).withColumn("w", sf.when(sf.col("group") == 1, 2.0).otherwise(1.0))
+    frame = shop.frame(spark).withColumn("w", sf.when(sf.col("group") == 1, 2.0).otherwise(1.0)).cache()
     copies = frame.unionByName(frame.where("group = 1"))
-    weighted = encoder(weightCol="w", maxIter=4, tol=0.0).fit(frame).level_table("product").toPandas()
-    copied = encoder(maxIter=4, tol=0.0).fit(copies).level_table("product").toPandas()
-    merged = weighted.merge(copied, on="level", validate="one_to_one")
-    np.testing.assert_allclose(merged["rows_x"], merged["rows_y"])
-    np.testing.assert_allclose(merged["effect_x"], merged["effect_y"], rtol=1e-9)
+    weighted, scaled = (
+        encoder(weightCol="w", attributeCols=["group"], maxIter=20).fit(one)
+        for one in (frame, frame.withColumn("w", 1_000 * sf.col("w")))
+    )
+    copied = encoder(attributeCols=["group"], maxIter=20).fit(copies)
+    effects = [model.level_table("product").toPandas().sort_values("level") for model in (weighted, scaled, copied)]
+    np.testing.assert_allclose(effects[1][["rows", "effect"]], effects[0][["rows", "effect"]], rtol=1e-9)
+    assert effects[0]["rows"].sum() == pytest.approx(150)
+    np.testing.assert_allclose(weighted.components[-1].residual, scaled.components[-1].residual, rtol=1e-9)
+    assert np.corrcoef(effects[0]["effect"], effects[2]["effect"])[0, 1] > 0.999
+    unweighted = encoder(attributeCols=["group"], maxIter=20).fit(frame).level_table("product").toPandas()
+    moved = np.abs(effects[0]["effect"].to_numpy() - unweighted.sort_values("level")["effect"].to_numpy())
+    apart = np.abs(effects[0]["effect"].to_numpy() - effects[2]["effect"].to_numpy())
+    assert apart.mean() < 0.5 * moved.mean()
+
+
+def test_weights_of_nothing_are_refused(spark: SparkSession) -> None:
+    frame = plant_shop(customers=5, products=5, rows=20).frame(spark).withColumn("w", sf.lit(0.0))
+    with pytest.raises(DataError, match="weights above 0 in w"):
+        encoder(weightCol="w").fit(frame)
 
 
 def test_unseen_products_get_what_their_attributes_say(spark: SparkSession) -> None:

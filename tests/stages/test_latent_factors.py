@@ -106,7 +106,7 @@ def test_least_squares_in_place_of_posteriors_is_told(
     frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0))
     encoder(rank=2, maxIter=1, solver="als").fit(frame)
     assert not caplog.records
-    monkeypatch.setattr(solver, "_MOST_MOMENTS", 80)
+    monkeypatch.setattr(solver, "_MAX_MOMENTS", 80)
     asked, forced = encoder(rank=2, maxIter=6).fit(frame), encoder(rank=2, maxIter=6, solver="als").fit(frame)
     assert "posteriors of 30 customers and products would take over 2 GB" in caplog.text
     assert len(caplog.records) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from purchasecast.stages.latent_factors import variational
-from purchasecast.stages.latent_factors.solver import _alternate, _by_row
+from purchasecast.stages.latent_factors.solver import _alternate, sparse_ratings
 from purchasecast.stages.latent_factors.variational import Posterior, indicators, solve_posterior
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def solve(
 
 
 def sides(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp]) -> tuple[sp.csr_array, sp.csr_array]:
-    return _by_row(ratings, user, item, (USERS, ITEMS)), _by_row(ratings, item, user, (ITEMS, USERS))
+    return sparse_ratings(ratings, user, item, (USERS, ITEMS)), sparse_ratings(ratings, item, user, (ITEMS, USERS))
 
 
 def first_factors(by_user: sp.csr_array, by_item: sp.csr_array) -> tuple[Floats, Floats]:
@@ -60,7 +60,9 @@ def error_of(found: Posterior, truth: Floats) -> float:
 def oracle(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], rounds: int) -> tuple[Floats, Floats]:
     """Write the updates down one level and one rating at a time, with dense attributes."""
     shape, small = (USERS, ITEMS), variational._FIRST_VARIANCE * np.eye(RANK)
-    means = list(first_factors(_by_row(ratings, user, item, shape), _by_row(ratings, item, user, shape[::-1])))
+    means = list(
+        first_factors(sparse_ratings(ratings, user, item, shape), sparse_ratings(ratings, item, user, shape[::-1]))
+    )
     covariances, designs = [], []
     for size, kinds in ((USERS, 3), (ITEMS, 4)):
         covariances.append(np.array([small] * size))
@@ -137,8 +139,8 @@ def test_levels_without_ratings_change_nothing() -> None:
     kept = item >= 10
     with_them = solve(ratings[kept], user[kept], item[kept])
     shape = (USERS, ITEMS - 10)
-    by_user = _by_row(ratings[kept], user[kept], item[kept] - 10, shape)
-    by_item = _by_row(ratings[kept], item[kept] - 10, user[kept], shape[::-1])
+    by_user = sparse_ratings(ratings[kept], user[kept], item[kept] - 10, shape)
+    by_item = sparse_ratings(ratings[kept], item[kept] - 10, user[kept], shape[::-1])
     of_users = indicators(np.arange(USERS)[:, None] % 3, [3])
     of_items = indicators(np.arange(10, ITEMS)[:, None] % 4, [4])
     u, v = first_factors(*sides(ratings[kept], user[kept], item[kept]))

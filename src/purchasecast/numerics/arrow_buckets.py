@@ -1,6 +1,6 @@
-"""Rows packed as Arrow tables, a bucket each: an exchange then moves a few large values in place of every row.
+"""Pack table rows into one Arrow value per bucket, so that a shuffle moves a few large values instead of many rows.
 
-Spark ships this module to its executors by value: it imports nothing of this package.
+Spark ships this module to its executors by value, so it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -21,11 +21,24 @@ if TYPE_CHECKING:
 __all__ = ["PACKED_SCHEMA", "chunks", "codes_of", "numbers_of", "pack", "packed_batches", "to_batch", "unpack"]
 
 PACKED_SCHEMA = "bucket int, packed binary"
-_CHUNK_ROWS = 131_072  # Arrow's batches are gathered up to these before the arithmetic
+_CHUNK_ROWS = 131_072  # Spark sends batches of 10,000 rows, on which NumPy's overhead per call would dominate
 
 
 def chunks(batches: Iterable[pa.RecordBatch], rows: int = _CHUNK_ROWS) -> Iterator[pa.Table]:
-    """Gather batches into tables of at least so many rows, which are worth the arithmetic on them."""
+    """Combine batches into tables of at least `rows` rows.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        Batches of one schema; empty ones are skipped.
+    rows : int, default 131,072
+        Least rows of a table.
+
+    Yields
+    ------
+    Table
+        Rows in the order of the batches; the last table may be shorter.
+    """
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
@@ -42,16 +55,16 @@ def pack(table: pa.Table, places: Integers, buckets: int) -> Iterator[tuple[int,
     Parameters
     ----------
     table : Table
-        The rows; texts as dictionaries.
+        Rows; text columns should be dictionary-encoded.
     places : ndarray of shape (n,)
-        The bucket of each row.
+        Bucket of each row.
     buckets : int
-        How many there are.
+        Number of buckets.
 
     Yields
     ------
     tuple of (int, bytes)
-        Bucket and its rows, for buckets that have some.
+        Number of a bucket that has rows, and its rows as an Arrow stream.
     """
     order = np.argsort(places, kind="stable")
     ends = np.searchsorted(places[order], np.arange(buckets + 1))
@@ -65,13 +78,13 @@ def pack(table: pa.Table, places: Integers, buckets: int) -> Iterator[tuple[int,
 
 
 def packed_batches(table: pa.Table, places: Integers, buckets: int) -> Iterator[pa.RecordBatch]:
-    """Yield what `pack` does as `PACKED_SCHEMA`."""
+    """Pack rows as `pack` does, and yield batches of `PACKED_SCHEMA`, one bucket each."""
     for bucket, packed in pack(table, places, buckets):
         yield to_batch(PACKED_SCHEMA, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
 
 
 def unpack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the rows bucket by bucket.
+    """Yield the rows that `pack` packed, bucket by bucket.
 
     Parameters
     ----------
@@ -81,40 +94,40 @@ def unpack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     Yields
     ------
     Table
-        All rows of a bucket, with the columns that all its parts have.
+        All rows of one bucket, with the columns that all its parts have.
     """
     held: list[pa.Table] = []
     last = None
     for batch in batches:
         for bucket, packed in zip(batch.column("bucket").to_pylist(), batch.column("packed"), strict=True):
             if bucket != last and held:
-                yield _together(held)
+                yield _concatenate(held)
                 held = []
             last = bucket
             held.append(pa.ipc.open_stream(packed.as_buffer()).read_all())
     if held:
-        yield _together(held)
+        yield _concatenate(held)
 
 
-def _together(tables: Sequence[pa.Table]) -> pa.Table:
+def _concatenate(tables: Sequence[pa.Table]) -> pa.Table:
     names = set.intersection(*(set(table.column_names) for table in tables))
     kept = [name for name in tables[0].column_names if name in names]
     return pa.concat_tables([table.select(kept) for table in tables]).unify_dictionaries().combine_chunks()
 
 
 def codes_of(column: pa.ChunkedArray) -> tuple[Integers, pa.Array]:
-    """Return the place of each row's level among the levels, and the levels."""
+    """Return the position of each row's level among the levels, and the levels."""
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
 def numbers_of(table: pa.Table, name: str) -> Floats:
-    """Return a column as numbers, nulls as NaN."""
+    """Return a column as floats, with NaN for null."""
     return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
 
 
 def to_batch(schema: str, *columns: Floats | Integers | pa.Array) -> pa.RecordBatch:
-    """Return columns under the names of a schema of Spark."""
+    """Return a batch of columns, named by a Spark schema such as ``"bucket int, packed binary"``."""
     names = [field.split()[0] for field in schema.split(", ")]
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=names)

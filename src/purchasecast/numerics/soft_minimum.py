@@ -1,15 +1,15 @@
-r"""A least value that predictions come near to but do not reach, where a regression would send many below it.
+r"""A smooth lower limit for predictions, where a linear regression gives many values below the minimum of the target.
 
-Where purchases are skewed, a line gives many rows less than a purchase can be. To cut these off at the minimum
-:math:`m` makes the sum of all too high, and one value of them all. Instead
+Where purchases are skewed, a linear regression predicts many values below the least possible purchase :math:`m`.
+Setting these to :math:`m` makes the sum of all predictions too high and gives all of them the same value. Instead,
 
 .. math:: g(v) = m + w \log\left(1 + e^{(v - o) / w}\right)
 
-bends the values :math:`v` over a width :math:`w`; far above the origin :math:`o` it takes :math:`o - m` off and no
-more. Width and origin are those of least squared error, among those that give the labels' mean, on predictions that
-have not seen their row. Where hardly any value lies below the minimum, nothing is bent.
+bends the values :math:`v` smoothly over a width :math:`w`; far above the origin :math:`o` it only subtracts
+:math:`o - m`. Width and origin minimise the squared error of out-of-fold predictions, among those that keep the mean
+of the labels. If hardly any value lies below the minimum, there is no bend.
 
-No Spark in here: executors and the scorer run it, too.
+This module uses no Spark: executors and the scorer run it too.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["LEAST_SHARE", "SoftMinimum", "find_soft_minimum", "solve_soft_minimum"]
+__all__ = ["MIN_SHARE", "SoftMinimum", "find_soft_minimum", "solve_soft_minimum"]
 
-LEAST_SHARE = 0.005  # of the rows below the minimum; with fewer it is simply held to
-_WIDTHS = np.geomspace(0.01, 2.0, 24)  # in mean purchases above the minimum
+MIN_SHARE = 0.005  # share of rows below the minimum from which predictions are bent; with fewer they are cut off
+_WIDTHS = np.geomspace(0.01, 2.0, 24)  # in units of the mean purchase above the minimum
 
 
 @dataclass(frozen=True, slots=True)
 class SoftMinimum:
-    """The bend.
+    """A bend of values toward a minimum.
 
     Attributes
     ----------
@@ -61,55 +61,66 @@ class SoftMinimum:
 
 
 def find_soft_minimum(values: Floats, labels: Floats, minimum: float) -> SoftMinimum | None:
-    """Return the bend of least squared error that keeps the labels' mean; None where none is needed.
+    """Return the bend of least squared error among those that keep the mean of the labels.
 
     Parameters
     ----------
     values, labels : ndarray of shape (n,)
-        Predictions that have not seen their row, as the regression gives them, and purchases.
+        Out-of-fold predictions of the regression, and purchases.
     minimum : float
-        The least that a purchase can be.
+        Least possible purchase.
 
     Returns
     -------
     SoftMinimum or None
-        None if fewer than 1 in 200 values lie below the minimum, all labels at it, or the values err more than the
-        labels' mean: they then say nothing of where low purchases are.
+        None if fewer than 1 in 200 values lie below the minimum, if all labels equal it, or if the values err more
+        than the labels' mean, since they cannot tell low purchases from high ones then.
     """
     mean = float(labels.mean()) - minimum if len(labels) else 0.0
-    if not mean > 0.0 or float(np.mean(values < minimum)) < LEAST_SHARE:
+    if not mean > 0.0 or float(np.mean(values < minimum)) < MIN_SHARE:
         return None
     if float(np.mean((np.maximum(values, minimum) - labels) ** 2)) >= float(labels.var()):
         return None
-    found: list[tuple[float, SoftMinimum]] = []
-    for width in mean * _WIDTHS:
-        origin = _origin(values, float(labels.mean()), minimum, float(width))
-        bend = SoftMinimum(minimum, origin, float(width))
-        found.append((float(np.mean((bend.values(values) - labels) ** 2)), bend))
-    return min(found, key=lambda pair: pair[0])[1]
+    bends = [
+        SoftMinimum(minimum, _origin(values, float(labels.mean()), minimum, float(width)), float(width))
+        for width in mean * _WIDTHS
+    ]
+    return min(bends, key=lambda bend: float(np.mean((bend.values(values) - labels) ** 2)))
 
 
 def _origin(values: Floats, mean: float, minimum: float, width: float) -> float:
-    """Return the origin at which the bent values have the mean."""
+    """Return the origin at which the bent values have the given mean."""
     from scipy import optimize  # noqa: PLC0415  the scorer imports this module on machines without SciPy
 
-    def beyond(origin: float) -> float:
-        """Return how much the mean is too high."""
+    def excess(origin: float) -> float:
         return float(SoftMinimum(minimum, origin, width).values(values).mean()) - mean
 
     low, high = float(values.min()), float(values.max())
-    reach = max(high - low, width)
-    while beyond(low) < 0.0:
-        low -= reach
-    while beyond(high) > 0.0:
-        high += reach
-    return float(optimize.brentq(beyond, low, high, xtol=1e-9 * reach))
+    span = max(high - low, width)
+    while excess(low) < 0.0:
+        low -= span
+    while excess(high) > 0.0:
+        high += span
+    return float(optimize.brentq(excess, low, high, xtol=1e-9 * span))
 
 
 def solve_soft_minimum(batches: Iterator[pa.RecordBatch], *, minimum: float) -> Iterator[pa.RecordBatch]:
-    """Yield the bend of all rows together: ``value`` and ``label`` in, at most one row of ``origin``, ``width`` out."""
-    # In the order of the values: what comes out must not depend on the order of the rows.
+    """Yield the bend of all rows.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns ``value`` and ``label``.
+    minimum : float
+        Least possible purchase.
+
+    Yields
+    ------
+    RecordBatch
+        One row of ``origin`` and ``width``, or nothing where there is no bend.
+    """
+    # Sorted, so that the order of the rows does not change the rounding of sums.
     table = pa.Table.from_batches(batches).sort_by([("value", "ascending"), ("label", "ascending")])
-    found = find_soft_minimum(table.column("value").to_numpy(), table.column("label").to_numpy(), minimum)
-    if found is not None:
-        yield pa.RecordBatch.from_pydict({"origin": pa.array([found.origin]), "width": pa.array([found.width])})
+    bend = find_soft_minimum(table.column("value").to_numpy(), table.column("label").to_numpy(), minimum)
+    if bend is not None:
+        yield pa.RecordBatch.from_pydict({"origin": pa.array([bend.origin]), "width": pa.array([bend.width])})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["population_stability"]
 
-_LEAST_SHARE = 1e-4  # a level that one side lacks would make the index infinite
+_MIN_SHARE = 1e-4  # a level that is missing on one side would make the index infinite
 
 
 def population_stability(before: Sequence[float], after: Sequence[float]) -> float:
@@ -20,18 +20,18 @@ def population_stability(before: Sequence[float], after: Sequence[float]) -> flo
     Parameters
     ----------
     before, after : sequence of float
-        Rows, or shares, by level; each is divided by its sum.
+        Rows or shares by level; both are divided by their sum.
 
     Returns
     -------
     float
-        0 where both are the same; infinite for none.
+        0 where both are the same, finite for any.
 
     Notes
     -----
-    :math:`\sum_l (a_l - b_l) \ln(a_l / b_l)` of the shares, held to at least 0.0001 each: the symmetric form of the
-    Kullback-Leibler divergence. Where nothing moves it is about :math:`(1/n + 1/m)\,\chi^2` with a degree of freedom
-    less than levels.
+    :math:`\sum_l (a_l - b_l) \ln(a_l / b_l)` of the shares, each raised to at least 0.0001: the symmetric form of the
+    Kullback-Leibler divergence. For two samples of :math:`n` and :math:`m` rows from the same distribution it is about
+    :math:`(1/n + 1/m)\,\chi^2`, with one degree of freedom fewer than levels.
 
     References
     ----------
@@ -45,5 +45,5 @@ def population_stability(before: Sequence[float], after: Sequence[float]) -> flo
     >>> round(population_stability([50, 50], [80, 20]), 3)
     0.416
     """
-    b, a = (np.maximum(np.asarray(side, float) / np.sum(side), _LEAST_SHARE) for side in (before, after))
+    b, a = (np.maximum(np.asarray(side, float) / np.sum(side), _MIN_SHARE) for side in (before, after))
     return float(np.sum((a - b) * np.log(a / b)))

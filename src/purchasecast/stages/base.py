@@ -1,8 +1,8 @@
-"""What the stages share: the fold column, level tables that persist, and small column expressions.
+"""What the stages share: the fold column, models that are level tables, and small column expressions.
 
-A supervised encoder of this package is fitted ``numFolds + 1`` times in one go: fit ``k`` leaves fold ``k`` out, and
-the last fit (number ``numFolds``) sees all rows. A training row of fold ``k`` is encoded by fit ``k``, which has not
-seen its label; a row without a fold (scoring) is encoded by the last fit.
+A supervised encoder is fitted ``numFolds + 1`` times at once: fit ``k`` leaves fold ``k`` out, and the last fit, number
+``numFolds``, sees all rows. A training row of fold ``k`` is encoded by fit ``k``, which has not seen its label; a row
+without a fold, as at scoring, is encoded by the last fit.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from purchasecast.spark.columns import col
 from purchasecast.stages.params import int_param, str_param
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from pyspark.ml.util import DefaultParamsReadable
     from pyspark.sql import Column
 
 __all__ = ["HasFolds", "TableModelMixin", "broadcast_if_small", "numbered", "require_columns"]
 
-# Three times Spark's own threshold: the pairs of some ten thousand levels fit, and a shuffle of all rows is spared.
-BROADCAST_BYTES = 32 * 1024 * 1024
+# Three times Spark's own threshold: tables of ten thousand levels fit, and the rows are not shuffled to join them.
+_BROADCAST_BYTES = 32 * 1024 * 1024
 
 
 class HasFolds(Params):
-    """Mixin for the two params of cross-fitting, ``foldCol`` and ``numFolds``."""
+    """Mixin for the params of cross-fitting, ``foldCol`` and ``numFolds``."""
 
     foldCol = str_param(
         "column of fold numbers 0..numFolds-1; where the frame has it, rows are encoded out of fold", default="fold"
@@ -49,26 +49,29 @@ class HasFolds(Params):
     def _has_folds(self, dataset: DataFrame) -> bool:
         return self.getFoldCol() in dataset.columns
 
+    def _fold(self, dataset: DataFrame) -> Column:
+        """Return the fold of a training row; -1, which no fit leaves out, where the frame has no folds."""
+        return col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
+
     def _fit_number(self) -> Column:
-        """Which fit encodes a row: its own fold's, or the last one where it has no fold."""
-        last = sf.lit(self.getNumFolds())
-        return sf.coalesce(col(self.getFoldCol()).cast("int"), last)
+        """Return the number of the fit that encodes a row: its fold, or the last fit where it has none."""
+        return sf.coalesce(col(self.getFoldCol()).cast("int"), sf.lit(self.getNumFolds()))
 
     def _check_folds(self, dataset: DataFrame) -> None:
         if not self._has_folds(dataset):
             return
         fold = col(self.getFoldCol())
         inside = (fold >= 0) & (fold < self.getNumFolds())
-        strangers = dataset.where(~sf.coalesce(inside, sf.lit(False))).select(fold).limit(1).collect()
-        if strangers:
+        outside = dataset.where(~sf.coalesce(inside, sf.lit(False))).select(fold).limit(1).collect()
+        if outside:
             raise DataError(
                 f"{self.getFoldCol()}: expected fold numbers 0 to {self.getNumFolds() - 1}, "
-                f"found {strangers[0][0]}; number the folds with purchasecast.training.split.with_folds."
+                f"found {outside[0][0]}; number the folds with purchasecast.training.split.with_folds."
             )
 
 
 class _TableModelWriter(MLWriter):
-    """Write params as Spark does, and each level table as Parquet beside them."""
+    """Writes params and state as Spark does, and each level table as Parquet beside them."""
 
     def __init__(self, instance: TableModelMixin) -> None:
         super().__init__()
@@ -83,7 +86,7 @@ class _TableModelWriter(MLWriter):
 
 
 class _TableModelReader(MLReader[Any]):
-    """Read what `_TableModelWriter` wrote."""
+    """Reads what `_TableModelWriter` wrote."""
 
     def __init__(self, cls: type[TableModelMixin]) -> None:
         super().__init__()
@@ -101,10 +104,10 @@ class _TableModelReader(MLReader[Any]):
 
 
 class TableModelMixin(MLWritable, MLReadable[Any]):
-    """Mixin for a model that is a few level tables and a small JSON state.
+    """Mixin for a model that consists of level tables and a small JSON state.
 
-    A class that uses it keeps its tables in ``_tables`` and its state in ``_state`` and takes both back in
-    ``_restore``; it can be built without arguments.
+    A class that uses it returns them from ``_tables`` and ``_state``, takes them back in ``_restore``, and has a
+    constructor without required arguments.
     """
 
     def _tables(self) -> Mapping[str, DataFrame]:
@@ -127,35 +130,67 @@ class TableModelMixin(MLWritable, MLReadable[Any]):
 
     @classmethod
     def load(cls, path: str) -> Self:
-        """Read the model that was saved at `path`."""
+        """Return the model that was saved at a path.
+
+        Parameters
+        ----------
+        path : str
+            Directory that `save` wrote.
+
+        Returns
+        -------
+        TableModelMixin
+            The model.
+        """
         model: Self = cls.read().load(path)
         return model
 
 
 def require_columns(stage: Params, dataset: DataFrame, names: Iterable[str]) -> None:
-    """Check that the frame has the columns a stage needs.
+    """Check that a frame has the columns that a stage needs.
+
+    Parameters
+    ----------
+    stage : Params
+        The stage, for the message.
+    dataset : DataFrame
+        The frame.
+    names : iterable of str
+        Columns.
 
     Raises
     ------
     ColumnMismatchError
-        If any is missing.
+        If a column is missing.
     """
     missing = [name for name in names if name not in dataset.columns]
     if missing:
         raise ColumnMismatchError(
             f"{type(stage).__name__}: expected the columns {missing}, found {dataset.columns}; "
-            "name existing columns in its params, or put the stage that makes them before it."
+            "name existing columns in its params, or put the stage that adds them before it."
         )
 
 
 def broadcast_if_small(table: DataFrame, rows: int, columns: int) -> DataFrame:
-    """Mark a level table for a broadcast join where it is small: a bounded number of bytes goes through the driver.
+    """Mark a level table of at most 32 MB for a broadcast join.
 
-    Spark cannot know the size of a checkpointed table and would shuffle the big side for it.
+    Spark does not know the size of a checkpointed table, and would shuffle all rows to join it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table.
+    rows, columns : int
+        Its size; a column counts 8 bytes.
+
+    Returns
+    -------
+    DataFrame
+        The table, with a hint where it is small.
     """
-    return sf.broadcast(table) if rows * columns * 8 <= BROADCAST_BYTES else table
+    return sf.broadcast(table) if rows * columns * 8 <= _BROADCAST_BYTES else table
 
 
-def numbered(prefix: str, count: int) -> Sequence[str]:
+def numbered(prefix: str, count: int) -> list[str]:
     """Return ``prefix_0 .. prefix_{count-1}``."""
     return [f"{prefix}_{k}" for k in range(count)]

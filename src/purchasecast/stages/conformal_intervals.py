@@ -234,11 +234,11 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
         self.check_params()
         require_columns(self, dataset, self._columns_read())
         prediction, group = quoted(self.getPredictionCol()), self.getOrDefault(self.groupCol)
-        scale = f"sqrt(greatest({self._variance_sql()}, {self._calibration['least']!r}D))"
+        scale = f"sqrt(greatest({self._variance_sql()}, {number_literal(self._calibration['least'])}))"
         bounds = self.bounds()
         (_, [overall]), columns = bounds.pop(""), {}
         for side, (name, extreme) in enumerate(((LOWER, "least"), (UPPER, "greatest"))):
-            score = f"{overall[side]!r}D"
+            score = number_literal(overall[side])
             if bounds and group:
                 key = f"coalesce(CAST({quoted(group)} AS STRING), '')"
                 borders = _lookup({level: borders for level, (borders, _) in bounds.items()}, key)
@@ -247,7 +247,7 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
             # Bounds enclose the prediction, also where all residuals of a cell have the same sign.
             bound = f"{extreme}({prediction} + {score} * {scale}, {prediction})"
             if self.getOrDefault(self.hasMinimum):
-                bound = f"greatest({bound}, {self.getOrDefault(self.minimum)!r}D)"
+                bound = f"greatest({bound}, {number_literal(self.getOrDefault(self.minimum))})"
             columns[name] = sf.expr(bound)
         return dataset.withColumns(columns)
 

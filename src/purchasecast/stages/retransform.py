@@ -1,13 +1,13 @@
-r"""From the scale that a target was fitted on back to money, without the bias that a curve brings.
+r"""Predictions of a transformed target in units of the target, without the bias of the plain inverse.
 
-A regression of :math:`f(y)` predicts :math:`\hat v`, and :math:`f^{-1}(\hat v)` is too low on average where :math:`f`
-bends down. Duan's smearing estimate averages over the residuals :math:`e_i = f(y_i) - \hat v_i` instead:
+A regression of :math:`f(y)` predicts :math:`\hat v`, and for concave :math:`f` the inverse :math:`f^{-1}(\hat v)` is
+too low on average. Duan's smearing estimate averages over the residuals :math:`e_i = f(y_i) - \hat v_i` instead:
 
 .. math:: \hat y = \frac{1}{n} \sum_i f^{-1}(\hat v + e_i) =
    \begin{cases} e^{\hat v}\, \overline{e^{e_i}} - 1 & f = \log(1 + y) \\
                  \hat v^2 + 2 \hat v\, \overline{e_i} + \overline{e_i^2} & f = \sqrt y \end{cases}
 
-so that two means of the residuals are all that is kept. They are taken over predictions that have not seen their row.
+so that two means of out-of-fold residuals are enough.
 
 References
 ----------
@@ -45,22 +45,22 @@ class Retransform(
     Parameters
     ----------
     inputCol, outputCol : str
-        Prediction on the transformed scale, and in money.
+        Columns of the prediction of the transformed target, and of the target.
     transformName : {"log1p", "sqrt"}, default "sqrt"
-        What the target was put through.
+        Transformation of the target.
     smearing : list of float, default [0.0, 0.0]
-        The means of `smearing_terms` over out-of-fold residuals.
+        Means of the two `smearing_terms` over out-of-fold residuals.
 
     Raises
     ------
     ColumnMismatchError
         If the column is missing.
     SettingsError
-        If the transformation is unknown, or there are not two means.
+        If a param is outside its range.
     """
 
-    inputCol = str_param("prediction on the transformed scale", default=None)
-    transformName = str_param("what the target was put through", default="sqrt", choices=SMEARED)
+    inputCol = str_param("prediction of the transformed target", default=None)
+    transformName = str_param("transformation of the target", default="sqrt", choices=SMEARED)
     smearing = float_list_param("means of the smearing terms over out-of-fold residuals", default=(0.0, 0.0), length=2)
 
     _input_kwargs: dict[str, Any]
@@ -78,7 +78,7 @@ class Retransform(
         self._set(**self._input_kwargs)
 
     def setOutputCol(self, value: str) -> Self:
-        """Name the column in money."""
+        """Set the column of the prediction of the target."""
         return self._set(outputCol=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
@@ -89,7 +89,7 @@ class Retransform(
         return dataset.withColumn(self.getOutputCol(), value)
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs."""
+        """Return what the scorer needs, as JSON-safe data."""
         return {
             "kind": "retransform",
             "input": self.getInputCol(),
@@ -100,17 +100,58 @@ class Retransform(
 
 
 def transformed(target: Column, transform: str) -> Column:
-    """Return the target on the scale that it is fitted on; ``none`` leaves it."""
+    """Return the transformed target.
+
+    Parameters
+    ----------
+    target : Column
+        The target.
+    transform : {"none", "log1p", "sqrt"}
+        Transformation.
+
+    Returns
+    -------
+    Column
+        What a regression is fitted to.
+    """
     return {"none": target, "log1p": sf.log1p(target), "sqrt": sf.sqrt(target)}[transform]
 
 
 def smearing_terms(residual: Column, transform: str) -> tuple[Column, Column]:
-    """Return the two terms of a residual whose means the smearing estimate needs."""
+    """Return the two terms whose means over all residuals the smearing estimate needs.
+
+    Parameters
+    ----------
+    residual : Column
+        Transformed target minus its out-of-fold prediction.
+    transform : {"log1p", "sqrt"}
+        Transformation.
+
+    Returns
+    -------
+    tuple of Column
+        The residual, and its exponential or square.
+    """
     return (residual, sf.exp(residual)) if transform == "log1p" else (residual, residual * residual)
 
 
 def back_to_money(value: Column, transform: str, means: tuple[float, float]) -> Column:
-    """Return the smearing estimate of the target at a prediction on the transformed scale."""
+    """Return the smearing estimate of the target.
+
+    Parameters
+    ----------
+    value : Column
+        Prediction of the transformed target.
+    transform : {"log1p", "sqrt"}
+        Transformation.
+    means : tuple of float
+        Means of the `smearing_terms`.
+
+    Returns
+    -------
+    Column
+        In units of the target.
+    """
     if transform == "log1p":
         return sf.exp(value) * means[1] - 1.0
     return value * value + value * (2.0 * means[0]) + means[1]

@@ -1,8 +1,8 @@
-"""Hand whole fits to single tasks: every fit of a cross-fitted encoder is solved with NumPy where its rows are.
+"""Solve whole fits inside single tasks: every fit of a cross-fitted encoder runs in NumPy on all its rows.
 
-A pass of the cluster costs about a second before it has read a row, and an iterative fit takes dozens of passes. While
-the rows of a fit have room in one task's memory, one exchange that puts them there replaces all of these: fits are
-independent, so the tasks run side by side, and there are ``numFolds`` + 1 of them to share out.
+A Spark job takes about a second before it has read a row, and an iterative fit needs dozens of them. As long as the
+rows of a fit have room in the memory of one task, a single shuffle that brings them there replaces all these jobs. The
+``numFolds`` + 1 fits are independent, so that tasks share them and run at the same time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ __all__ = ["HasTaskRows", "solve_in_tasks"]
 
 
 class HasTaskRows(Params):
-    """Mixin for the size up to which a fit is solved inside one task."""
+    """Mixin for the number of rows up to which a fit is solved inside one task."""
 
     maxTaskRows = int_param(
-        "up to this many rows every fit is solved with NumPy in one task, about 100 bytes a row; "
-        "beyond, by passes of the whole cluster",
+        "number of rows up to which each fit is solved with NumPy in one task; above it, by passes of the cluster",
         default=5_000_000,
         minimum=0,
     )
@@ -51,36 +50,42 @@ def solve_in_tasks(
     schema: str,
     **settings: Any,
 ) -> DataFrame:
-    """Run `solve` on all rows of each fit, in as many tasks as can run at the same time.
+    """Run a solver on all rows of each fit, in as many tasks as can run at the same time.
 
     Parameters
     ----------
     rows : DataFrame
         Training rows.
     columns : sequence of Column
-        What every fit reads, named.
+        Named columns that every fit reads.
     residuals : sequence of Column
-        One a fit: the residual that it explains, null where it must not see the row.
-    solve : function
-        Called as ``solve(batches, fits=..., **settings)`` in every task; ``batches`` have `columns` and ``residuals``,
-        an array of the residuals of the fits in the range ``fits``.
+        One a fit: the number that it explains, null where it must not see the row.
+    solve : callable
+        Called as ``solve(batches, fits=range, **settings)`` in every task. The batches have `columns` and
+        ``residuals``, a list of the residuals of the fits in the range.
     schema : str
-        What `solve` returns.
+        Spark schema of the batches that `solve` yields.
+    **settings : object
+        Arguments for `solve`.
 
     Returns
     -------
     DataFrame
-        The answers of all tasks; one shuffle of the rows to each task, so two copies of them on two cores.
+        The batches of all tasks; lazy.
+
+    Notes
+    -----
+    One shuffle copies the rows to each task: on two cores, two copies.
     """
     tasks = min(len(residuals), parallel_slots(rows.sparkSession))
     borders = [len(residuals) * task // tasks for task in range(tasks + 1)]
     task = sf.col("_pc_task")
     starts, sizes = borders[:-1], [end - start for start, end in itertools.pairwise(borders)]
-    mine = sf.slice("residuals", sf.get(sf.lit(starts), task) + 1, sf.get(sf.lit(sizes), task))
+    own_residuals = sf.slice("residuals", sf.get(sf.lit(starts), task) + 1, sf.get(sf.lit(sizes), task))
     named = rows.select(*columns, sf.array(*residuals).alias("residuals"))
     names = [col(name) for name in named.columns if name != "residuals"]
     copied = named.select(sf.explode(sf.lit(list(range(tasks)))).alias("_pc_task"), *names, "residuals")
-    placed = copied.select(task, *names, mine.alias("residuals")).repartitionById(tasks, task)
+    placed = copied.select(task, *names, own_residuals.alias("residuals")).repartitionById(tasks, task)
     return map_in_tasks(placed, partial(_one_task, solve=solve, borders=borders, settings=settings), schema)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pyspark.sql import functions as sf
 
 from purchasecast.numerics.nonnegative import nonnegative_weights
-from purchasecast.numerics.soft_minimum import LEAST_SHARE, SoftMinimum, solve_soft_minimum
+from purchasecast.numerics.soft_minimum import MIN_SHARE, SoftMinimum, solve_soft_minimum
 from purchasecast.schema.reserved_columns import (
     BASE_AMOUNT,
     CUSTOMER_ROWS,
@@ -194,7 +194,7 @@ def _choose_bend(held_out: DataFrame, weights: dict[str, float], schema: Schema)
     total = bounded_prediction(schema, weights, None).total()
     rows = held_out.select(total.alias("value"), col(LABEL).alias("label")).where("value is not null")
     count, below = rows.agg(sf.count(sf.lit(1)), sf.count_if(sf.col("value") < minimum)).collect()[0]
-    if below < LEAST_SHARE * count:
+    if below < MIN_SHARE * count:
         return None
     every = -(-count // _MAX_BEND_ROWS)
     if every > 1:

@@ -1,9 +1,9 @@
-"""Gradient boosted trees by XGBoost, trained where all cores are, stopped early on a fold, then fitted on all rows.
+"""Gradient boosted trees by XGBoost, stopped early on a fold, then fitted on all rows.
 
-`xgboost.spark` gives every worker ``spark.task.cpus`` threads, one by default, so that on one machine either a single
-core works or several workers talk over the network; and it needs Spark's context, which Spark Connect has not. Here
-the rows go to one task, which in local mode takes all cores as threads. Beyond what one task holds,
-`xgboost.spark.SparkXGBRegressor` trains on one worker a slot; the model is the same kind either way.
+`xgboost.spark` gives every worker ``spark.task.cpus`` threads, one by default: on one machine either a single core
+works, or several workers talk over the network. And it needs a Spark context, which Spark Connect does not have. Here
+the rows go to one task, which in local mode takes all cores as threads. For more rows than one task holds,
+`xgboost.spark.SparkXGBRegressor` trains with one worker a slot; the model is of the same kind either way.
 
 References
 ----------
@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasPredictionCol, HasSeed
+from pyspark.ml.param.shared import HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, HasWeightCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
@@ -43,32 +43,26 @@ __all__ = ["BoostedTreesModel", "BoostedTreesRegressor"]
 _CHUNK = 1 << 20  # characters of a row of the saved booster
 
 
-class _BoostedTreesParams(StageParams, HasInputCols, HasLabelCol, HasPredictionCol, HasSeed, HasTaskRows):
+class _BoostedTreesParams(StageParams, HasInputCols, HasLabelCol, HasPredictionCol, HasWeightCol, HasSeed, HasTaskRows):
     """Params of the estimator and its model."""
 
     inputCols = str_list_param("numeric feature columns", default=None)
     foldCol = str_param("column of fold numbers", default="fold")
-    validationFold = int_param("fold that says when to stop; -1 for none: numRounds trees are grown", default=-1)
-    everyFold = bool_param(
-        "whether every fold, not only that which stops the fit, gets a fit without it", default=False
-    )
-    orderCol = str_param(
-        "integer that rows are sorted by before sampling, so that partitions do not matter", default=""
-    )
-    numRounds = int_param("most trees", default=1_000, minimum=1)
-    patience = int_param("trees without a better error before the fit stops", default=30, minimum=1)
-    maxLeaves = int_param("leaves of a tree", default=63, minimum=2)
+    validationFold = int_param("fold that stops the fit early; -1 for none", default=-1, minimum=-1)
+    everyFold = bool_param("whether every other fold gets a fit without it, too", default=False)
+    orderCol = str_param("integer column that rows are sorted by before sampling; empty for none", default="")
+    numRounds = int_param("largest number of trees", default=1_000, minimum=1)
+    patience = int_param("trees without a lower error after which the fit stops", default=30, minimum=1)
+    maxLeaves = int_param("largest number of leaves of a tree", default=63, minimum=2)
     learningRate = float_param("weight of a tree", default=0.05, above=0, maximum=1)
-    minRows = float_param("least rows of a leaf", default=20.0, minimum=0)
-    rowShare = float_param("share of rows that a tree sees", default=0.8, above=0, maximum=1)
-    columnShare = float_param("share of columns that a tree sees", default=0.5, above=0, maximum=1)
-    ridge = float_param("L2 penalty on a leaf's value", default=5.0, minimum=0)
+    minRows = float_param("least number of rows of a leaf", default=20.0, minimum=0)
+    rowShare = float_param("share of the rows that a tree sees", default=0.8, above=0, maximum=1)
+    columnShare = float_param("share of the columns that a tree sees", default=0.5, above=0, maximum=1)
+    ridge = float_param("L2 penalty on the value of a leaf", default=5.0, minimum=0)
     numWorkers = int_param(
-        "0: one task up to maxTaskRows, else a worker a slot; more than 1: that many workers of xgboost.spark",
-        default=0,
-        minimum=0,
+        "workers of xgboost.spark; 0 for one task up to maxTaskRows, then one worker a slot", default=0, minimum=0
     )
-    seed = int_param("seed of the shares of rows and columns", default=7)
+    seed = int_param("seed of the samples of rows and columns", default=7)
 
 
 class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -77,36 +71,38 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
     Parameters
     ----------
     inputCols : list of str
-        Numeric feature columns; null is missing.
+        Numeric feature columns; null is a missing value.
     labelCol, predictionCol, foldCol : str, default "label", "prediction", "fold"
         Columns.
+    weightCol : str, optional
+        Row weights of at least 0, in the fit and in the error that stops it; without it every row weighs 1.
     validationFold : int, default -1
-        Fold that says when to stop; the fit on all rows then takes as many trees. -1: ``numRounds`` trees.
+        Fold on which the first fit stops early; the fit on all rows then gets as many trees. -1: ``numRounds`` trees.
     everyFold : bool, default False
-        Whether there is a fit without each of the other folds, too, of as many trees: every row then has a prediction
-        out of fold. Not by workers of `xgboost.spark`.
+        Whether each other fold gets a fit without it too, of as many trees: then every row has an out-of-fold
+        prediction. Not possible with workers of `xgboost.spark`.
     orderCol : str, default ""
         Integer column that rows are sorted by before sampling; without it the order of the rows matters.
     numRounds : int, default 1000
-        Most trees.
+        Largest number of trees.
     patience : int, default 30
-        Trees without a better error before the fit stops.
+        Trees without a lower error on the validation fold after which the fit stops.
     maxLeaves : int, default 63
-        Leaves of a tree.
+        Largest number of leaves of a tree.
     learningRate : float, default 0.05
-        Weight of a tree.
+        Weight of a tree, above 0 and at most 1.
     minRows : float, default 20.0
-        Least rows of a leaf.
-    rowShare, columnShare : float, default 0.8 and 0.5
-        Shares of rows and columns that a tree sees.
+        Least number of rows of a leaf.
+    rowShare, columnShare : float, default 0.8, 0.5
+        Shares of the rows and of the columns that a tree sees, above 0 and at most 1.
     ridge : float, default 5.0
         L2 penalty on the value of a leaf.
     numWorkers : int, default 0
-        0 takes one task with all it has up to ``maxTaskRows``, beyond that one worker of `xgboost.spark` a slot.
+        Workers of `xgboost.spark`. 0: one task up to ``maxTaskRows``, above it one worker a slot.
     seed : int, default 7
-        Seed of the shares.
+        Seed of the samples.
     maxTaskRows : int, default 5,000,000
-        Most rows of one task, which takes 4 bytes a row and feature, twice.
+        Largest number of rows of one task, which takes twice 4 bytes a row and feature.
 
     Raises
     ------
@@ -119,8 +115,8 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
 
     Notes
     -----
-    XGBoost sums gradients in single precision: another number of threads or workers moves predictions by about 1e-4 of
-    their size.
+    XGBoost sums gradients in single precision: another number of threads or workers changes predictions by about 1e-4
+    of their size.
 
     Examples
     --------
@@ -137,6 +133,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         inputCols: list[str] | None = None,
         labelCol: str = "label",
         predictionCol: str = "prediction",
+        weightCol: str | None = None,
         foldCol: str = "fold",
         validationFold: int = -1,
         everyFold: bool = False,
@@ -156,15 +153,32 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         super().__init__()
         self._set(**self._input_kwargs)
 
+    def setWeightCol(self, value: str) -> BoostedTreesRegressor:
+        """Set the column of row weights."""
+        return self._set(weightCol=value)
+
     def _check(self, dataset: DataFrame) -> None:
         self.check_params()
-        check_workers(dataset.sparkSession, self.getOrDefault("numWorkers"))
-        fold = [self.getOrDefault("foldCol")] if self.getOrDefault("validationFold") >= 0 else []
-        order = [self.getOrDefault("orderCol")] if self.getOrDefault("orderCol") else []
-        require_columns(self, dataset, [*self.getInputCols(), self.getLabelCol(), *fold, *order])
+        check_workers(dataset.sparkSession, self.getOrDefault(self.numWorkers))
+        fold = self.getOrDefault(self.foldCol) if self.getOrDefault(self.validationFold) >= 0 else ""
+        weight = self.getWeightCol() if self.isSet(self.weightCol) else ""
+        optional = filter(None, [fold, weight, self.getOrDefault(self.orderCol)])
+        require_columns(self, dataset, [*self.getInputCols(), self.getLabelCol(), *optional])
 
     def error_without(self, dataset: DataFrame, fold: int) -> float:
-        """Return the root mean squared error on a fold of a fit on the others, stopped there; no model is made of all.
+        """Return the error on a fold of a fit on the others that stops early on it; there is no fit on all rows.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            Training rows.
+        fold : int
+            The left-out fold.
+
+        Returns
+        -------
+        float
+            Root mean squared error, in units of the label.
 
         Raises
         ------
@@ -180,18 +194,22 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
                 f"BoostedTreesRegressor: expected at most {self.getMaxTaskRows():,} rows to tune on, found {count:,}; "
                 "tune on a sample, or raise maxTaskRows."
             )
-        found = alone._in_a_task(rows, last="this fold")
-        if fold not in found:
-            raise DataError(f"BoostedTreesRegressor: expected rows in fold {fold} and in others, found none in one.")
-        return float(found[fold]["error"])
+        answers = alone._fit_in_task(rows, last="this fold")
+        if fold not in answers:
+            raise DataError(
+                f"BoostedTreesRegressor: expected rows in fold {fold} and in others, found none in one of them; "
+                "check the fold column."
+            )
+        return float(answers[fold]["error"])
 
     def _rows(self, dataset: DataFrame) -> DataFrame:
-        stops = self.getOrDefault("validationFold") >= 0
-        order = self.getOrDefault("orderCol")
+        stops = self.getOrDefault(self.validationFold) >= 0
+        order = self.getOrDefault(self.orderCol)
         return dataset.select(
-            (col(self.getOrDefault("foldCol")) if stops else sf.lit(0)).cast("int").alias("fold"),
+            (col(self.getOrDefault(self.foldCol)) if stops else sf.lit(0)).cast("int").alias("fold"),
             (col(order) if order else sf.monotonically_increasing_id()).cast("long").alias("key"),
             col(self.getLabelCol()).cast("double").alias("label"),
+            (col(self.getWeightCol()) if self.isSet(self.weightCol) else sf.lit(1.0)).cast("double").alias("weight"),
             *[col(name).cast("float").alias(f"f_{f}") for f, name in enumerate(self.getInputCols())],
         )
 
@@ -200,14 +218,15 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         rows = self._rows(dataset)
         count = rows.count()
         if not count:
-            raise DataError("BoostedTreesRegressor: expected rows, found none.")
-        workers = self.getOrDefault("numWorkers")
+            raise DataError("BoostedTreesRegressor: expected rows, found none; check the filters before it.")
+        workers = self.getOrDefault(self.numWorkers)
         if workers > 1 or (workers == 0 and count > self.getMaxTaskRows()):
-            found = self._by_workers(rows, workers or parallel_slots(rows.sparkSession))
+            answers = self._fit_by_workers(rows, workers or parallel_slots(rows.sparkSession))
         else:
-            found = self._in_a_task(rows, last="every fold" if self.getOrDefault("everyFold") else "all rows")
-        model = self._model(found.pop(ALL_ROWS))
-        model.without_folds = {fold: self._model(answer) for fold, answer in sorted(found.items())}
+            every_fold = self.getOrDefault(self.everyFold)
+            answers = self._fit_in_task(rows, last="every fold" if every_fold else "all rows")
+        model = self._model(answers.pop(ALL_ROWS))
+        model.without_folds = {fold: self._model(answer) for fold, answer in sorted(answers.items())}
         return model
 
     def _model(self, answer: Mapping[str, Any]) -> BoostedTreesModel:
@@ -222,17 +241,18 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             "tree_method": "hist",
             "grow_policy": "lossguide",
             "max_depth": 0,
-            "max_leaves": self.getOrDefault("maxLeaves"),
-            "eta": self.getOrDefault("learningRate"),
-            "min_child_weight": self.getOrDefault("minRows"),
-            "subsample": self.getOrDefault("rowShare"),
-            "colsample_bytree": self.getOrDefault("columnShare"),
-            "lambda": self.getOrDefault("ridge"),
+            "max_leaves": self.getOrDefault(self.maxLeaves),
+            "eta": self.getOrDefault(self.learningRate),
+            "min_child_weight": self.getOrDefault(self.minRows),
+            "subsample": self.getOrDefault(self.rowShare),
+            "colsample_bytree": self.getOrDefault(self.columnShare),
+            "lambda": self.getOrDefault(self.ridge),
             "seed": self.getSeed() % (1 << 31),
             "nthread": threads,
         }
 
-    def _in_a_task(self, rows: DataFrame, *, last: str) -> dict[int, Any]:
+    def _fit_in_task(self, rows: DataFrame, *, last: str) -> dict[int, Any]:
+        """Return the boosters by left-out fold, fitted in one task."""
         spark = rows.sparkSession
         per_task = int(str(spark.conf.get("spark.task.cpus", "1")))
         # In local mode nothing else runs meanwhile: the task takes the cores of all slots.
@@ -240,36 +260,39 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         work = partial(
             solve_boosting,
             params=self._booster_params(threads),
-            rounds=self.getOrDefault("numRounds"),
-            patience=self.getOrDefault("patience"),
-            validation_fold=self.getOrDefault("validationFold"),
+            rounds=self.getOrDefault(self.numRounds),
+            patience=self.getOrDefault(self.patience),
+            validation_fold=self.getOrDefault(self.validationFold),
             last=last,
         )
         answers = map_in_tasks(rows.repartition(1), work, SCHEMA).collect()
         return {row["without"]: row.asDict() for row in answers}
 
-    def _by_workers(self, rows: DataFrame, workers: int) -> dict[int, Any]:
-        """Train with `xgboost.spark`; rounds are found on the fold, then all rows are fitted."""
+    def _fit_by_workers(self, rows: DataFrame, workers: int) -> dict[int, Any]:
+        """Return the boosters by left-out fold, fitted by `xgboost.spark`."""
         from xgboost.spark import SparkXGBRegressor  # noqa: PLC0415  only where it is asked for
 
-        names = [f"f_{f}" for f in range(len(self.getInputCols()))]
-        params = {k: v for k, v in self._booster_params(1).items() if k not in {"nthread", "eta", "lambda", "seed"}}
-        params |= {"learning_rate": self.getOrDefault("learningRate"), "reg_lambda": self.getOrDefault("ridge")}
-        common = {"features_col": names, "label_col": "label", "num_workers": workers, **params}
-        common["random_state"] = self.getSeed() % (1 << 31)
-        rounds, fold = self.getOrDefault("numRounds"), self.getOrDefault("validationFold")
-        found: dict[int, Any] = {}
+        params = self._booster_params(1)
+        for name, own in (("eta", "learning_rate"), ("lambda", "reg_lambda"), ("seed", "random_state")):
+            params[own] = params.pop(name)
+        del params["nthread"]
+        common: dict[str, Any] = {"num_workers": workers, "label_col": "label", **params}
+        common["features_col"] = [f"f_{f}" for f in range(len(self.getInputCols()))]
+        if self.isSet(self.weightCol):
+            common["weight_col"] = "weight"
+        rounds, fold = self.getOrDefault(self.numRounds), self.getOrDefault(self.validationFold)
+        answers: dict[int, Any] = {}
         if fold >= 0:
             marked = rows.withColumn("out", col("fold") == fold)
-            patience = self.getOrDefault("patience")
-            stopping = {"validation_indicator_col": "out", "early_stopping_rounds": patience, "eval_metric": "rmse"}
+            stopping: dict[str, Any] = {"validation_indicator_col": "out", "eval_metric": "rmse"}
+            stopping["early_stopping_rounds"] = self.getOrDefault(self.patience)
             booster = SparkXGBRegressor(n_estimators=rounds, **stopping, **common).fit(marked).get_booster()
             rounds = int(booster.best_iteration) + 1
             raw = bytes(booster[:rounds].save_raw("json"))
-            found[fold] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
+            answers[fold] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
         booster = SparkXGBRegressor(n_estimators=rounds, **common).fit(rows).get_booster()
-        found[ALL_ROWS] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
-        return found
+        answers[ALL_ROWS] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
+        return answers
 
 
 class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
@@ -278,11 +301,11 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
     Attributes
     ----------
     rounds : int
-        Trees.
+        Number of trees.
     error : float or None
-        Root mean squared error on the fold that was left out; None where none was.
+        Root mean squared error on the left-out fold; None for the fit on all rows.
     without_folds : dict of int to BoostedTreesModel
-        By fold the fit without it, whose predictions of it are out of fold; empty without a validation fold; not saved.
+        The fit without each fold, for out-of-fold predictions; empty without a validation fold. It is not saved.
     """
 
     def __init__(self) -> None:
@@ -294,7 +317,7 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         self.without_folds: dict[int, BoostedTreesModel] = {}
 
     def booster_json(self) -> bytes:
-        """Return the booster as XGBoost's own JSON; `xgboost.Booster().load_model(bytearray(...))` reads it."""
+        """Return the booster as XGBoost's own JSON, which `xgboost.Booster().load_model(bytearray(...))` reads."""
         if self._saved is not None:
             chunks = self._saved.orderBy("place").collect()
             self._booster, self._saved = "".join(row["text"] for row in chunks).encode(), None
@@ -304,8 +327,19 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         return self._predicted(dataset, {ALL_ROWS: self.booster_json()}, sf.lit(ALL_ROWS))
 
     def out_of_fold(self, dataset: DataFrame) -> DataFrame:
-        """Return the rows of the folds that some fit has not seen, each predicted by the fit without its own."""
-        fold = col(self.getOrDefault("foldCol")).cast("int")
+        """Predict rows by the fits without their folds.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            Rows with the features and the fold column.
+
+        Returns
+        -------
+        DataFrame
+            The rows of the folds in `without_folds`, with predictions.
+        """
+        fold = col(self.getOrDefault(self.foldCol)).cast("int")
         boosters = {number: model.booster_json() for number, model in self.without_folds.items()}
         return self._predicted(dataset.where(fold.isin(*boosters)), boosters, fold)
 
@@ -316,7 +350,7 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         return dataset.withColumn(self.getPredictionCol(), predicted)
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs: the booster's JSON beside names."""
+        """Return what the scorer needs: the names of the columns, and the booster as JSON."""
         return {
             "kind": "boosted_trees",
             "inputs": self.getInputCols(),
@@ -332,7 +366,7 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
         rows = [(start // _CHUNK, text[start : start + _CHUNK]) for start in range(0, len(text), _CHUNK)]
         session: SparkSession | None = SparkSession.getActiveSession()
         if session is None:
-            raise SettingsError("BoostedTreesModel: expected a running Spark session to save with, found none.")
+            raise SettingsError("BoostedTreesModel: expected a running Spark session, found none; start one to save.")
         return {"booster": session.createDataFrame(rows, "place int, text string")}
 
     def _state(self) -> dict[str, Any]:
@@ -344,7 +378,14 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
 
 
 def check_workers(spark: SparkSession, workers: int) -> None:
-    """Refuse more workers than can run at the same time, for which XGBoost would wait without a word.
+    """Check that the workers can run at the same time; XGBoost would wait for more without a message.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    workers : int
+        Number of workers.
 
     Raises
     ------
@@ -354,13 +395,13 @@ def check_workers(spark: SparkSession, workers: int) -> None:
     slots = parallel_slots(spark)
     if not 0 <= workers <= slots:
         raise SettingsError(
-            f"numWorkers: expected 0 to {slots}, what can run at the same time, found {workers}; "
-            "ask for fewer, or for more executors."
+            f"BoostedTreesRegressor.numWorkers: expected 0 to {slots}, the number of tasks that can run at the same "
+            f"time, found {workers}; use fewer workers, or more executors."
         )
 
 
 def _predict_function(boosters_json: Mapping[int, bytes]) -> Callable[..., pa.Array]:
-    """Return a function of Arrow columns; the first says by which of the boosters a row is predicted."""
+    """Return a function of Arrow columns, the first of which is the number of the booster to use."""
     loaded: dict[int, Any] = {}  # once a task, not once a batch
 
     def predicted(which: pa.Array, *columns: pa.Array) -> pa.Array:
@@ -368,13 +409,13 @@ def _predict_function(boosters_json: Mapping[int, bytes]) -> Callable[..., pa.Ar
 
         numbers = which.to_numpy(zero_copy_only=False)
         features = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns]).astype(np.float32)
-        found = np.full(len(numbers), np.nan)
+        predictions = np.full(len(numbers), np.nan)
         for number in np.unique(numbers).tolist():
             if number not in loaded:
                 loaded[number] = xgboost.Booster({"nthread": 1})
                 loaded[number].load_model(bytearray(boosters_json[number]))
             chosen = numbers == number
-            found[chosen] = loaded[number].inplace_predict(features[chosen])
-        return pa.array(found)
+            predictions[chosen] = loaded[number].inplace_predict(features[chosen])
+        return pa.array(predictions)
 
     return predicted

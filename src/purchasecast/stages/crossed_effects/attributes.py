@@ -1,7 +1,7 @@
-"""Least-squares effects of low-cardinality attributes and numeric columns, one set a fit, from one pass.
+"""Least-squares effects of attributes with few levels and of numeric columns, for all fits from one pass.
 
-They are the prior means of `CrossedEffectsEncoder`: what to expect of a customer or a product never seen, from its
-attributes alone. One `mapInArrow` pass accumulates a Gram matrix a fold; leaving a fold out is adding up the others.
+They are the prior means of `CrossedEffectsEncoder`: what to expect of an unseen customer or product from its attributes
+alone. One pass computes a Gram matrix for each fold; the fit without a fold adds up the others.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 __all__ = ["AttributeEffects", "fit_attribute_effects"]
 
-MOST_LEVELS = 2_000  # of all attributes together: a Gram matrix of 32 MB a fold; ids belong in the crossed effects
-_RIDGE = 1.0  # rows a level is shrunk by: it makes full sets of indicators solvable and moves no level of many rows
+MAX_LEVELS = 2_000  # of all attributes together: a Gram matrix of 32 MB a fold; ids belong in the crossed effects
+_RIDGE = 1.0  # rows that a level is shrunk by: makes full sets of indicators solvable, and changes large levels little
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeEffects:
-    """Intercept and effects of each fit.
+    """Intercepts and effects of all fits.
 
     Attributes
     ----------
     attributes, numerics : tuple of str
-        Index columns and numeric columns.
+        Names of the index columns and of the numeric columns.
     intercepts : tuple of float
         One a fit.
     levels : tuple of tuple of tuple of float
-        ``levels[fit][attribute][index]``, in units of the label.
+        Effects by fit, attribute and index, in units of the label.
     slopes : tuple of tuple of float
-        ``slopes[fit][numeric]``, label a unit of the column.
+        Slopes by fit and numeric column, in units of the label over those of the column.
     """
 
     attributes: tuple[str, ...]
@@ -57,11 +57,11 @@ class AttributeEffects:
 
     @classmethod
     def none(cls, fits: int) -> AttributeEffects:
-        """Return effects of nothing."""
+        """Return effects of no column."""
         return cls((), (), (0.0,) * fits, ((),) * fits, ((),) * fits)
 
     def last_column(self) -> Column:
-        """Return the fitted value of the last fit; an index or number that is null or unseen adds nothing."""
+        """Return the fitted value of the last fit; null and unseen values add nothing."""
         zero = sf.lit(0.0)
         terms = [
             sf.coalesce(sf.get(sf.lit(list(effects)), col(name).cast("int")), zero)
@@ -76,14 +76,14 @@ class AttributeEffects:
     def all_columns(self) -> Column:
         """Return the array of the fitted values of all fits.
 
-        As column expressions this is (fits x attributes) lookups, more than Spark compiles in one piece; as an Arrow
-        function it is a few array operations a batch.
+        Column expressions would need (fits x attributes) lookups, more than Spark compiles in one method; an Arrow
+        function needs a few array operations a batch.
         """
         if not self.attributes and not self.numerics:
             return sf.lit(list(self.intercepts))
         index = [sf.coalesce(col(name).cast("int"), sf.lit(-1)) for name in self.attributes]
         number = [sf.coalesce(col(name).cast("double"), sf.lit(0.0)) for name in self.numerics]
-        # The last entry of a level table stands for null and unseen levels: no effect.
+        # The last entry of each table is the effect of null and unseen levels, 0.
         tables = [
             np.vstack([np.array([fit[j] for fit in self.levels]).T, np.zeros(len(self.intercepts))])
             for j in range(len(self.attributes))
@@ -92,7 +92,7 @@ class AttributeEffects:
         return arrow_column(fitted, "array<double>", *index, *number)
 
     def fit_to_dict(self, fit: int) -> dict[str, Any]:
-        """Return one fit as JSON-safe data, by column."""
+        """Return one fit by column, as JSON-safe data."""
         return {
             "intercept": self.intercepts[fit],
             "levels": {name: list(self.levels[fit][j]) for j, name in enumerate(self.attributes)},
@@ -118,24 +118,23 @@ class AttributeEffects:
 def fit_attribute_effects(
     frame: DataFrame, *, attributes: Sequence[str], numerics: Sequence[str], folds: int, has_folds: bool
 ) -> AttributeEffects:
-    """Fit the label on attributes and numeric columns by least squares, once a left-out fold and once on all rows.
+    """Fit the label on attributes and numeric columns by least squares, without each fold and on all rows.
 
     Parameters
     ----------
     frame : DataFrame
-        With the index columns `attributes`, the columns `numerics`, and ``_pc_fold``, ``_pc_weight``
-        and ``_pc_label``.
+        Rows with these columns and ``_pc_fold``, ``_pc_weight`` and ``_pc_label``.
     attributes, numerics : sequence of str
-        Column names.
+        Index columns and numeric columns.
     folds : int
-        Number of folds; ``folds + 1`` fits are made.
+        Number of folds, one less than fits.
     has_folds : bool
-        Whether the rows have folds; without, all fits are the same.
+        Whether the rows have folds; if not, all fits are the same.
 
     Returns
     -------
     AttributeEffects
-        The last fit is of all rows.
+        The last fit is that of all rows.
 
     Raises
     ------
@@ -144,15 +143,15 @@ def fit_attribute_effects(
 
     Notes
     -----
-    One pass for the Gram matrices, ``folds`` x (levels + numerics)^2 numbers; one more for the number of levels where
-    the index columns have no metadata.
+    One pass for the Gram matrices, folds x (levels + numerics)^2 numbers; another one for the number of levels if the
+    index columns have no metadata.
     """
     sizes = _level_counts(frame, attributes)
-    if sum(sizes) > MOST_LEVELS:
+    if sum(sizes) > MAX_LEVELS:
         counts = dict(zip(attributes, sizes, strict=True))
         raise SettingsError(
-            f"attributeCols: expected at most {MOST_LEVELS} levels together, found {counts}; "
-            "name columns of many levels in inputCols instead."
+            f"CrossedEffectsEncoder.attributeCols: expected at most {MAX_LEVELS:,} levels together, found {counts}; "
+            "name columns with many levels in inputCols instead."
         )
     selected = frame.select(
         _sparse_features(attributes, sizes, numerics).alias("features"),
@@ -167,7 +166,7 @@ def fit_attribute_effects(
 
 
 def _level_counts(frame: DataFrame, attributes: Sequence[str]) -> list[int]:
-    """Return the number of levels of each index column: from what the indexer left with it, else from the data."""
+    """Return the number of levels of each index column, from the metadata that StringIndexer adds or from the data."""
     named = [frame.schema[name].metadata.get("ml_attr", {}).get("vals") for name in attributes]
     if all(named):
         return [len(levels) for levels in named]
@@ -176,7 +175,7 @@ def _level_counts(frame: DataFrame, attributes: Sequence[str]) -> list[int]:
 
 
 def _sparse_features(attributes: Sequence[str], sizes: Sequence[int], numerics: Sequence[str]) -> Column:
-    """Return indicators and numbers as the fields of a sparse vector, by index arithmetic and without making one."""
+    """Return the fields of a sparse vector of indicators and numbers."""
     indices, values, offset = [], [], 0
     for name, size in zip(attributes, sizes, strict=True):
         index = col(name).cast("int")
@@ -218,7 +217,7 @@ def _fitted_function(
 def _solve(
     trained_on: list[Gram], attributes: tuple[str, ...], numerics: tuple[str, ...], sizes: list[int]
 ) -> AttributeEffects:
-    """Solve every fit's ridge equations; numeric columns are shrunk on their own scale."""
+    """Solve the ridge equations of each fit; numeric columns are shrunk in units of their own variance."""
     cuts = np.cumsum(sizes)[:-1]
     intercepts, levels, slopes = [], [], []
     for gram in trained_on:

@@ -1,7 +1,7 @@
-"""Backfitting of crossed effects: inside one task a fit, or by passes of the cluster where a fit is too large for one.
+"""Backfitting of crossed effects: each fit inside one task or, if too large, all fits by passes of the cluster.
 
-Both take the same updates in the same order; the formulas are in `crossed_effects`. By passes, all fits stop together,
-when the last of them has converged.
+Both make the same updates in the same order; the formulas are in `stage`. By passes, all fits stop together, when the
+last of them has converged.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from purchasecast.errors import DataError
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import broadcast_if_small
 from purchasecast.stages.crossed_effects.solver import (
-    LARGEST_SHRINKAGE,
-    LEAST_SHRINKAGE,
+    MAX_SHRINKAGE,
+    MIN_SHRINKAGE,
     START_SHRINKAGE,
     solve_effects,
 )
@@ -32,18 +32,18 @@ __all__ = ["VarianceComponents", "backfit_by_passes", "backfit_in_tasks"]
 
 @dataclass(frozen=True, slots=True)
 class VarianceComponents:
-    """What one fit estimated.
+    """Estimates of one fit.
 
     Attributes
     ----------
     residual : float
-        Variance of a purchase around its effects, money squared.
+        Variance of a label around its effects, in units of the label squared.
     groups : tuple of float
-        Variance of the effects of each group, in the order of ``inputCols``, money squared.
+        Variance of the effects of each group, in the order of ``inputCols``, in units of the label squared.
     levels : tuple of int
-        Levels of each group that the fit saw.
+        Number of levels of each group in the rows of the fit.
     rounds : int
-        Rounds of backfitting until nothing moved.
+        Rounds of backfitting until it converged.
     """
 
     residual: float
@@ -55,25 +55,25 @@ class VarianceComponents:
 def backfit_in_tasks(
     rows: DataFrame, groups: int, fits: int, max_rounds: int, tol: float
 ) -> tuple[list[DataFrame], tuple[VarianceComponents, ...]]:
-    """Solve every fit with NumPy inside one task.
+    """Solve each fit with NumPy inside one task.
 
     Parameters
     ----------
     rows : DataFrame
-        One row a transaction: the levels ``g_0`` .., ``weight``, ``label``, and the residuals ``r_0`` .. of the fits,
-        null where a fit must not see the row.
+        One row a transaction: the levels ``g_0`` and so on, ``weight``, ``label``, and the residuals ``r_0`` and so on
+        of the fits, null where a fit must not see the row.
     groups, fits : int
-        Their numbers.
+        Number of groups and of fits.
     max_rounds : int
-        Most rounds.
+        Largest number of rounds.
     tol : float
-        Largest share by which the residual variance may still move.
+        Share by which the residual variance may change in the last round.
 
     Returns
     -------
-    tuple
-        A table a group (``level``, ``mean``, and by fit the arrays ``e`` of effects and ``n`` of weights), and what
-        each fit estimated.
+    tuple of (list of DataFrame, tuple of VarianceComponents)
+        One table a group, with ``level``, ``mean`` (of the label) and, by fit, the arrays ``e`` of effects and ``n``
+        of weights; and the estimates of each fit.
     """
     levels = [f"l_{g} {rows.schema[f'g_{g}'].dataType.simpleString()}" for g in range(groups)]
     schema = ", ".join(
@@ -84,31 +84,31 @@ def backfit_in_tasks(
     solved = solve_in_tasks(
         rows, named, residuals, solve_effects, schema, groups=groups, max_rounds=max_rounds, tol=tol
     ).localCheckpoint(eager=True)
-    found = solved.where("group = -1").select("fit", "numbers").collect()  # one row a fit
-    estimates = {row["fit"]: row["numbers"] for row in found}
-    if len(estimates) < fits or not all(numbers[0] for numbers in estimates.values()):
+    estimates = solved.where("group = -1").orderBy("fit").select("numbers").collect()  # one row a fit
+    if len(estimates) < fits or not all(row["numbers"][0] for row in estimates):
         raise _no_rows()
     components = tuple(
         VarianceComponents(residual, tuple(numbers[:groups]), tuple(map(int, numbers[groups:])), int(rounds))
-        for _, residual, rounds, *numbers in (estimates[k] for k in range(fits))
+        for _, residual, rounds, *numbers in (row["numbers"] for row in estimates)
     )
+    return [_by_level(solved, g).localCheckpoint(eager=False) for g in range(groups)], components
+
+
+def _by_level(solved: DataFrame, g: int) -> DataFrame:
+    """Return the table of a group from the rows that the tasks yield, one a fit and level."""
     in_order = "transform(array_sort(collect_list(struct(fit, {0}))), x -> x.{0})"
-    tables = [
-        solved.where(f"group = {g} AND l_{g} IS NOT NULL")
-        .groupBy(col(f"l_{g}").alias("level"))
-        .agg(
-            sf.max_by("mean", "fit").alias("mean"),
-            sf.expr(in_order.format("effect")).alias("e"),
-            sf.expr(in_order.format("weight")).alias("n"),
-        )
-        .localCheckpoint(eager=False)
-        for g in range(groups)
-    ]
-    return tables, components
+    grouped = solved.where(f"group = {g} AND l_{g} IS NOT NULL").groupBy(col(f"l_{g}").alias("level"))
+    return grouped.agg(
+        sf.max_by("mean", "fit").alias("mean"),
+        sf.expr(in_order.format("effect")).alias("e"),
+        sf.expr(in_order.format("weight")).alias("n"),
+    )
 
 
 def _no_rows() -> DataError:
-    return DataError("CrossedEffectsEncoder: expected rows in every fit, found none; are all rows in one fold?")
+    return DataError(
+        "CrossedEffectsEncoder: expected rows in every fit, found none in one; check that not all rows are in one fold."
+    )
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class _Fit:
     """The running estimates of one fit."""
 
     weight: float
-    squares: float  # weighted sum of squared residuals, effects taken off
+    squares: float  # weighted sum of squares of residual minus effects
     shrinkage: list[float]
     variances: list[float]
     freedom: list[float]
@@ -124,14 +124,14 @@ class _Fit:
 
     @property
     def residual(self) -> float:
-        """Residual variance, by the degrees of freedom that the effects leave."""
+        """Residual variance, with the degrees of freedom that the effects leave."""
         return max(self.squares, 0.0) / max(self.weight - sum(self.freedom), 1.0)
 
 
 def backfit_by_passes(
     rows: DataFrame, groups: int, fits: int, max_rounds: int, tol: float
 ) -> tuple[list[DataFrame], tuple[VarianceComponents, ...]]:
-    """Do the same by passes of the cluster: one a group and round."""
+    """Solve all fits by passes of the cluster, one a group and round; see `backfit_in_tasks` for the rest."""
     state = _start(rows, groups, fits)
     tables = [_empty_effects(rows, g, fits) for g in range(groups)]
     rounds, moved = 0, float("inf")
@@ -144,16 +144,12 @@ def backfit_by_passes(
     components = tuple(
         VarianceComponents(fit.residual, tuple(fit.variances), tuple(fit.levels), rounds) for fit in state
     )
-    numbers = {
-        "e": sf.array(*[col(f"e_{k}") for k in range(fits)]),
-        "n": sf.array(*[col(f"n_{k}") for k in range(fits)]),
-    }
-    wide = [table.select("level", "mean", *[value.alias(name) for name, value in numbers.items()]) for table in tables]
-    return wide, components
+    arrays = [sf.array(*[col(f"{name}_{k}") for k in range(fits)]).alias(name) for name in "en"]
+    return [table.select("level", "mean", *arrays) for table in tables], components
 
 
 def _start(rows: DataFrame, groups: int, fits: int) -> list[_Fit]:
-    """Return the state before the first round: weight and sum of squares of every fit, in one pass."""
+    """Return the fits before the first round: weight and sum of squares of each, in one pass."""
     sums = []
     for k in range(fits):
         residual = col(f"r_{k}")
@@ -162,20 +158,13 @@ def _start(rows: DataFrame, groups: int, fits: int) -> list[_Fit]:
     if not all(numbers[::2]):
         raise _no_rows()
     return [
-        _Fit(
-            numbers[2 * k],
-            numbers[2 * k + 1],
-            [START_SHRINKAGE] * groups,
-            [0.0] * groups,
-            [0.0] * groups,
-            [0] * groups,
-        )
-        for k in range(fits)
+        _Fit(weight, squares, [START_SHRINKAGE] * groups, [0.0] * groups, [0.0] * groups, [0] * groups)
+        for weight, squares in zip(numbers[::2], numbers[1::2], strict=True)
     ]
 
 
 def _empty_effects(rows: DataFrame, g: int, fits: int) -> DataFrame:
-    """Return a group's table before the first round: label mean, weight of every fit, no effect yet."""
+    """Return the table of a group before the first round: mean of the label, weight in each fit, effects of 0."""
     weight = col("weight")
     mean = sf.sum(weight * col("label")) / sf.sum(weight)
     weights = [
@@ -189,7 +178,7 @@ def _empty_effects(rows: DataFrame, g: int, fits: int) -> DataFrame:
 
 
 def _update_group(rows: DataFrame, tables: Sequence[DataFrame], g: int, state: list[_Fit]) -> DataFrame:
-    """Fit one group on the residual of the others, and take in what that says of the variances."""
+    """Fit one group on the residual of the others, and update the variances in `state`."""
     fits = range(len(state))
     joined = rows.where(col(f"g_{g}").isNotNull())
     residuals = [col(f"r_{k}") for k in fits]
@@ -201,9 +190,9 @@ def _update_group(rows: DataFrame, tables: Sequence[DataFrame], g: int, state: l
         joined = joined.join(others, col(f"g_{h}") == col(f"l_{h}"), "left")
         residuals = [r - sf.coalesce(col(f"e_{h}_{k}"), sf.lit(0.0)) for k, r in enumerate(residuals)]
     sums = [sf.coalesce(sf.sum(col("weight") * r), sf.lit(0.0)).alias(f"s_{k}") for k, r in enumerate(residuals)]
-    # No number of this round stands in the plan of the pass itself, so that Spark compiles it once for all rounds.
+    # The plan of this pass holds no number of the round, so that Spark compiles it once for all rounds.
     grouped = joined.groupBy(col(f"g_{g}").alias("level")).agg(*sums)
-    # Not eager: the job that reads the variances off the table fills it.
+    # Not eager: the job that computes the variances fills the checkpoint.
     table = tables[g].join(grouped, "level").localCheckpoint(eager=False)
     effects = [(col(f"s_{k}") / (col(f"n_{k}") + state[k].shrinkage[g])).alias(f"new_{k}") for k in fits]
     updated = table.select("*", *effects)
@@ -213,10 +202,11 @@ def _update_group(rows: DataFrame, tables: Sequence[DataFrame], g: int, state: l
 
 
 def _update_variances(table: DataFrame, g: int, state: list[_Fit]) -> None:
-    """Re-estimate the variances by Schall's fixed point from one group's table: five numbers a fit.
+    """Estimate the variances again by Schall's fixed point, from five numbers a fit of a group's table.
 
-    With R the residual before the update and e the old effects, the residual without this group has the squares
-    R'R + 2 e's - e'Ne, s being its sums and N the weights by level; taking off the new effects is the same backwards.
+    With R the residual before the update, e the old effects, s the sums of the residual without this group and N the
+    weights by level, that residual has the sum of squares R'R + 2 e's - e'Ne. Subtracting the new effects is the
+    reverse.
     """
     sums = []
     for k, fit in enumerate(state):
@@ -230,9 +220,9 @@ def _update_variances(table: DataFrame, g: int, state: list[_Fit]) -> None:
         ]
     numbers = table.agg(*sums).collect()[0]  # one row, whatever the data
     for k, fit in enumerate(state):
-        given_back, taken, effect_squares, freedom, levels = (float(x or 0.0) for x in numbers[5 * k : 5 * k + 5])
-        fit.squares += given_back - taken
+        added, removed, effect_squares, freedom, levels = (float(x or 0.0) for x in numbers[5 * k : 5 * k + 5])
+        fit.squares += added - removed
         fit.freedom[g], fit.levels[g] = freedom, int(levels)
         fit.variances[g] = effect_squares / freedom if freedom else 0.0
-        ratio = fit.residual / fit.variances[g] if fit.variances[g] else LARGEST_SHRINKAGE
-        fit.shrinkage[g] = min(max(ratio, LEAST_SHRINKAGE), LARGEST_SHRINKAGE)
+        ratio = fit.residual / fit.variances[g] if fit.variances[g] else MAX_SHRINKAGE
+        fit.shrinkage[g] = min(max(ratio, MIN_SHRINKAGE), MAX_SHRINKAGE)

@@ -1,6 +1,7 @@
 """Backfitting of crossed effects with NumPy, all rows of a fit in memory; runs on the executors.
 
-The same updates in the same order as `backfit` takes by passes of the cluster; the formulas are in `crossed_effects`.
+The updates, and their order, are those of `backfit`, which takes them by passes of the cluster. The formulas are in
+`stage`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from purchasecast.numerics.arrow_columns import read_levels, read_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,47 +21,44 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["LARGEST_SHRINKAGE", "LEAST_SHRINKAGE", "START_SHRINKAGE", "read_levels", "solve_effects"]
+__all__ = ["MAX_SHRINKAGE", "MIN_SHRINKAGE", "START_SHRINKAGE", "solve_effects"]
 
-START_SHRINKAGE = 10.0  # rows a level is shrunk by in the first round, before the variances are known
-LEAST_SHRINKAGE, LARGEST_SHRINKAGE = 1e-9, 1e9  # a group without any effect is shrunk to nothing
-
-
-def read_levels(column: pa.ChunkedArray) -> tuple[Codes, pa.Array]:
-    """Return a code for each row and the level of each code, sorted; null has the code after the last level.
-
-    Sorting makes the codes those of the set of levels, whatever the order of the rows.
-    """
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    levels = encoded.dictionary
-    order = pc.sort_indices(levels).to_numpy()
-    rank = np.empty(len(levels) + 1, dtype=np.intp)
-    rank[order] = np.arange(len(levels))
-    rank[-1] = len(levels)
-    codes = encoded.indices.fill_null(len(levels)).to_numpy(zero_copy_only=False)
-    return rank[codes], levels.take(pa.array(order))
+START_SHRINKAGE = 10.0  # rows that a level is shrunk by in the first round, before the variances are known
+MIN_SHRINKAGE, MAX_SHRINKAGE = 1e-9, 1e9  # the maximum sets the effects of a group without any effect to 0
 
 
 def solve_effects(
     batches: Iterator[pa.RecordBatch], *, fits: range, groups: int, max_rounds: int, tol: float
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the effects of every fit of `fits`: one row a group and level, and one of estimates with group -1."""
+    """Yield the effects of some fits.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Levels ``g_0`` and so on, ``weight``, ``label``, and the lists ``residuals`` of these fits.
+    fits : range
+        Numbers of the fits.
+    groups : int
+        Number of groups.
+    max_rounds : int
+        Largest number of rounds.
+    tol : float
+        Share by which the residual variance may change in the last round.
+
+    Yields
+    ------
+    RecordBatch
+        One row a fit, group and level, and one row of estimates a fit, with group -1.
+    """
     table = pa.Table.from_batches(batches)
     encoded = [read_levels(table.column(f"g_{g}")) for g in range(groups)]
-    weight = table.column("weight").to_numpy()
-    label = table.column("label").to_numpy()
-    residuals = table.column("residuals").combine_chunks()
-    width = len(fits)
-    values = residuals.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    for j, k in enumerate(fits):
-        seen = ~np.isnan(values[:, j])  # Arrow's null, as NumPy has it
-        fit = _Backfit(
-            [codes[seen] for codes, _ in encoded], [len(levels) for _, levels in encoded], weight[seen], values[seen, j]
-        )
+    sizes, types = [len(levels) for _, levels in encoded], [levels.type for _, levels in encoded]
+    weight, label = table.column("weight").to_numpy(), table.column("label").to_numpy()
+    residuals = read_lists(table.column("residuals"), len(fits))
+    for k, residual in zip(fits, residuals.T, strict=True):
+        seen = ~np.isnan(residual)
+        fit = _Backfit([codes[seen] for codes, _ in encoded], sizes, weight[seen], residual[seen])
         fit.run(max_rounds, tol)
-        types = [levels.type for _, levels in encoded]
         for g, (codes, levels) in enumerate(encoded):
             means = _means(codes[seen], len(levels), weight[seen], label[seen])
             yield _level_rows(k, g, levels, types, fit, means)
@@ -74,22 +73,22 @@ class _Backfit:
         self.codes, self.sizes, self.weight, self.residual = codes, sizes, weight, residual
         self.weights = [np.bincount(c, weight, size + 1) for c, size in zip(codes, sizes, strict=True)]
         for weights in self.weights:
-            weights[-1] = 0.0  # null is no level
+            weights[-1] = 0.0  # the code of null: its rows count, but it gets no effect
         self.effects = [np.zeros(size + 1) for size in sizes]
         self.shrinkage = [START_SHRINKAGE] * groups
         self.variances, self.freedom, self.levels = [0.0] * groups, [0.0] * groups, [0] * groups
         self.total = float(weight.sum())
-        self.left = residual.copy()  # what no effect has taken yet
+        self.left = residual.copy()  # residual minus all effects
         self.rounds = 0
 
     @property
     def variance(self) -> float:
-        """Residual variance, by the degrees of freedom that the effects leave."""
+        """Residual variance, with the degrees of freedom that the effects leave."""
         squares = float(self.weight @ (self.left * self.left))
         return squares / max(self.total - sum(self.freedom), 1.0)
 
     def run(self, max_rounds: int, tol: float) -> None:
-        """Update group after group until the residual variance stands still."""
+        """Update the groups in turn until the residual variance no longer changes."""
         moved = float("inf")
         before = self.variance
         while self.rounds < max_rounds and moved > tol:
@@ -103,15 +102,15 @@ class _Backfit:
         codes, weights = self.codes[g], self.weights[g]
         self.left += self.effects[g][codes]
         sums = np.bincount(codes, self.weight * self.left, self.sizes[g] + 1)
-        # A level without weight in this fit has no effect, even where nothing shrinks.
+        # A level without weight in this fit has the effect 0, whatever the shrinkage.
         effect = np.divide(sums, weights + self.shrinkage[g], out=np.zeros_like(sums), where=weights > 0)
         self.effects[g] = effect
         self.left -= effect[codes]
         freedom = float((weights / (weights + self.shrinkage[g])).sum())
         self.freedom[g], self.levels[g] = freedom, int((weights > 0).sum())
         self.variances[g] = float(effect @ effect) / freedom if freedom else 0.0
-        ratio = self.variance / self.variances[g] if self.variances[g] else LARGEST_SHRINKAGE
-        self.shrinkage[g] = min(max(ratio, LEAST_SHRINKAGE), LARGEST_SHRINKAGE)
+        ratio = self.variance / self.variances[g] if self.variances[g] else MAX_SHRINKAGE
+        self.shrinkage[g] = min(max(ratio, MIN_SHRINKAGE), MAX_SHRINKAGE)
 
 
 def _means(codes: Codes, size: int, weight: Floats, label: Floats) -> Floats:

@@ -5,13 +5,13 @@ The model is a linear mixed model with one random effect a group (customer, prod
 .. math:: y_i = x_i^T \beta + \sum_g b_{g, \ell_g(i)} + \varepsilon_i, \qquad
           b_{g, \ell} \sim N(0, \tau_g^2), \quad \varepsilon_i \sim N(0, \sigma^2),
 
-with :math:`x` the attributes, fitted first by least squares. The effects are best linear unbiased predictions, found by
-backfitting, each group on the residual of the others:
+with :math:`x` the attributes, which are fitted first by least squares. The effects are best linear unbiased
+predictions, computed by backfitting: each group on the residual of the others,
 
 .. math:: b_{g, \ell} \leftarrow \frac{\sum_{i \in \ell} w_i r_i}{\sum_{i \in \ell} w_i + \sigma^2 / \tau_g^2}.
 
-Between two rounds the variance components are re-estimated by Schall's fixed point. A round costs one pass a group,
-and the number of rounds does not grow with the data where rows spread over the groups as they do in shops.
+After each group its variance component is estimated again by Schall's fixed point. The number of rounds does not grow
+with the data if rows spread over the groups as they do in shops.
 
 References
 ----------
@@ -36,7 +36,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SettingsError
+from purchasecast.errors import DataError, SettingsError
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
@@ -59,20 +59,15 @@ class _CrossedEffectsParams(
     """Params of the encoder and its model."""
 
     inputCols = str_list_param("columns of the groups", default=None)
-    outputCols = str_list_param("output columns for the effects, one an input", default=None)
-    attributeCols = str_list_param(
-        "index columns (as StringIndexer makes them) of the attributes that give the effects their prior means"
-    )
-    numericCols = str_list_param("numeric columns that belong to the prior means")
-    countCols = str_list_param("output columns, one an input, for the training rows of the level; empty for none")
-    baselineCol = str_param("output column for what the attributes alone predict", default="baseline")
-    fittedCol = str_param("output column for baseline plus effects", default="fitted")
-    fitsCol = str_param(
-        "output column, where the frame has folds, for the array of the fitted values of all numFolds + 1 fits",
-        default="fits",
-    )
-    maxIter = int_param("most rounds of backfitting", default=30, minimum=1)
-    tol = float_param("share by which the residual variance may still change in a round", default=1e-5, minimum=0)
+    outputCols = str_list_param("output columns of the effects, one a group", default=None)
+    attributeCols = str_list_param("index columns of attributes, as StringIndexer makes them, for the prior means")
+    numericCols = str_list_param("numeric columns for the prior means")
+    countCols = str_list_param("output columns of the training rows of the level, one a group; empty for none")
+    baselineCol = str_param("output column of the prior means", default="baseline")
+    fittedCol = str_param("output column of prior means plus effects", default="fitted")
+    fitsCol = str_param("output column of the fitted values of all fits, where the frame has folds", default="fits")
+    maxIter = int_param("largest number of rounds of backfitting", default=30, minimum=1)
+    tol = float_param("share by which the residual variance may change in the last round", default=1e-5, minimum=0)
 
     def _columns_read(self) -> list[str]:
         """Return the columns that encoding reads."""
@@ -86,51 +81,52 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
     Parameters
     ----------
     inputCols : list of str
-        Group columns of any type that has equality, such as customer and product.
+        Group columns of any type that can be compared, such as customer and product.
     outputCols : list of str
-        Output columns for the effects, one a group, in units of the label.
+        Output columns of the effects, one a group, in units of the label.
     labelCol : str, default "label"
-        Numeric column, without nulls.
+        Numeric column without nulls.
     weightCol : str, optional
-        Row weights, at least 0; without it every row weighs 1.
+        Row weights of at least 0, of any scale: they are divided by their mean. Without it every row weighs 1.
     attributeCols : list of str, default []
-        Index columns of attributes that the effects are relative to.
+        Index columns of attributes, as `StringIndexer` makes them, for the prior means.
     numericCols : list of str, default []
-        Numeric columns that the effects are relative to.
+        Numeric columns for the prior means.
     countCols : list of str, default []
-        Output columns for the training rows of the level, one a group; empty for none.
-    baselineCol, fittedCol, fitsCol : str
-        Output columns: the attributes' part; baseline plus effects; the fitted values of all fits (see Notes).
+        Output columns of the training rows of the level (sum of the weights), one a group; empty for none.
+    baselineCol, fittedCol, fitsCol : str, default "baseline", "fitted", "fits"
+        Output columns of the prior means, of prior means plus effects, and of the fitted values of all fits (see
+        Notes).
     foldCol : str, default "fold"
         Column of fold numbers; where the frame has it, fitting and encoding are out of fold.
     numFolds : int, default 5
         Number of folds.
     maxIter : int, default 30
-        Most rounds of backfitting.
+        Largest number of rounds of backfitting.
     tol : float, default 1e-5
-        Stop when the residual variance of a fit changes by less than this share in a round.
+        Backfitting stops when the residual variance changes by at most this share in a round.
     maxTaskRows : int, default 5,000,000
-        Up to this many rows every fit is solved with NumPy inside one task, which takes about 100 bytes a row; beyond,
-        by passes of the whole cluster.
+        Up to this number of rows each fit is solved with NumPy inside one task, which takes about 100 bytes a row;
+        above it, by passes of the cluster.
 
     Raises
     ------
     ColumnMismatchError
         If a column is missing.
     DataError
-        If a fold number lies outside 0 to ``numFolds`` - 1, or there is no row.
+        If a fold number is outside 0 to ``numFolds`` - 1, a fit has no row, or no weight is above 0.
     SettingsError
         If a param is outside its range.
 
     Notes
     -----
-    Null and unseen levels have the effect 0: what the attributes and the other groups say. ``fitsCol`` exists for
-    stages that work on the residual, which must not see through the encoder what they leave out: element ``k`` is
-    the fitted value of the fit that leaves fold ``k`` out. Rows are neither dropped nor reordered.
+    The effect of a null or unseen level is 0. Element ``k`` of ``fitsCol`` is the fitted value without fold ``k``: a
+    stage that is fitted to the residual without a fold needs it, or it would use that fold's labels through this
+    encoder. Rows are neither dropped nor reordered.
 
-    Passes over the rows: one for the attributes, one that counts, then one that hands the rows to the tasks; or, beyond
-    ``maxTaskRows``, one a group and round, on a cached frame of ``numFolds`` + 5 columns. On the driver:
-    (``numFolds`` + 1) x groups x 4 numbers a round.
+    Passes over the rows: one for the attributes, one to count, and one that brings the rows to the tasks; above
+    ``maxTaskRows`` instead one a group and round, on a cached frame of ``numFolds`` + 5 columns. The driver receives
+    (``numFolds`` + 1) x groups x 5 numbers a round.
 
     Examples
     --------
@@ -173,8 +169,8 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         inputs, counts = self.getInputCols(), self.getOrDefault(self.countCols)
         if len(self.getOutputCols()) != len(inputs) or (counts and len(counts) != len(inputs)):
             raise SettingsError(
-                f"outputCols and countCols: expected one name for each of {inputs}, "
-                f"found {self.getOutputCols()} and {counts}."
+                f"CrossedEffectsEncoder.outputCols and countCols: expected one name for each of {inputs}, "
+                f"found {self.getOutputCols()} and {counts}; name as many."
             )
         weight = [self.getWeightCol()] if self.isSet(self.weightCol) else []
         require_columns(self, dataset, [*self._columns_read(), self.getLabelCol(), *weight])
@@ -187,17 +183,13 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         with cached(rows):
             backfit = backfit_in_tasks if rows.count() <= self.getMaxTaskRows() else backfit_by_passes
             tables, components = backfit(rows, len(self.getInputCols()), fits, self.getMaxIter(), self.getTol())
-        finally:
-            rows.unpersist()
         model = self._fitted(CrossedEffectsModel())
         model._tables_by_group, model._attributes, model.components = tables, attributes, components
         return model
 
     def _residual_frame(self, dataset: DataFrame, fits: int) -> tuple[DataFrame, AttributeEffects]:
-        """Return the frame that backfitting runs on: groups, fold, weight and the residual of each fit's baseline."""
-        fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
-        weight = col(self.getWeightCol()).cast("double") if self.isSet(self.weightCol) else sf.lit(1.0)
-        label = col(self.getLabelCol()).cast("double")
+        """Return what backfitting reads: groups, weight, label and the residuals of the prior means of each fit."""
+        fold, weight, label = self._fold(dataset), self._weight(dataset), col(self.getLabelCol()).cast("double")
         attribute_cols, numeric_cols = self.getOrDefault(self.attributeCols), self.getOrDefault(self.numericCols)
         attributes = fit_attribute_effects(
             dataset.withColumns({"_pc_fold": fold, "_pc_weight": weight, "_pc_label": label}),
@@ -208,10 +200,26 @@ class CrossedEffectsEncoder(Estimator[Any], _CrossedEffectsParams, DefaultParams
         )
         groups = [col(name).alias(f"g_{g}") for g, name in enumerate(self.getInputCols())]
         baselines = col("_pc_baselines")
-        # Null where a fit must not see the row: sums pass over it, and no later pass needs the folds.
+        # Null where a fit must not see the row: sums skip it, and no later pass needs the folds.
         residuals = [sf.when(fold != k, label - baselines[k]).alias(f"r_{k}") for k in range(fits)]
         with_baselines = dataset.withColumn("_pc_baselines", attributes.all_columns())
         return with_baselines.select(*groups, weight.alias("weight"), label.alias("label"), *residuals), attributes
+
+    def _weight(self, dataset: DataFrame) -> Column:
+        """Return the weight of a row over the mean weight, so that the unit of the weights does not matter.
+
+        The residual variance takes the sum of the weights for the number of rows.
+        """
+        if not self.isSet(self.weightCol):
+            return sf.lit(1.0)
+        weight = col(self.getWeightCol()).cast("double")
+        mean = dataset.agg(sf.avg(sf.when(weight > 0, weight))).collect()[0][0]
+        if mean is None:
+            raise DataError(
+                f"CrossedEffectsEncoder: expected weights above 0 in {self.getWeightCol()}, found none; "
+                "check the column, or leave weightCol out."
+            )
+        return weight / sf.lit(float(mean))
 
 
 class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
@@ -220,7 +228,7 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
     Attributes
     ----------
     components : tuple of VarianceComponents
-        Estimates of each fit; the last one is of all rows.
+        Estimates of each fit; the last is that of all rows.
     """
 
     def __init__(self) -> None:
@@ -257,7 +265,7 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
         return joined.select(*kept, *[value.alias(name) for name, value in out.items()])
 
     def _lookup(self, g: int, *, has_folds: bool) -> DataFrame:
-        """Return one group's table with only the fits that a frame needs: all of them, or the last."""
+        """Return the table of a group with the fits that a frame needs: all of them, or the last."""
         last = self.getNumFolds()
         numbers = ["e", "n"] if self.getOrDefault(self.countCols) else ["e"]
         values = [(col(x) if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{x}_{g}") for x in numbers]
@@ -266,25 +274,34 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
         return broadcast_if_small(table, self.components[-1].levels[g], 1 + width)
 
     def level_table(self, inputCol: str) -> DataFrame:
-        """Return what the fit on all rows knows of a group's levels.
+        """Return the levels of a group in the fit on all rows.
+
+        Parameters
+        ----------
+        inputCol : str
+            Column of the group.
 
         Returns
         -------
         DataFrame
-            One row a level: ``level``, ``rows`` (sum of weights), ``mean`` (of the label), ``effect``.
+            One row a level: ``level``, ``rows`` (sum of the weights), ``mean`` (of the label), ``effect``.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such group.
         """
         if inputCol not in self.getInputCols():
-            raise SettingsError(f"inputCol: expected one of {self.getInputCols()}, found {inputCol!r}.")
+            raise SettingsError(
+                f"CrossedEffectsModel: expected one of {self.getInputCols()}, found {inputCol!r}; name a group."
+            )
         last = self.getNumFolds()
         table = self._tables_by_group[self.getInputCols().index(inputCol)]
         weight, effect = sf.get("n", sf.lit(last)), sf.get("e", sf.lit(last))
         return table.select("level", weight.alias("rows"), "mean", effect.alias("effect"))
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs: JSON-safe params, and a frame of level effects a group.
-
-        The frames stay on the executors; whoever exports writes them as Parquet.
-        """
+        """Return what the scorer needs: JSON-safe params, and a frame of level effects for each group."""
         last = self.getNumFolds()
         return {
             "kind": "crossed_effects",
@@ -318,6 +335,6 @@ class CrossedEffectsModel(TableModelMixin, Model, _CrossedEffectsParams):
 
 
 def _of_fit(name: str, fit: Column | None) -> Column:
-    """Return a looked-up number, of the fit where there is one a fit; 0 for a level that is null or unseen."""
+    """Return a number that was joined, of one fit if it is an array by fit; 0 for a null or unseen level."""
     value = col(name) if fit is None else sf.get(name, fit)
     return sf.coalesce(value, sf.lit(0.0))

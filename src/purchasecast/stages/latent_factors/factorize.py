@@ -1,9 +1,8 @@
-"""Latent factors of all fits: inside one task a fit, or by Spark's ALS where a fit is too large for one.
+"""Latent factors of all fits: each fit inside one task or, if too large, all fits by Spark's ALS.
 
-The models are described in `latent_factors`. Alternating least squares inside a task minimises the same sum of squares
-with the same penalty as Spark's, from other first factors. For Spark's ALS all fits run as one: fit ``k`` gets users
-and items with numbers of its own, so that the rating matrix is block diagonal and its factorization is that of every
-block.
+The models are described in `stage`. Alternating least squares inside a task minimises the same sum of squares with the
+same penalty as Spark's, from other first factors. In Spark's ALS all fits run as one: fit ``k`` gets users and items
+with numbers of its own, so that the rating matrix is block diagonal and each block is factorized by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from purchasecast.stages.latent_factors.solver import (
     ITEM_MEANS,
     USER,
     USER_MEANS,
-    means_of_nothing,
+    Factorization,
+    least_squares_means,
     solve_factors,
 )
 from purchasecast.stages.tasks import solve_in_tasks
@@ -34,59 +34,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-__all__ = ["Factorization", "Factors", "factorize_by_als", "factorize_in_tasks"]
+__all__ = ["Factors", "factorize_by_als", "factorize_in_tasks"]
 
-_LARGEST_INT = 2**31 - 1  # ALS numbers users and items by 32-bit integers
+_MAX_INT = 2**31 - 1  # ALS numbers users and items by 32-bit integers
 _INDEX_BUCKETS = 256
-_RATINGS_PER_BLOCK = 1_500_000  # of ALS: fewer blocks shuffle less, and a block must fit into a task's memory
-
-
-@dataclass(frozen=True, slots=True)
-class Factorization:
-    """How to factorize.
-
-    Parameters
-    ----------
-    solver : {"variational", "als"}
-        What is fitted inside a task.
-    rank : int
-        Number of factors.
-    reg : float
-        Ridge penalty a rating, of least squares.
-    iterations : int
-        Rounds over users and items.
-    scale_prior : float
-        Rows that an item's spread is shrunk by.
-    seed : int
-        Seed of the first factors.
-    fits : int
-        Number of fits.
-    user_sizes, item_sizes : tuple of int
-        Number of values of each attribute.
-    """
-
-    solver: str
-    rank: int
-    reg: float
-    iterations: int
-    scale_prior: float
-    seed: int
-    fits: int
-    user_sizes: tuple[int, ...]
-    item_sizes: tuple[int, ...]
+_RATINGS_PER_BLOCK = 1_500_000  # of ALS: large blocks shuffle less, but a block has to fit into the memory of a task
 
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """What was found.
+    """Factors of all fits.
 
     Attributes
     ----------
     users, items : DataFrame
-        One row a level: ``level``, ``f`` (an array by fit of arrays of factors) and, for items, ``s`` (spread by fit).
-    user_means, item_means : ndarray of shape (fits, 1 + numbers, width)
-        What a constant and each value of an attribute add to the factors that are expected of a level and, for items,
-        to the logarithm of its spread; no factors after least squares.
+        One row a level: ``level``, ``f`` (by fit, an array of factors) and, for items, ``s`` (spread by fit).
+    user_means, item_means : ndarray of shape (fits, 1 + values, width)
+        Prior means: contributions of a constant and of each value of an attribute to the factors of a level and, for
+        items, to the logarithm of its spread. Those of factors are 0 after least squares.
     """
 
     users: DataFrame
@@ -96,20 +61,20 @@ class Factors:
 
 
 def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
-    """Solve every fit with NumPy inside one task.
+    """Solve each fit with NumPy inside one task.
 
     Parameters
     ----------
     rows : DataFrame
-        ``user``, ``item``, ``fold``, the residuals ``r_0`` .. of the fits, and ``user_attributes`` and
+        ``user``, ``item``, ``fold``, the residuals ``r_0`` and so on of the fits, and ``user_attributes`` and
         ``item_attributes``, arrays of int.
     how : Factorization
-        The settings.
+        Settings.
 
     Returns
     -------
     Factors
-        Levels are sorted before the first factors are drawn, so that row order does not matter.
+        They do not depend on the order of the rows.
     """
     residuals = [sf.when(col("fold") != k, col(f"r_{k}")) for k in range(how.fits)]
     types = {name: rows.schema[name].dataType.simpleString() for name in ("user", "item")}
@@ -120,17 +85,10 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
         residuals,
         solve_factors,
         schema,
-        solver=how.solver,
-        rank=how.rank,
-        reg=how.reg,
-        iterations=how.iterations,
-        scale_prior=how.scale_prior,
-        seed=how.seed,
-        user_sizes=how.user_sizes,
-        item_sizes=how.item_sizes,
+        how=how,
     ).localCheckpoint(eager=True)
-    few = solved.where(~col("side").isin(USER, ITEM)).select("fit", "side", "factors")
-    found = {(row["side"], row["fit"]): row["factors"] for row in few.collect()}  # two a fit
+    collected = solved.where(~col("side").isin(USER, ITEM)).select("fit", "side", "factors").collect()  # two a fit
+    means = {(row["side"], row["fit"]): row["factors"] for row in collected}
     users, items = (
         solved.where(f"side = {side}")
         .groupBy(col(name).alias("level"))
@@ -138,7 +96,7 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
         for side, name in ((USER, "user"), (ITEM, "item"))
     )
     user_means, item_means = (
-        np.array([found[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + sum(sizes), -1)
+        np.array([means[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + sum(sizes), -1)
         for side, sizes in ((USER_MEANS, how.user_sizes), (ITEM_MEANS, how.item_sizes))
     )
     return Factors(
@@ -150,11 +108,11 @@ _IN_ORDER = "transform(array_sort(collect_list(struct(fit, {0}))), x -> x.{0})"
 
 
 def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
-    """Solve all fits by one run of Spark's ALS; the same arguments and answer as `factorize_in_tasks`."""
+    """Solve all fits by one run of Spark's ALS; arguments and result are those of `factorize_in_tasks`."""
     overall, item_scales = _residual_spread(rows, how.fits, how.scale_prior)
     users, items = _number_levels(rows, "user"), _number_levels(rows, "item")
     ratings = _block_diagonal(rows, users, items, item_scales, how.fits)
-    # By the data, never by the partitions: the random start of the factors depends on the blocks.
+    # From the data and not from the partitions, because the random first factors depend on the blocks.
     blocks = max(2, -(-rows.count() * (how.fits - 1) // _RATINGS_PER_BLOCK))
     als = ALS(
         userCol="user",
@@ -169,8 +127,7 @@ def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
     )
     factors = als.fit(ratings)
     spread = item_scales.select("level", sf.array(*numbered("s", how.fits)).alias("s"))
-    sizes = sum(how.user_sizes), sum(how.item_sizes)
-    means = [means_of_nothing(how.rank, *sizes, spread_of_all) for spread_of_all in overall]
+    means = [least_squares_means(how, spread_of_all) for spread_of_all in overall]
     return Factors(
         _wide_table(users, factors.userFactors, how.fits).localCheckpoint(eager=True),
         _wide_table(items, factors.itemFactors, how.fits).join(spread, "level").localCheckpoint(eager=True),
@@ -180,7 +137,7 @@ def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
 
 
 def _residual_spread(rows: DataFrame, fits: int, prior: float) -> tuple[list[float], DataFrame]:
-    """Return the spread over all rows, one a fit, and a table of each item's shrunken spread ``s_k``."""
+    """Return the spread of all rows for each fit, and a table of the shrunken spread ``s_k`` of each item."""
     sums = []
     for k in range(fits):
         taken = col("fold") != k
@@ -200,10 +157,10 @@ def _residual_spread(rows: DataFrame, fits: int, prior: float) -> tuple[list[flo
 
 
 def _number_levels(rows: DataFrame, name: str) -> DataFrame:
-    """Give the levels of a column numbers from 0, the same whatever the order and partitions of the rows.
+    """Assign numbers from 0 to the levels of a column, whatever the order and partitions of the rows.
 
-    A level's number is its rank within its hash bucket, after all levels of the buckets before: no sort of all
-    levels in one place, and only 256 counts to add up.
+    The number of a level is its rank within its hash bucket, plus the levels of the buckets before: no task sorts all
+    levels, and the driver adds up 256 counts.
     """
     bucket = sf.pmod(sf.xxhash64("level"), sf.lit(_INDEX_BUCKETS)).cast("int")
     rank = sf.row_number().over(Window.partitionBy("bucket").orderBy("level")) - 1
@@ -216,12 +173,12 @@ def _number_levels(rows: DataFrame, name: str) -> DataFrame:
 
 
 def _block_diagonal(rows: DataFrame, users: DataFrame, items: DataFrame, scales: DataFrame, fits: int) -> DataFrame:
-    """Return one scaled rating for each row and each fit that sees the row, numbered so that fits share nothing."""
+    """Return a scaled rating for each row and each fit that sees it, with users and items numbered by fit."""
     for name, levels in (("userCol", users), ("itemCol", items)):
-        if levels.count() * fits > _LARGEST_INT:
+        if levels.count() * fits > _MAX_INT:
             raise DataError(
-                f"{name}: expected at most {_LARGEST_INT // fits} levels with {fits - 1} folds, found more; "
-                "use fewer folds or drop LatentFactorEncoder from the pipeline."
+                f"LatentFactorEncoder.{name}: expected at most {_MAX_INT // fits:,} levels with {fits - 1} folds, "
+                "found more; use fewer folds, or a pipeline without this stage."
             )
     numbered_rows = (
         rows.join(users.withColumnRenamed("level", "user").withColumnRenamed("number", "user_number"), "user")
@@ -238,7 +195,7 @@ def _block_diagonal(rows: DataFrame, users: DataFrame, items: DataFrame, scales:
 
 
 def _wide_table(levels: DataFrame, factors: DataFrame, fits: int) -> DataFrame:
-    """Return one row a level: ``level`` and ``f``, by fit the factors, null where the fit has none."""
+    """Return one row a level: ``level``, and ``f``, the factors by fit, null where the fit has none."""
     fit = sf.pmod("id", sf.lit(fits))
     of_fit = [sf.max(sf.when(fit == k, col("features").cast("array<double>"))) for k in range(fits)]
     by_number = factors.groupBy((col("id") / fits).cast("long").alias("number")).agg(sf.array(*of_fit).alias("f"))

@@ -1,19 +1,20 @@
 """Latent factors with NumPy, all ratings of a fit in memory; runs on the executors.
 
-By variational Bayes (`variational`), or by alternating least squares with the model and the penalty on every
-rating (Zhou and others, 2008) of Spark's ALS. Double precision, and first factors drawn by the sorted levels, make the
-answer the same whatever the order of the rows.
+By variational Bayes (see `variational`), or by alternating least squares with the model of Spark's ALS and a penalty
+on every rating (Zhou and others, 2008). With double precision, and first factors drawn in the order of the sorted
+levels, the result does not depend on the order of the rows.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from purchasecast.stages.crossed_effects.solver import read_levels
+from purchasecast.numerics.arrow_columns import list_column, read_levels, read_lists
 from purchasecast.stages.latent_factors.variational import indicators, places_of, solve_posterior
 
 if TYPE_CHECKING:
@@ -23,109 +24,187 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ITEM", "ITEM_MEANS", "USER", "USER_MEANS", "means_of_nothing", "posterior_fits", "solve_factors"]
+__all__ = [
+    "ITEM",
+    "ITEM_MEANS",
+    "USER",
+    "USER_MEANS",
+    "Factorization",
+    "least_squares_means",
+    "posteriors_fit",
+    "solve_factors",
+]
 
-USER, ITEM, USER_MEANS, ITEM_MEANS = range(4)  # what a row of the answer is of
+USER, ITEM, USER_MEANS, ITEM_MEANS = range(4)  # kinds of rows that `solve_factors` yields
 
 _FIRST_SPREAD = 0.1
-_FIRST_ROUNDS = 5  # of least squares, for posteriors to start from
-_SCALE_RIDGE = 5.0  # items that an attribute's scale is shrunken by
-_MOST_MOMENTS = 250_000_000  # numbers that posteriors may take, 2 GB
+_FIRST_ROUNDS = 5  # of least squares, from whose factors variational Bayes starts
+_SCALE_RIDGE = 5.0  # items that the scale of an attribute's value is shrunk by
+_MAX_MOMENTS = 250_000_000  # numbers that the posteriors of a fit may take, 2 GB
 
 
-def solve_factors(
-    batches: Iterator[pa.RecordBatch],
-    *,
-    fits: range,
-    solver: str,
-    rank: int,
-    reg: float,
-    iterations: int,
-    scale_prior: float,
-    seed: int,
-    user_sizes: Sequence[int],
-    item_sizes: Sequence[int],
-) -> Iterator[pa.RecordBatch]:
-    """Yield the factors of every fit, a row a user and a row an item, and two rows of what attributes say.
+@dataclass(frozen=True, slots=True)
+class Factorization:
+    """Settings of a factorization.
 
-    The latter are flattened, a constant and then each value of each attribute: of a user the factors, of an item the
-    factors and the logarithm of the scale.
+    Parameters
+    ----------
+    solver : {"variational", "als"}
+        Method inside a task.
+    rank : int
+        Number of factors.
+    reg : float
+        Ridge penalty on each rating, in least squares.
+    iterations : int
+        Rounds over users and items.
+    scale_prior : float
+        Rows that the spread of an item is shrunk by.
+    seed : int
+        Seed of the first factors.
+    fits : int
+        Number of fits.
+    user_sizes, item_sizes : tuple of int
+        Number of values of each attribute.
+    """
+
+    solver: str
+    rank: int
+    reg: float
+    iterations: int
+    scale_prior: float
+    seed: int
+    fits: int
+    user_sizes: tuple[int, ...]
+    item_sizes: tuple[int, ...]
+
+
+def solve_factors(batches: Iterator[pa.RecordBatch], *, fits: range, how: Factorization) -> Iterator[pa.RecordBatch]:
+    """Yield the factors of some fits.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        ``user``, ``item``, their attributes as lists of int, and the lists ``residuals`` of these fits.
+    fits : range
+        Numbers of the fits.
+    how : Factorization
+        Settings.
+
+    Yields
+    ------
+    RecordBatch
+        For each fit one row a user, one row a item, and two rows of prior means by attribute: those of the users'
+        factors, and those of the items' factors and log scale; flattened, the constant first.
     """
     table = pa.Table.from_batches(batches)
     (user, users), (item, items) = (read_levels(table.column(name)) for name in ("user", "item"))
-    values = table.column("residuals").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    by_fit = values.reshape(-1, len(fits))
-    of_users = indicators(_of_levels(table.column("user_attributes"), user, len(users)), user_sizes)
-    of_items = indicators(_of_levels(table.column("item_attributes"), item, len(items)), item_sizes)
-    by_posterior = solver == "variational" and posterior_fits(len(users) + len(items), rank)
-    none_u, none_v = pa.nulls(1, users.type), pa.nulls(1, items.type)
-    for j, k in enumerate(fits):
-        seen = ~np.isnan(by_fit[:, j])
-        residual, rows, columns = by_fit[seen, j], user[seen], item[seen]
-        overall, scale = _scales(residual, columns, len(items), scale_prior)
-        scaled, shape = residual / scale[columns], (len(users), len(items))
-        by_user, by_item = _by_row(scaled, rows, columns, shape), _by_row(scaled, columns, rows, shape[::-1])
-        random = np.random.default_rng([seed, k])
+    residuals = read_lists(table.column("residuals"), len(fits))
+    attributes = _attributes(table, "user", user, how.user_sizes), _attributes(table, "item", item, how.item_sizes)
+    shape, types = (len(users), len(items)), (users.type, items.type)
+    by_posterior = how.solver == "variational" and posteriors_fit(sum(shape), how.rank)
+    for k, residual in zip(fits, residuals.T, strict=True):
+        seen = ~np.isnan(residual)
+        ratings = _Ratings.of(residual[seen], user[seen], item[seen], shape, how.scale_prior)
+        random = np.random.default_rng([how.seed, k])
         if by_posterior:
-            start = _alternate(by_user, by_item, rank, reg, _FIRST_ROUNDS, random)
-            found = solve_posterior(by_user, by_item, of_users, of_items, start, iterations)
-            u, v, of_user = found.users, found.items, found.user_means
-            rated = np.diff(by_item.indptr) > 0
-            of_scale = _scale_means(scale, rated, of_items, overall)
-            # What has no rating in this fit is to it what an unseen level is at scoring.
-            scale = np.where(rated, scale, np.exp(of_items @ of_scale))
-            of_item = np.column_stack([found.item_means, of_scale])
+            start = _alternate(ratings.by_user, ratings.by_item, how.rank, how.reg, _FIRST_ROUNDS, random)
+            posterior = solve_posterior(ratings.by_user, ratings.by_item, *attributes, start, how.iterations)
+            u, v, user_means = posterior.users, posterior.items, posterior.user_means
+            scale, scale_means = ratings.scale_by_attributes(attributes[1])
+            item_means = np.column_stack([posterior.item_means, scale_means])
         else:
-            u, v = _alternate(by_user, by_item, rank, reg, iterations, random)
-            of_user, of_item = means_of_nothing(rank, sum(user_sizes), sum(item_sizes), overall)
-        nothing_u, nothing_v = pa.nulls(len(items), users.type), pa.nulls(len(users), items.type)
-        yield _factor_rows(k, USER, users, nothing_v, u, np.zeros(len(users)))
-        yield _factor_rows(k, ITEM, nothing_u, items, v, scale)
-        yield _factor_rows(k, USER_MEANS, none_u, none_v, of_user.reshape(1, -1), [0.0])
-        yield _factor_rows(k, ITEM_MEANS, none_u, none_v, of_item.reshape(1, -1), [0.0])
+            u, v = _alternate(ratings.by_user, ratings.by_item, how.rank, how.reg, how.iterations, random)
+            scale = ratings.scale
+            user_means, item_means = least_squares_means(how, ratings.overall)
+        yield _factor_rows(k, USER, users, types, u)
+        yield _factor_rows(k, ITEM, items, types, v, scale)
+        yield _factor_rows(k, USER_MEANS, None, types, user_means.reshape(1, -1))
+        yield _factor_rows(k, ITEM_MEANS, None, types, item_means.reshape(1, -1))
 
 
-def posterior_fits(levels: int, rank: int) -> bool:
-    """Tell whether the posteriors of so many levels have room in a task."""
-    return levels * rank * (rank + 1) // 2 <= _MOST_MOMENTS
+def posteriors_fit(levels: int, rank: int) -> bool:
+    """Return whether the posteriors of so many levels fit into the memory of a task."""
+    return levels * rank * (rank + 1) // 2 <= _MAX_MOMENTS
 
 
-def means_of_nothing(rank: int, user_numbers: int, item_numbers: int, overall: float) -> tuple[Floats, Floats]:
-    """Return what attributes say after least squares: of factors nothing, of the scale that it is that of all."""
-    of_item = np.zeros((1 + item_numbers, rank + 1))
-    of_item[0, -1] = np.log(max(overall, 1e-300))
-    return np.zeros((1 + user_numbers, rank)), of_item
+def least_squares_means(how: Factorization, overall: float) -> tuple[Floats, Floats]:
+    """Return the prior means after least squares, which uses no attributes.
+
+    Parameters
+    ----------
+    how : Factorization
+        Settings.
+    overall : float
+        Root mean square of all residuals.
+
+    Returns
+    -------
+    tuple of ndarray of shape (1 + values, rank or rank + 1)
+        Factors of 0, and for items the logarithm of `overall` last.
+    """
+    item_means = np.zeros((1 + sum(how.item_sizes), how.rank + 1))
+    item_means[0, -1] = np.log(max(overall, 1e-300))
+    return np.zeros((1 + sum(how.user_sizes), how.rank)), item_means
 
 
-def _scale_means(scale: Floats, rated: NDArray[np.bool_], attributes: sp.csr_array, overall: float) -> Floats:
-    """Return what a constant and each attribute's value add to the logarithm of an item's scale: a ridge regression."""
-    known, log_overall = attributes[rated], np.log(max(overall, 1e-300))
-    ridge = _SCALE_RIDGE * np.eye(known.shape[1])
-    means = np.linalg.solve((known.T @ known).toarray() + ridge, known.T @ (np.log(scale[rated]) - log_overall))
-    means[0] += log_overall
-    return np.asarray(means, dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class _Ratings:
+    """Residuals over the scale of their item, in the orders of users and of items."""
+
+    by_user: sp.csr_array
+    by_item: sp.csr_array
+    overall: float  # root mean square of all residuals
+    scale: Floats  # of each item, shrunk toward `overall`
+
+    @classmethod
+    def of(
+        cls,
+        residual: Floats,
+        user: NDArray[np.intp],
+        item: NDArray[np.intp],
+        shape: tuple[int, int],
+        prior: float,
+    ) -> _Ratings:
+        mean_square = float(residual @ residual) / max(len(residual), 1)
+        squares = np.bincount(item, residual * residual, shape[1])
+        shrunken = (squares + prior * mean_square) / np.maximum(np.bincount(item, minlength=shape[1]) + prior, 1e-9)
+        least = mean_square * 1e-12 or 1.0  # residuals of exactly 0 must not divide by 0
+        scale = np.sqrt(np.maximum(shrunken, least))
+        ratings = residual / scale[item]
+        return cls(
+            sparse_ratings(ratings, user, item, shape),
+            sparse_ratings(ratings, item, user, shape[::-1]),
+            mean_square**0.5,
+            scale,
+        )
+
+    def scale_by_attributes(self, attributes: sp.csr_array) -> tuple[Floats, Floats]:
+        """Return the scale of each item, by its attributes where it has no rating, and the log scale by attribute.
+
+        In this fit an item without rating has to be what an unseen item is at scoring.
+        """
+        rated = np.diff(self.by_item.indptr) > 0
+        known, log_overall = attributes[rated], np.log(max(self.overall, 1e-300))
+        ridge = _SCALE_RIDGE * np.eye(known.shape[1])
+        differences = np.log(self.scale[rated]) - log_overall
+        means = np.asarray(np.linalg.solve((known.T @ known).toarray() + ridge, known.T @ differences), np.float64)
+        means[0] += log_overall
+        return np.where(rated, self.scale, np.exp(attributes @ means)), means
 
 
-def _of_levels(column: pa.ChunkedArray, level: NDArray[np.intp], size: int) -> NDArray[np.int64]:
-    """Return the attributes of each level: where its rows differ, the largest number."""
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-    of_rows = values.reshape(len(level), -1)
-    found = np.full((size, of_rows.shape[1]), -1, dtype=np.int64)
-    np.maximum.at(found, level, of_rows)
-    return found
+def _attributes(table: pa.Table, side: str, level: NDArray[np.intp], sizes: Sequence[int]) -> sp.csr_array:
+    """Return indicators of the attributes of each level; where the rows of a level differ, the largest index counts."""
+    column = table.column(f"{side}_attributes").combine_chunks()
+    of_rows = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64).reshape(len(level), -1)
+    largest = np.full((int(level.max(initial=-1)) + 1, of_rows.shape[1]), -1, dtype=np.int64)
+    np.maximum.at(largest, level, of_rows)
+    return indicators(largest, sizes)
 
 
-def _scales(residual: Floats, columns: NDArray[np.intp], size: int, prior: float) -> tuple[float, Floats]:
-    """Return the root mean square of all residuals, and that of each item, shrunken toward it."""
-    mean_square = float(residual @ residual) / max(len(residual), 1)
-    squares = np.bincount(columns, residual * residual, size)
-    shrunken = (squares + prior * mean_square) / np.maximum(np.bincount(columns, minlength=size) + prior, 1e-9)
-    least = mean_square * 1e-12 or 1.0  # residuals of exactly 0 must not divide by 0
-    return mean_square**0.5, np.sqrt(np.maximum(shrunken, least))
-
-
-def _by_row(data: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> sp.csr_array:
-    """Return a sparse matrix in which a pair that occurs twice stays two ratings, as SciPy's own builder has it not."""
+def sparse_ratings(
+    data: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]
+) -> sp.csr_array:
+    """Return a sparse matrix in which a pair that occurs twice stays two ratings; SciPy's own builder adds them up."""
     order = np.lexsort((columns, rows))
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
     return sp.csr_array((data[order], columns[order], starts), shape=shape)
@@ -145,7 +224,7 @@ def _alternate(
 
 
 def _half_step(ratings: sp.csr_array, seen: sp.csr_array, other: Floats, reg: float) -> Floats:
-    """Solve the ridge equations of one side; who has no rating keeps factors of 0."""
+    """Solve the ridge equations of one side; a level without rating has factors of 0."""
     rank = other.shape[1]
     upper, left = np.triu_indices(rank)
     outer = seen @ (other[:, upper] * other[:, left])
@@ -160,16 +239,20 @@ def _half_step(ratings: sp.csr_array, seen: sp.csr_array, other: Floats, reg: fl
 
 
 def _factor_rows(
-    k: int, side: int, users: pa.Array, items: pa.Array, factors: Floats, scale: Floats | list[float]
+    k: int,
+    kind: int,
+    levels: pa.Array | None,
+    types: tuple[pa.DataType, pa.DataType],
+    factors: Floats,
+    scale: Floats | None = None,
 ) -> pa.RecordBatch:
-    rows, rank = factors.shape
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * rank)
+    rows = len(factors)
     columns = {
         "fit": pa.array(np.full(rows, k, dtype=np.int32)),
-        "side": pa.array(np.full(rows, side, dtype=np.int32)),
-        "user": users,
-        "item": items,
-        "factors": pa.ListArray.from_arrays(offsets, pa.array(factors.ravel())),
-        "scale": pa.array(scale, pa.float64()),
+        "side": pa.array(np.full(rows, kind, dtype=np.int32)),
+        "user": levels if kind == USER else pa.nulls(rows, types[0]),
+        "item": levels if kind == ITEM else pa.nulls(rows, types[1]),
+        "factors": list_column(factors),
+        "scale": pa.array(np.zeros(rows) if scale is None else scale),
     }
     return pa.RecordBatch.from_pydict(columns)

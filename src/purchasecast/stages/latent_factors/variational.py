@@ -1,13 +1,13 @@
-r"""Factors by mean-field variational Bayes, all ratings of a fit in memory; runs on the executors.
+r"""Latent factors by mean-field variational Bayes, all ratings of a fit in memory; runs on the executors.
 
-Users and items have Gaussian factors whose means follow from their attributes,
+Users and items have Gaussian factors whose prior means follow from their attributes,
 
 .. math:: x_{ij} \sim N(u_i^T v_j, \sigma^2), \quad u_i \sim N(A^T a_i, \Lambda_u^{-1}), \quad
           v_j \sim N(B^T b_j, \Lambda_v^{-1}).
 
-A posterior takes the place of a point: who has few ratings stays near what others of the same attributes like, and
-counts for little in the factors of the other side. No penalty is left to choose: :math:`\Lambda` and :math:`\sigma`
-are those under which the ratings are most likely.
+Each level has a posterior instead of a point estimate: one with few ratings stays near the mean of its attributes, and
+has little influence on the factors of the other side. There is no penalty to choose: :math:`\Lambda` and
+:math:`\sigma` are estimated with the factors.
 
 References
 ----------
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 __all__ = ["Posterior", "indicators", "places_of", "solve_posterior"]
 
 _FIRST_VARIANCE = 0.05
-_ATTRIBUTE_RIDGE = 5.0  # levels that an attribute's factors are shrunken by
-# Each round goes on beyond its solution by this factor, as in successive over-relaxation: the sides wait for each
-# other, and 20 rounds then predict better than 30 that stop there.
-_RELAXED = 1.7
+_ATTRIBUTE_RIDGE = 5.0  # levels that the factors of an attribute's value are shrunk by
+# Each step is longer than its solution by this factor, as in successive over-relaxation: 20 such rounds predict better
+# than 30 without.
+_RELAXATION = 1.7
 _BLOCK = 16_384  # levels whose equations are solved at a time
 
 
 def indicators(values: NDArray[np.integer], sizes: Sequence[int]) -> sp.csr_array:
-    """Return indicators of the attributes of each level, and a column of ones before them.
+    """Return indicators of the attributes of each level, after a column of ones.
 
     Parameters
     ----------
     values : ndarray of int of shape (levels, attributes)
-        Number of the value of each attribute, -1 for none.
+        Index of each attribute's value, -1 for none.
     sizes : sequence of int
         Number of values of each attribute.
 
     Returns
     -------
-    csr_array of shape (levels, 1 + numbers)
+    csr_array of shape (levels, 1 + sum of sizes)
         Ones.
     """
     levels, attributes = values.shape
@@ -65,20 +65,20 @@ def indicators(values: NDArray[np.integer], sizes: Sequence[int]) -> sp.csr_arra
 
 
 def places_of(ratings: sp.csr_array) -> sp.csr_array:
-    """Return a 1 for every rating, one of 0 and one that occurs twice included."""
+    """Return a 1 for each rating, also for ratings of 0 and for pairs that occur twice."""
     return sp.csr_array((np.ones(len(ratings.data)), ratings.indices, ratings.indptr), shape=ratings.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What was found.
+    """Posterior means of factors, and their prior means by attribute.
 
     Attributes
     ----------
     users, items : ndarray of shape (levels, rank)
-        Means of the factors; of a level without ratings what its attributes say.
-    user_means, item_means : ndarray of shape (1 + numbers, rank)
-        What a constant and each value of an attribute add to the expected factors of a level.
+        Means of the factors; for a level without ratings the prior mean.
+    user_means, item_means : ndarray of shape (1 + values, rank)
+        Contributions of a constant and of each value of an attribute to the prior mean of a level.
     """
 
     users: Floats
@@ -91,20 +91,20 @@ class Posterior:
 class _Side:
     """Users or items: their ratings, and the posterior of their factors.
 
-    The prior is found from levels that have ratings: one without would only repeat what it says.
+    The prior is estimated from levels with ratings; one without has its prior as posterior, and would not change it.
     """
 
     ratings: sp.csr_array
     attributes: sp.csr_array
     mean: Floats
-    moments: Floats  # of products of two factors, the upper triangle of each level
-    precision: Floats  # of factors around what attributes say
-    expected: Floats  # what attributes say
+    moments: Floats  # expected products of two factors, the upper triangle of each level
+    precision: Floats  # of the factors around their prior means
+    expected: Floats  # prior means
     seen: sp.csr_array = field(init=False)
     rated: NDArray[np.bool_] = field(init=False)
     known: sp.csr_array = field(init=False)  # attributes of the levels that have ratings
     penalized: Floats = field(init=False)
-    means: Floats = field(init=False)  # of factors by attribute
+    means: Floats = field(init=False)  # prior means by attribute
 
     def __post_init__(self) -> None:
         self.seen = places_of(self.ratings)
@@ -123,24 +123,24 @@ def solve_posterior(
     start: tuple[Floats, Floats],
     iterations: int,
 ) -> Posterior:
-    """Return the posterior means of the factors of users and items, and what attributes say of them.
+    """Return the posterior means of the factors of users and items, and their prior means by attribute.
 
     Parameters
     ----------
     by_user, by_item : csr_array
-        Ratings of mean about 0, one row a user or an item.
+        Ratings with a mean of about 0, one row a user or an item.
     user_attributes, item_attributes : csr_array
-        What `indicators` makes of either.
+        Result of `indicators`.
     start : tuple of ndarray of shape (levels, rank)
-        First factors of users and items, which must not be far smaller than the ratings: at 0 the equations stand
-        still.
+        First factors of users and items. They must not be much smaller than the ratings: 0 is a fixed point of the
+        equations.
     iterations : int
         Rounds over both sides.
 
     Returns
     -------
     Posterior
-        After the last round.
+        Estimates after the last round.
     """
     upper, left = np.triu_indices(start[0].shape[1])
     sides = [
@@ -150,12 +150,12 @@ def solve_posterior(
     twice = np.where(upper == left, 1.0, 2.0)
     squares = float(by_user.data @ by_user.data)
     count = max(len(by_user.data), 1)
-    variance = max(squares / count, 1e-12)  # of the noise; too much at first, so that nothing is taken for certain
+    variance = max(squares / count, 1e-12)  # of the noise; the first value is too large, so that early steps are small
     for done in range(iterations):
         for side, other in (sides, sides[::-1]):
-            step = _RELAXED if done else 1.0
+            step = _RELAXATION if done else 1.0
             cross, quadratic = _update(side, other, variance, step, twice, upper, left)
-            # What is left of the ratings, in expectation: neither side's uncertainty counts as noise.
+            # Expected squares of ratings minus products: the uncertainty of the factors is part of them.
             variance = max((squares - 2.0 * cross + quadratic) / count, 1e-12 * (squares / count) + 1e-300)
     for side in sides:
         side.mean[~side.rated] = side.expected[~side.rated]
@@ -181,7 +181,7 @@ def _update(
     upper: NDArray[np.intp],
     left: NDArray[np.intp],
 ) -> tuple[float, float]:
-    """Give one side the posterior that follows from the other; return the sums that the noise is found by."""
+    """Update the posterior of one side from the other, and return the two sums that the noise is estimated from."""
     levels, rank = side.mean.shape
     spread = np.zeros((rank, rank))
     cross = quadratic = 0.0
@@ -203,7 +203,7 @@ def _update(
     side.means = np.linalg.solve(side.penalized, side.known.T @ side.mean[side.rated])
     side.expected = side.attributes @ side.means
     apart = (side.mean - side.expected)[side.rated]
-    # A trace of the identity keeps a side without any taste from a prior of no width.
+    # Without the small multiple of the identity, a side without any taste would get a singular prior.
     around = (apart.T @ apart + spread) / max(len(apart), 1)
     side.precision = np.asarray(np.linalg.inv(around + 1e-9 * np.eye(rank)), np.float64)
     return cross, quadratic

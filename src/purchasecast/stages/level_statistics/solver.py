@@ -1,6 +1,6 @@
 """Statistics of the label by level, all rows of a fit in memory; runs on the executors.
 
-The formulas are in `level_statistics`. Sorted codes make the answer the same whatever the order of the rows.
+The formulas are in `stage`. Codes are those of sorted levels, so that the result does not depend on the order of rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from purchasecast.stages.crossed_effects.solver import read_levels
+from purchasecast.numerics.arrow_columns import list_column, read_levels, read_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["QUANTILES", "LevelTable", "code_levels", "solve_statistics", "statistics_of_fit"]
 
 QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
-_NOWHERE = (0.0, 0.5)  # z-score and rank that a level without ranked rows is expected to have: the middle
+_MIDDLE = (0.0, 0.5)  # expected z-score and rank of a level without ranked rows
 
 
 class LevelTable:
-    """One key, a column or a pair of columns: a code for each row, and the order of the rows by code and label.
+    """Rows by the levels of a key, which is a column or a pair of columns.
 
     Parameters
     ----------
     codes : ndarray of int
-        Level of each row; ``size`` where a part of the key is null.
+        Level of each row; `size` where a column of the key is null.
     size : int
         Number of levels.
     parent : int
-        Place of the table whose statistics the levels are shrunken toward; -1 for those of all rows.
+        Index of the table toward whose statistics the levels are shrunk; -1 for those of all rows.
     parent_codes : ndarray of int
-        The parent's level of each level.
+        Level of the parent that each level belongs to.
     """
 
     def __init__(self, codes: Codes, size: int, parent: int, parent_codes: Codes) -> None:
@@ -46,7 +46,7 @@ class LevelTable:
         self._order: Codes | None = None
 
     def rows_by_label(self, by_label: Codes) -> Codes:
-        """Return the rows that have a level, by code and then by label; sorted once for all fits."""
+        """Return the rows that have a level, sorted by code and then by label; all fits use one sort."""
         if self._order is None:
             in_order = by_label[np.argsort(self.codes[by_label], kind="stable")]
             self._order = in_order[: int((self.codes < self.size).sum())]
@@ -56,18 +56,19 @@ class LevelTable:
 def code_levels(
     columns: Sequence[tuple[Codes, int]], tables: Sequence[tuple[int, int]]
 ) -> tuple[list[LevelTable], list[tuple[Codes, Codes]]]:
-    """Code the levels of every key.
+    """Encode the levels of all keys.
 
     Parameters
     ----------
     columns : sequence of (ndarray, int)
         Codes and number of levels of each column.
     tables : sequence of (int, int)
-        First and second column of each key; -1 for no second one. The key of a pair's first column comes before it.
+        Indices of the first and the second column of each key; -1 for no second one. The key of the first column of a
+        pair comes before the pair.
 
     Returns
     -------
-    tuple
+    tuple of (list of LevelTable, list of (ndarray, ndarray))
         The tables and, for each, the codes of its levels in the first and in the second column.
     """
     made, parts = [], []
@@ -96,19 +97,40 @@ def solve_statistics(
     rank_within: int,
     shrinkage: float,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the statistics of every fit: one row a table and level, and one of all rows with table -1."""
+    """Yield the statistics of some fits.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns ``c_0`` and so on, ``label``, and the lists ``residuals``: for each of these fits the label, null where
+        the fit must not see the row.
+    fits : range
+        Numbers of the fits.
+    coded : int
+        Number of columns.
+    tables : list of (int, int)
+        Keys, as in `code_levels`.
+    rank_within : int
+        Index of the key in whose levels rows are ranked; -1 for none.
+    shrinkage : float
+        Rows that a level is shrunk by.
+
+    Yields
+    ------
+    RecordBatch
+        For each fit one row of all rows, with key -1, and then one row a level of each key.
+    """
     read = pa.Table.from_batches(batches)
     encoded = [read_levels(read.column(f"c_{c}")) for c in range(coded)]
     keys, parts = code_levels([(codes, len(levels)) for codes, levels in encoded], tables)
     types = [levels.type for _, levels in encoded]
     label = read.column("label").to_numpy()
     by_label = np.argsort(label, kind="stable")
-    labels = read.column("residuals").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    seen_by_fit = ~np.isnan(labels.reshape(-1, len(fits)))
-    for j, k in enumerate(fits):
-        overall, found = statistics_of_fit(label, by_label, seen_by_fit[:, j], keys, rank_within, shrinkage)
-        yield _rows(k, -1, [pa.nulls(1, kind) for kind in types], np.array([seen_by_fit[:, j].sum()]), overall[None, :])
-        for t, (counts, statistics) in enumerate(found):
+    labels = read_lists(read.column("residuals"), len(fits))
+    for k, seen in zip(fits, ~np.isnan(labels.T), strict=True):
+        overall, by_key = statistics_of_fit(label, by_label, seen, keys, rank_within, shrinkage)
+        yield _rows(k, -1, [pa.nulls(1, kind) for kind in types], np.array([seen.sum()]), overall[None, :])
+        for t, (counts, statistics) in enumerate(by_key):
             levels = [pa.nulls(len(counts), kind) for kind in types]
             for column, codes in zip(tables[t], parts[t], strict=True):
                 if column >= 0:
@@ -124,17 +146,35 @@ def statistics_of_fit(
     rank_within: int,
     shrinkage: float,
 ) -> tuple[Floats, list[tuple[Floats, Floats]]]:
-    """Return the statistics of the rows that a fit may see: of all of them, and counts and statistics by level.
+    """Return the statistics of the rows that a fit may see.
 
-    The columns are mean, standard deviation, `QUANTILES`, mean z-score and mean rank; `rank_within` is the place of the
-    table in whose levels rows are scored and ranked, -1 for neither.
+    Parameters
+    ----------
+    label : ndarray of shape (n,)
+        Labels.
+    by_label : ndarray of int of shape (n,)
+        Rows in the order of their labels.
+    seen : ndarray of bool of shape (n,)
+        Rows that the fit may see.
+    tables : sequence of LevelTable
+        Keys.
+    rank_within : int
+        Index of the key in whose levels rows are ranked; -1 for none.
+    shrinkage : float
+        Rows that a level is shrunk by.
+
+    Returns
+    -------
+    tuple of (ndarray, list of (ndarray, ndarray))
+        Statistics of all rows; and counts and statistics by level for each key. The columns are mean, standard
+        deviation, `QUANTILES`, mean z-score and mean rank.
     """
     places = np.full((len(label), 2), np.nan)
     everything = _seen(by_label, seen)
     zeros = np.zeros(len(everything), dtype=np.intp)
-    nothing = np.zeros((1, 2 + len(QUANTILES) + 2))
-    nothing[0, -2:] = _NOWHERE
-    _, overall = _statistics(zeros, label[everything], places[everything], 1, nothing, 0.0)
+    none = np.zeros((1, 2 + len(QUANTILES) + 2))
+    none[0, -2:] = _MIDDLE
+    _, overall = _statistics(zeros, label[everything], places[everything], 1, none, 0.0)
     if rank_within >= 0:
         within = tables[rank_within]
         rows = _seen(within.rows_by_label(by_label), seen)
@@ -142,14 +182,12 @@ def statistics_of_fit(
         _, of_level = _statistics(codes, label[rows], places[rows], within.size, toward, shrinkage)
         places[rows, 0] = (label[rows] - of_level[codes, 0]) / np.maximum(of_level[codes, 1], 1e-300)
         places[rows, 1] = _mid_ranks(codes, label[rows], within.size)
-    found: list[tuple[Floats, Floats]] = []
+    by_key: list[tuple[Floats, Floats]] = []
     for table in tables:
         rows = _seen(table.rows_by_label(by_label), seen)
-        prior = overall if table.parent < 0 else found[table.parent][1]
-        found.append(
-            _statistics(table.codes[rows], label[rows], places[rows], table.size, prior[table.parent_codes], shrinkage)
-        )
-    return overall[0], found
+        prior = (overall if table.parent < 0 else by_key[table.parent][1])[table.parent_codes]
+        by_key.append(_statistics(table.codes[rows], label[rows], places[rows], table.size, prior, shrinkage))
+    return overall[0], by_key
 
 
 def _seen(rows: Codes, seen: NDArray[np.bool_]) -> Codes:
@@ -157,7 +195,7 @@ def _seen(rows: Codes, seen: NDArray[np.bool_]) -> Codes:
 
 
 def _mid_ranks(codes: Codes, label: Floats, size: int) -> Floats:
-    """Return where each row stands in its level, in (0, 1); rows come by level and label, ties share their middle."""
+    """Return the rank of each row in its level, in (0, 1), the mean for ties; rows are sorted by level and label."""
     counts = np.bincount(codes, minlength=size)
     starts = np.concatenate([[0], np.cumsum(counts)])
     changes = np.flatnonzero((np.diff(codes) != 0) | (np.diff(label) != 0)) + 1
@@ -169,7 +207,7 @@ def _mid_ranks(codes: Codes, label: Floats, size: int) -> Floats:
 def _statistics(
     codes: Codes, label: Floats, places: Floats, size: int, prior: Floats, shrinkage: float
 ) -> tuple[Floats, Floats]:
-    """Return counts and shrunken statistics of each level; rows come by level and label."""
+    """Return counts and shrunken statistics of each level; rows are sorted by level and label."""
     counts = np.bincount(codes, minlength=size).astype(np.float64)
     some = np.maximum(counts, 1.0)
     mean = np.bincount(codes, label, size) / some
@@ -201,13 +239,12 @@ def _statistics(
 
 
 def _rows(k: int, table: int, levels: list[pa.Array], counts: Floats, statistics: Floats) -> pa.RecordBatch:
-    rows, width = statistics.shape
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+    rows = len(counts)
     columns = {
         "fit": pa.array(np.full(rows, k, dtype=np.int32)),
         "tab": pa.array(np.full(rows, table, dtype=np.int32)),
         **{f"l_{c}": level for c, level in enumerate(levels)},
         "n": pa.array(counts.astype(np.float64)),
-        "s": pa.ListArray.from_arrays(offsets, pa.array(statistics.ravel())),
+        "s": list_column(statistics),
     }
     return pa.RecordBatch.from_pydict(columns)

@@ -1,14 +1,15 @@
 r"""Statistics of the label by level: counts, mean, spread, quantiles, and how high a customer buys within products.
 
-A key is a column, or a pair of columns. With :math:`n` rows of a level, :math:`\kappa` the shrinkage and :math:`t_0`
-the same statistic of the parent (all rows; for a pair, the level of its first column), each statistic is
+A key is a column or a pair of columns. With :math:`n` rows of a level, :math:`\kappa` the shrinkage and :math:`t_0` the
+same statistic of the parent (all rows; for a pair, the level of its first column), each statistic is
 
 .. math:: t \leftarrow \frac{n\, t + \kappa\, t_0}{n + \kappa},
 
-variances in place of standard deviations. The z-score of a row is its label less the mean of its product, over the
-product's standard deviation, both shrunken. The rank of a row is where its label stands among the rows of its product,
-in :math:`(0, 1)`, ties in their middle; the mean rank of a customer says how dear a variant of a product the customer
-takes, whatever the products cost. Multiplied by the product's spread, :math:`(\text{rank} - 1/2)\, s_j` is in money.
+with variances in place of standard deviations. The z-score of a row is its label minus the mean of its product, over
+the product's standard deviation, both shrunken. The rank of a row is the position of its label among the rows of its
+product, in :math:`(0, 1)`, the mean for ties. The mean rank of a customer tells whether the customer takes cheap or
+expensive variants, whatever the products cost; :math:`(\text{rank} - 1/2)\, s_j`, with :math:`s_j` the spread of the
+product, is in units of the label.
 
 References
 ----------
@@ -27,7 +28,8 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.caching import cached
+from purchasecast.spark.columns import col, number_literal, quoted
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
 from purchasecast.stages.level_statistics.solver import QUANTILES, solve_statistics
 from purchasecast.stages.params import StageParams, float_param, str_list_param, str_param
@@ -42,21 +44,19 @@ __all__ = ["STATISTICS", "WITHIN", "LevelStatisticsEncoder", "LevelStatisticsMod
 
 STORED = ("mean", "sd", *(f"q{round(100 * share)}" for share in QUANTILES), "z", "rank")
 STATISTICS = ("count", *STORED, "lift")
-WITHIN = frozenset({"z", "rank", "lift"})  # what rankWithinCol is needed for
-_PAIR = "\x1f"  # between the two parts of a pair's level in the portable form
+WITHIN = frozenset({"z", "rank", "lift"})  # statistics that need rankWithinCol
+_PAIR = "\x1f"  # separates the two levels of a pair in the portable form
 
 
 class _LevelStatisticsParams(StageParams, HasInputCols, HasOutputCols, HasLabelCol, HasFolds, HasTaskRows):
-    """Params of the encoder and its model, and what follows from them alone."""
+    """Params of the encoder and its model."""
 
     inputCols = str_list_param("first column of each key", default=None)
-    crossCols = str_list_param('second column of each key, one an input; "" for a key of one column')
+    crossCols = str_list_param("second column of each key; an empty text for a key of one column")
     outputCols = str_list_param("prefix of the output columns of each key", default=None)
-    statistics = str_list_param("what is given of each key", default=STATISTICS[:-1], choices=STATISTICS)
-    rankWithinCol = str_param(
-        'column, such as the product, in whose levels rows are ranked; "" for no ranks', default=""
-    )
-    scaleCol = str_param("spread that a lift is made with (scaleCol of LatentFactorEncoder)", default="")
+    statistics = str_list_param("statistics of each key", default=STATISTICS[:-1], choices=STATISTICS)
+    rankWithinCol = str_param("column, such as the product, in whose levels rows are ranked", default="")
+    scaleCol = str_param("column of the spread that a lift is made with (scaleCol of LatentFactorEncoder)", default="")
     shrinkage = float_param("rows that a level is shrunk by toward its parent", default=20.0, minimum=0)
 
     def getCrossCols(self) -> list[str]:
@@ -64,30 +64,35 @@ class _LevelStatisticsParams(StageParams, HasInputCols, HasOutputCols, HasLabelC
         return self.getOrDefault(self.crossCols) or [""] * len(self.getInputCols())
 
     def output_names(self) -> dict[str, tuple[int, str]]:
-        """Return the output columns, each with the place of its key and its statistic.
+        """Return the index of the key and the statistic of each output column.
 
-        A key with the column that rows are ranked in has no rank or z-score: they would be one half and 0.
+        A key with the column that rows are ranked in has no rank and no z-score: they would be one half and 0.
         """
         within = self.getOrDefault(self.rankWithinCol)
-        keys = zip(self.getInputCols(), self.getCrossCols(), self.getOutputCols(), strict=True)
+        keys = zip(self._asked(), self.getOutputCols(), strict=True)
         return {
             f"{prefix}_{name}": (k, name)
-            for k, (first, second, prefix) in enumerate(keys)
+            for k, (key, prefix) in enumerate(keys)
             for name in self.getOrDefault(self.statistics)
-            if name not in WITHIN or (within and within not in {first, second})
+            if name not in WITHIN or (within and within not in key)
         }
+
+    def _asked(self) -> list[tuple[str, str]]:
+        """Return the keys that have output columns."""
+        return list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
+
+    def _ranked(self) -> list[str]:
+        """Return the column in whose levels rows are ranked, if there is one."""
+        return list(filter(None, [self.getOrDefault(self.rankWithinCol)]))
 
     def _columns(self) -> list[str]:
         """Return the distinct columns of all keys."""
-        ranked = [self.getOrDefault(self.rankWithinCol)] if self.getOrDefault(self.rankWithinCol) else []
-        return list(dict.fromkeys([*self.getInputCols(), *filter(None, self.getCrossCols()), *ranked]))
+        return list(dict.fromkeys([*self.getInputCols(), *filter(None, self.getCrossCols()), *self._ranked()]))
 
     def _keys(self) -> list[tuple[str, str]]:
-        """Return the keys that have a table: single columns, parents and the ranked one included, before pairs."""
-        asked = list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
-        ranked = [self.getOrDefault(self.rankWithinCol)] if self.getOrDefault(self.rankWithinCol) else []
-        singles = dict.fromkeys([*self.getInputCols(), *ranked])
-        return [*[(name, "") for name in singles], *dict.fromkeys(key for key in asked if key[1])]
+        """Return the keys that have a table: first single columns, with all parents and the ranked one, then pairs."""
+        singles = dict.fromkeys([*self.getInputCols(), *self._ranked()])
+        return [*[(name, "") for name in singles], *dict.fromkeys(key for key in self._asked() if key[1])]
 
 
 class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -96,21 +101,20 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     Parameters
     ----------
     inputCols : list of str
-        First column of each key, of any type that has equality and order.
-    crossCols : list of str, optional
-        Second column of each key, ``""`` for a key of one column; by default no key has one.
+        First column of each key, of any type that can be ordered.
+    crossCols : list of str, default []
+        Second column of each key, ``""`` for a key of one column; by default all keys have one column.
     outputCols : list of str
-        Prefix of each key's output columns, ``PREFIX_count``, ``PREFIX_mean`` and so on.
-    statistics : list of str, optional
-        Some of ``count``, ``mean``, ``sd``, ``q10``, ``q25``, ``q50``, ``q75``, ``q90``, ``z``, ``rank`` and ``lift``;
-        by default all but the last. All but counts, z-scores and ranks are in units of the label.
+        Prefix of the output columns of each key: ``PREFIX_count``, ``PREFIX_mean`` and so on.
+    statistics : list of str, default all but "lift"
+        Some of ``count``, ``mean``, ``sd``, ``q10``, ``q25``, ``q50``, ``q75``, ``q90``, ``z``, ``rank`` and ``lift``.
+        Means, spreads, quantiles and lifts are in units of the label.
     rankWithinCol : str, default ""
-        Column, such as the product, in whose levels rows get their z-score and their rank from 0 to 1; ``""`` for
-        neither.
+        Column, such as the product, in whose levels rows get their z-score and their rank from 0 to 1; ``""`` for none.
     scaleCol : str, default ""
         Column of the spread that ``lift``, (rank - 1/2) x spread, is made with.
     labelCol : str, default "label"
-        Numeric column, without nulls.
+        Numeric column without nulls.
     shrinkage : float, default 20.0
         Rows that a level is shrunk by toward its parent.
     foldCol : str, default "fold"
@@ -118,26 +122,26 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     numFolds : int, default 5
         Number of folds.
     maxTaskRows : int, default 5,000,000
-        Most rows: they are sorted inside one task, which takes about 150 bytes a row.
+        Largest number of rows, which are sorted inside one task that takes about 150 bytes a row.
 
     Raises
     ------
     ColumnMismatchError
         If a column is missing.
     DataError
-        If a fold number lies outside 0 to ``numFolds`` - 1, or there are no rows or more than ``maxTaskRows``.
+        If a fold number is outside 0 to ``numFolds`` - 1, or there are no rows or more than ``maxTaskRows``.
     SettingsError
         If a param is outside its range.
 
     Notes
     -----
-    A pair that is null or unseen has the statistics of its first column's level; a level that is null or unseen those
-    of all rows, the z-score 0 and the rank 0.5. Counts are 0 then. Out of fold, a count is scaled up to all rows: as it
-    will be at scoring, or a regression would take a fold less for a level of fewer rows. Rows are neither dropped nor
-    reordered, and their order does not matter. Every row weighs 1.
+    A null or unseen pair has the statistics of its first column's level. A null or unseen level has those of all rows,
+    with z-score 0 and rank 0.5; its count is 0. An out-of-fold count is scaled up to all rows, as it is at scoring:
+    otherwise levels would seem smaller in training by a fold. Rows are neither dropped nor reordered, and their order
+    does not matter. Every row weighs 1.
 
-    Passes over the rows: one that counts, then one that hands them to the tasks. Nothing reaches the driver but the
-    statistics of all rows.
+    Passes over the rows: one to count, and one that brings them to the tasks. The driver receives the statistics of all
+    rows together.
 
     Examples
     --------
@@ -172,51 +176,56 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
         inputs, crossed, outputs = self.getInputCols(), self.getCrossCols(), self.getOutputCols()
         if len(outputs) != len(inputs) or len(crossed) != len(inputs) or len(set(outputs)) != len(outputs):
             raise SettingsError(
-                f"outputCols and crossCols: expected one name for each of {inputs}, found {outputs} and {crossed}."
+                f"LevelStatisticsEncoder.outputCols and crossCols: expected one name for each of {inputs}, "
+                f"found {outputs} and {crossed}; name as many."
             )
-        if "lift" in self.getOrDefault(self.statistics) and not (
-            self.getOrDefault(self.scaleCol) and self.getOrDefault(self.rankWithinCol)
-        ):
-            raise SettingsError("lift: expected rankWithinCol and scaleCol, found one of them empty; name both.")
-        scale = [self.getOrDefault(self.scaleCol)] if self.getOrDefault(self.scaleCol) else []
-        require_columns(self, dataset, [*self._columns(), self.getLabelCol(), *scale])
+        scale = self.getOrDefault(self.scaleCol)
+        if "lift" in self.getOrDefault(self.statistics) and not (scale and self._ranked()):
+            raise SettingsError(
+                "LevelStatisticsEncoder.statistics: expected rankWithinCol and scaleCol for lift, found one of them "
+                "empty; set both."
+            )
+        require_columns(self, dataset, [*self._columns(), self.getLabelCol(), *filter(None, [scale])])
         self._check_folds(dataset)
 
     def _fit(self, dataset: DataFrame) -> LevelStatisticsModel:
         self._check(dataset)
-        fits, columns, keys = self.getNumFolds() + 1, self._columns(), self._keys()
-        fold = col(self.getFoldCol()).cast("int") if self._has_folds(dataset) else sf.lit(-1)
+        columns, keys = self._columns(), self._keys()
         named = [col(name).alias(f"c_{c}") for c, name in enumerate(columns)]
-        rows = dataset.select(*named, fold.alias("fold"), col(self.getLabelCol()).cast("double").alias("label"))
-        with cached(rows):
+        label = col(self.getLabelCol()).cast("double").alias("label")
+        with cached(dataset.select(*named, self._fold(dataset).alias("fold"), label)) as rows:
             count = rows.count()
             if not 0 < count <= self.getMaxTaskRows():
                 raise DataError(
                     f"LevelStatisticsEncoder: expected 1 to {self.getMaxTaskRows():,} rows, found {count:,}; "
-                    "raise maxTaskRows where tasks have 150 bytes a row, or fit on a sample."
+                    "raise maxTaskRows if tasks have memory for 150 bytes a row, or fit on a sample."
                 )
-            types = [f"l_{c} {rows.schema[f'c_{c}'].dataType.simpleString()}" for c in range(len(columns))]
-            place = {name: c for c, name in enumerate(columns)} | {"": -1}
-            solved = solve_in_tasks(
-                rows,
-                [*[col(f"c_{c}") for c in range(len(columns))], col("label")],
-                [sf.when(col("fold") != k, col("label")) for k in range(fits)],
-                solve_statistics,
-                ", ".join(["fit int, tab int", *types, "n double, s array<double>"]),
-                coded=len(columns),
-                tables=[(place[first], place[second]) for first, second in keys],
-                rank_within=keys.index((self.getOrDefault(self.rankWithinCol), ""))
-                if self.getOrDefault(self.rankWithinCol)
-                else -1,
-                shrinkage=self.getOrDefault(self.shrinkage),
-            ).localCheckpoint(eager=True)
-        found = {row["fit"]: row for row in solved.where("tab = -1").select("fit", "n", "s").collect()}
+            solved = self._solve(rows, columns, keys).localCheckpoint(eager=True)
+        fits = solved.where("tab = -1").orderBy("fit").select("n", "s").collect()
+        place = {name: c for c, name in enumerate(columns)}
         model = self._fitted(LevelStatisticsModel())
-        model._overall = [list(found[k]["s"]) for k in range(fits)]
-        model._growth = [found[fits - 1]["n"] / max(found[k]["n"], 1.0) for k in range(fits)]
+        model._overall = [list(fit["s"]) for fit in fits]
+        model._growth = [fits[-1]["n"] / max(fit["n"], 1.0) for fit in fits]
         model._tables_by_key = [_by_fit(solved, t, key, place) for t, key in enumerate(keys)]
         model._levels = [table.count() for table in model._tables_by_key]
         return model
+
+    def _solve(self, rows: DataFrame, columns: list[str], keys: list[tuple[str, str]]) -> DataFrame:
+        """Return the statistics of all fits, one row a fit, key and level."""
+        coded = [f"c_{c}" for c in range(len(columns))]
+        types = [f"l_{c} {rows.schema[name].dataType.simpleString()}" for c, name in enumerate(coded)]
+        place = {name: c for c, name in enumerate(columns)} | {"": -1}
+        return solve_in_tasks(
+            rows,
+            [*map(col, coded), col("label")],
+            [sf.when(col("fold") != k, col("label")) for k in range(self.getNumFolds() + 1)],
+            solve_statistics,
+            ", ".join(["fit int, tab int", *types, "n double, s array<double>"]),
+            coded=len(columns),
+            tables=[(place[first], place[second]) for first, second in keys],
+            rank_within=keys.index((self._ranked()[0], "")) if self._ranked() else -1,
+            shrinkage=self.getOrDefault(self.shrinkage),
+        )
 
 
 def _by_fit(solved: DataFrame, t: int, key: tuple[str, str], place: Mapping[str, int]) -> DataFrame:
@@ -239,53 +248,48 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         self._growth: list[float] = []  # rows of the last fit over those of each
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        outputs, keys = self.output_names(), self._keys()
+        outputs, keys, asked = self.output_names(), self._keys(), self._asked()
         scale = [self.getOrDefault(self.scaleCol)] if "lift" in self.getOrDefault(self.statistics) else []
         require_columns(self, dataset, [*self.getInputCols(), *filter(None, self.getCrossCols()), *scale])
         has_folds = self._has_folds(dataset)
-        asked = list(zip(self.getInputCols(), self.getCrossCols(), strict=True))
-        needed = [t for t, key in enumerate(keys) if key in asked or any(key == (pair[0], "") for pair in asked)]
+        parents = {(first, "") for first, _ in asked}
         joined = dataset
-        for t in needed:
-            first, second = keys[t]
-            same = col(first) == col(f"_pc_level_{t}")
-            on = same & (col(second) == col(f"_pc_cross_{t}")) if second else same
-            joined = joined.join(self._lookup(t, has_folds=has_folds), on, "left")
+        for t, (first, second) in enumerate(keys):
+            if (first, second) in parents or (first, second) in asked:
+                same = col(first) == col(f"_pc_level_{t}")
+                on = same & (col(second) == col(f"_pc_cross_{t}")) if second else same
+                joined = joined.join(self._lookup(t, has_folds=has_folds), on, "left")
 
         fit = f"coalesce(CAST({quoted(self.getFoldCol())} AS INT), {self.getNumFolds()})"
-        one = "get({}, " + fit + ")" if has_folds else "{}"
-        overall = "get(_pc_overall, " + fit + ")" if has_folds else "_pc_overall"
-        by_fit = ", ".join(map(number_literal, self._growth))
-        growth = f"get(array({by_fit}), {fit})" if has_folds else "1D"
-        kept = self._looked_up()
-        overalls = [[statistics[STORED.index(name)] for name in kept] for statistics in self._overall]
-        every = sf.lit(overalls) if has_folds else sf.lit(overalls[-1])
+        of_fit = ("get({}, " + fit + ")" if has_folds else "{}").format
+        growth = f"get(array({', '.join(map(number_literal, self._growth))}), {fit})" if has_folds else "1D"
+        joined_statistics = self._joined_statistics()
+        overall = [[statistics[STORED.index(name)] for name in joined_statistics] for statistics in self._overall]
         chosen = []
         for k, key in enumerate(asked):
             t, parent = keys.index(key), keys.index((key[0], ""))
-            looked_up = [one.format(f"_pc_s_{place}") for place in dict.fromkeys((t, parent))]
-            chosen.append(f"coalesce({', '.join([*looked_up, overall])}) AS _pc_k_{k}")
-            chosen.append(f"coalesce({one.format(f'_pc_n_{t}')}, 0D) * {growth} AS _pc_c_{k}")
-        spread = (
-            col(self.getOrDefault(self.scaleCol)).alias("_pc_spread") if scale else sf.lit(None).alias("_pc_spread")
-        )
+            values = [of_fit(name) for name in dict.fromkeys((f"_pc_s_{t}", f"_pc_s_{parent}", "_pc_overall"))]
+            chosen.append(f"coalesce({', '.join(values)}) AS _pc_k_{k}")
+            chosen.append(f"coalesce({of_fit(f'_pc_n_{t}')}, 0D) * {growth} AS _pc_c_{k}")
+        spread = (col(scale[0]) if scale else sf.lit(None)).alias("_pc_spread")
         names = [quoted(name) for name in dataset.columns]
-        picked = joined.withColumn("_pc_overall", every).select(*names, spread, *map(sf.expr, chosen))
+        with_overall = joined.withColumn("_pc_overall", sf.lit(overall if has_folds else overall[-1]))
+        picked = with_overall.select(*names, spread, *map(sf.expr, chosen))
         left = [quoted(name) for name in dataset.columns if name not in outputs]
-        made = [f"{_term(k, name, kept)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
+        made = [f"{_term(k, name, joined_statistics)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
         return picked.selectExpr(*left, *made)
 
-    def _looked_up(self) -> list[str]:
-        """Return the stored statistics that what is asked for is made of; a join carries no others."""
-        wanted = {"rank" if name == "lift" else name for name in self.getOrDefault(self.statistics)}
-        return [name for name in STORED if name in wanted]
+    def _joined_statistics(self) -> list[str]:
+        """Return the stored statistics that the outputs need; a join carries no others."""
+        needed = {"rank" if name == "lift" else name for name in self.getOrDefault(self.statistics)}
+        return [name for name in STORED if name in needed]
 
     def _lookup(self, t: int, *, has_folds: bool) -> DataFrame:
-        """Return one key's table with only the fits that a frame needs: all of them, or the last."""
+        """Return the table of a key with the fits that a frame needs: all of them, or the last."""
         last = self.getNumFolds()
         table = self._tables_by_key[t]
         key = [col(name).alias(f"_pc_{name}_{t}") for name in ("level", "cross") if name in table.columns]
-        kept = self._looked_up()
+        kept = self._joined_statistics()
         of_fit = f"array({', '.join(f'get(x, {STORED.index(name)})' for name in kept)})"
         columns = {"n": col("n"), "s": sf.expr(f"transform(s, x -> {of_fit})")}
         values = [(x if has_folds else sf.get(x, sf.lit(last))).alias(f"_pc_{name}_{t}") for name, x in columns.items()]
@@ -293,15 +297,30 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         return broadcast_if_small(table.select(*key, *values), self._levels[t], width)
 
     def level_table(self, inputCol: str, crossCol: str = "") -> DataFrame:
-        """Return what the fit on all rows knows of a key's levels.
+        """Return the levels of a key in the fit on all rows.
+
+        Parameters
+        ----------
+        inputCol : str
+            First column of the key.
+        crossCol : str, default ""
+            Second column of the key; ``""`` for none.
 
         Returns
         -------
         DataFrame
             One row a level that has rows: ``level`` (and ``cross``), ``count`` and the shrunken statistics.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such key.
         """
         if (inputCol, crossCol) not in self._keys():
-            raise SettingsError(f"inputCol: expected one of the keys {self._keys()}, found {(inputCol, crossCol)}.")
+            raise SettingsError(
+                f"LevelStatisticsModel: expected one of the keys {self._keys()}, found {(inputCol, crossCol)}; "
+                "name both columns of a key."
+            )
         last = self.getNumFolds()
         table = self._tables_by_key[self._keys().index((inputCol, crossCol))]
         key = [name for name in ("level", "cross") if name in table.columns]
@@ -309,9 +328,9 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         return table.where(f"get(n, {last}) > 0").selectExpr(*key, *terms)
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs: JSON-safe params, and a frame of statistics a key.
+        """Return what the scorer needs: JSON-safe params, and a frame of statistics for each key.
 
-        The level of a pair is its two parts as text, joined by U+001F. The frames stay on the executors.
+        The level of a pair consists of its two levels as text, joined by U+001F.
         """
         keys = self._keys()
         tables = {}
@@ -348,6 +367,7 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
 
 
 def _term(k: int, name: str, kept: list[str]) -> str:
+    """Return the SQL of a statistic of key `k`."""
     if name == "count":
         return f"_pc_c_{k}"
     place = kept.index("rank" if name == "lift" else name)
