@@ -274,8 +274,8 @@ def calibrate(
 
     Notes
     -----
-    A fitted variance need not give narrow intervals, least of all where bins by prediction tell rows apart already. Of
-    some mixtures with a constant variance the one with the narrowest intervals is taken.
+    A fitted variance does not always give narrow intervals, in particular where bins by prediction separate the rows
+    already. Of several mixtures with a constant variance, the one with the narrowest intervals is taken.
     """
     cells, squares = _cells(prediction, group, min_rows), residual * residual
     constant = _constant_scale(squares, terms, groups)

@@ -74,14 +74,14 @@ class Spectrum:
 
     def _correction(self, rotated: Floats, damping: Floats, left_out: Flags, counts: Integers) -> Floats:
         """Return, in eigenvector coordinates, the correction that sets the entries of left-out features to 0."""
-        most = int(counts.max(initial=0))
+        width = int(counts.max(initial=0))
         # Rows that leave out fewer features are padded with others, whose multiplier is 0.
-        features = np.argsort(~left_out, axis=1, kind="stable")[:, :most]
-        real = np.arange(most) < counts[:, None]
+        features = np.argsort(~left_out, axis=1, kind="stable")[:, :width]
+        real = np.arange(width) < counts[:, None]
         axes = self.vectors[features] * real[:, :, None]
         damped = axes * damping[:, None, :]
         systems = damped @ axes.transpose(0, 2, 1)
-        systems[:, np.arange(most), np.arange(most)] += ~real
+        systems[:, np.arange(width), np.arange(width)] += ~real
         multipliers = np.linalg.solve(systems, axes @ rotated[:, :, None])
         correction: Floats = (multipliers.transpose(0, 2, 1) @ damped)[:, 0, :]
         return correction

@@ -23,7 +23,7 @@ _NAMES = ("regParam", "elasticNetParam")
 class ParamGrid:
     """Penalties and L1 ratios to try, all pairs of them.
 
-    Parameters
+    Attributes
     ----------
     reg_param : tuple of float
         Penalties of at least 0, on the scale of the label.

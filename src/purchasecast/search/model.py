@@ -69,7 +69,7 @@ class LinearRegressionGridSearchModel(
 
     @property
     def bestModel(self) -> LinearRegressionModel:
-        """Spark's own model at the chosen penalty.
+        """The `LinearRegressionModel` at the chosen penalty.
 
         After a one-pass search its ``summary`` says nothing about the training rows: see `searchResult` instead.
         """

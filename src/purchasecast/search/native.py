@@ -36,8 +36,14 @@ def cross_validate(
         Training rows with the fold column.
     grid : tuple of (float, float)
         ``regParam`` and ``elasticNetParam`` of each candidate.
-    metric, folds, fold_column, parallelism
-        ``metricName`` of the evaluator; ``numFolds``, ``foldCol`` and ``parallelism`` of `CrossValidator`.
+    metric : {"rmse", "mse", "r2"}
+        Metric on the held-out fold.
+    folds : int
+        Number of folds.
+    fold_column : str
+        Column of fold numbers.
+    parallelism : int
+        Fits at the same time.
 
     Returns
     -------

@@ -77,7 +77,9 @@ class BoundedPrediction(
         """Return the weight of each member's column."""
         names, weights = self.getInputCols(), self.getOrDefault("weights")
         if len(names) != len(weights):
-            raise SettingsError(f"weights: expected {len(names)} numbers, one a member, found {len(weights)}.")
+            raise SettingsError(
+                f"BoundedPrediction.weights: expected {len(names)} numbers, found {len(weights)}; give one a member."
+            )
         return dict(zip(names, weights, strict=True))
 
     def soft_minimum(self) -> SoftMinimum | None:
@@ -85,7 +87,8 @@ class BoundedPrediction(
         bend, minimum = self.getOrDefault("bend"), self.getOrDefault("minimum")
         if len(minimum) > 1 or len(bend) not in {0, 2} or (bend and not minimum):
             raise SettingsError(
-                f"minimum and bend: expected at most one number, and two or none, found {minimum} and {bend}."
+                f"BoundedPrediction.minimum and bend: expected at most one number, and two numbers or none, found "
+                f"{minimum} and {bend}; a bend needs a minimum."
             )
         return SoftMinimum(minimum[0], *bend) if bend else None
 

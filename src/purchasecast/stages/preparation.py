@@ -38,14 +38,18 @@ class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], De
 
     Parameters
     ----------
-    levelCols, levelOutputCols : list of str, default []
-        Text columns, and what to call their copies.
+    levelCols : list of str, default []
+        Text columns.
     nullLevels : list of str, default []
-        What stands for a null, one a level column.
-    numberCols, numberOutputCols : list of str, default []
-        Numeric or date columns, and what to call the doubles made of them. A null stays null.
+        Text to put in place of null, one a level column.
+    levelOutputCols : list of str, default []
+        Names of the copies of the level columns.
+    numberCols : list of str, default []
+        Numeric or date columns.
     numberParts : list of str, default []
         Part of the date to take, one a number column, such as ``"month"``; empty for a column that is a number.
+    numberOutputCols : list of str, default []
+        Names of the doubles of the number columns. A null stays null.
 
     Raises
     ------
@@ -56,11 +60,11 @@ class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], De
     """
 
     levelCols = str_list_param("text columns")
-    nullLevels = str_list_param("what stands for a null, one a level column")
+    nullLevels = str_list_param("text in place of null, one a level column")
     levelOutputCols = str_list_param("copies of the level columns without nulls")
     numberCols = str_list_param("numeric or date columns")
     numberParts = str_list_param("part of the date, one a number column; empty for a number")
-    numberOutputCols = str_list_param("doubles made of the number columns")
+    numberOutputCols = str_list_param("doubles of the number columns")
 
     _input_kwargs: dict[str, Any]
 
@@ -79,7 +83,7 @@ class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], De
         self._set(**self._input_kwargs)
 
     def levels(self) -> list[tuple[str, str, str]]:
-        """Return source, what stands for a null, and output of each level column."""
+        """Return source, text in place of null, and output of each level column."""
         return self._together("levelCols", "nullLevels", "levelOutputCols")
 
     def numbers(self) -> list[tuple[str, str, str]]:
@@ -90,7 +94,8 @@ class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], De
         lists = [self.getOrDefault(name) for name in names]
         if len({len(values) for values in lists}) > 1:
             raise SettingsError(
-                f"{', '.join(names)}: expected lists of one length, found {[len(values) for values in lists]}; "
+                f"ColumnPreparation.{', '.join(names)}: expected lists of one length, "
+                f"found {[len(values) for values in lists]}; "
                 "give each column an entry in every list."
             )
         return list(zip(*lists, strict=True))
@@ -99,8 +104,11 @@ class ColumnPreparation(Transformer, StageParams, DefaultParamsReadable[Any], De
         levels, numbers = self.levels(), self.numbers()
         unknown = sorted({part for _, part, _ in numbers} - set(_PARTS))
         if unknown:
-            raise SettingsError(f"numberParts: expected one of {sorted(filter(None, _PARTS))}, found {unknown}.")
+            raise SettingsError(
+                f"ColumnPreparation.numberParts: expected some of {sorted(filter(None, _PARTS))}, found {unknown}; "
+                "use the name of a part, or an empty text for a number."
+            )
         require_columns(self, dataset, [name for name, *_ in (*levels, *numbers)])
-        made = {output: sf.coalesce(col(name), sf.lit(stand_in)) for name, stand_in, output in levels}
-        made |= {output: _PARTS[part](col(name)).cast("double") for name, part, output in numbers}
-        return dataset.withColumns(made) if made else dataset
+        columns = {output: sf.coalesce(col(name), sf.lit(stand_in)) for name, stand_in, output in levels}
+        columns |= {output: _PARTS[part](col(name)).cast("double") for name, part, output in numbers}
+        return dataset.withColumns(columns) if columns else dataset

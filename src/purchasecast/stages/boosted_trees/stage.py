@@ -72,10 +72,12 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
     ----------
     inputCols : list of str
         Numeric feature columns; null is a missing value.
-    labelCol, predictionCol, foldCol : str, default "label", "prediction", "fold"
+    labelCol, predictionCol : str, default "label", "prediction"
         Columns.
     weightCol : str, optional
         Row weights of at least 0, in the fit and in the error that stops it; without it every row weighs 1.
+    foldCol : str, default "fold"
+        Column of fold numbers.
     validationFold : int, default -1
         Fold on which the first fit stops early; the fit on all rows then gets as many trees. -1: ``numRounds`` trees.
     everyFold : bool, default False

@@ -47,7 +47,7 @@ _MAX_MOMENTS = 250_000_000  # numbers that the posteriors of a fit may take, 2 G
 class Factorization:
     """Settings of a factorization.
 
-    Parameters
+    Attributes
     ----------
     solver : {"variational", "als"}
         Method inside a task.

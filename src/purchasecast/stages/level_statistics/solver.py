@@ -71,11 +71,11 @@ def code_levels(
     tuple of (list of LevelTable, list of (ndarray, ndarray))
         The tables and, for each, the codes of its levels in the first and in the second column.
     """
-    made, parts = [], []
+    coded, parts = [], []
     for first, second in tables:
         codes, size = columns[first]
         if second < 0:
-            made.append(LevelTable(codes, size, -1, np.zeros(size, dtype=np.intp)))
+            coded.append(LevelTable(codes, size, -1, np.zeros(size, dtype=np.intp)))
             parts.append((np.arange(size), np.zeros(size, dtype=np.intp)))
             continue
         other, others = columns[second]
@@ -83,9 +83,9 @@ def code_levels(
         pairs, numbers = np.unique(codes[known] * others + other[known], return_inverse=True)
         of_row = np.full(len(codes), len(pairs), dtype=np.intp)
         of_row[known] = numbers
-        made.append(LevelTable(of_row, len(pairs), tables.index((first, -1)), pairs // others))
+        coded.append(LevelTable(of_row, len(pairs), tables.index((first, -1)), pairs // others))
         parts.append((pairs // others, pairs % others))
-    return made, parts
+    return coded, parts
 
 
 def solve_statistics(
@@ -214,9 +214,9 @@ def _statistics(
     deviation = label - mean[codes]
     variance = np.bincount(codes, deviation * deviation, size) / some
     total = np.maximum(counts + shrinkage, 1e-9)
-    made = np.empty((size, 4 + len(QUANTILES)))
-    made[:, 0] = (counts * mean + shrinkage * prior[:, 0]) / total
-    made[:, 1] = np.sqrt((counts * variance + shrinkage * prior[:, 1] ** 2) / total)
+    shrunken = np.empty((size, 4 + len(QUANTILES)))
+    shrunken[:, 0] = (counts * mean + shrinkage * prior[:, 0]) / total
+    shrunken[:, 1] = np.sqrt((counts * variance + shrinkage * prior[:, 1] ** 2) / total)
     starts = np.concatenate([[0], np.cumsum(counts[:-1])])
     padded = np.append(label, 0.0)
     for q, share in enumerate(QUANTILES):
@@ -224,18 +224,18 @@ def _statistics(
         below = np.floor(place).astype(np.intp)
         above = np.minimum(below + 1, (starts + np.maximum(counts - 1, 0)).astype(np.intp))
         quantile = padded[below] + (place - below) * (padded[above] - padded[below])
-        made[:, 2 + q] = np.where(
+        shrunken[:, 2 + q] = np.where(
             counts > 0, (counts * quantile + shrinkage * prior[:, 2 + q]) / total, prior[:, 2 + q]
         )
     ranked = ~np.isnan(places[:, 1])
     ranked_rows = np.bincount(codes[ranked], minlength=size)
     for last in (-2, -1):
         sums = np.bincount(codes[ranked], places[ranked, last], size)
-        made[:, last] = (sums + shrinkage * prior[:, last]) / np.maximum(ranked_rows + shrinkage, 1e-9)
+        shrunken[:, last] = (sums + shrinkage * prior[:, last]) / np.maximum(ranked_rows + shrinkage, 1e-9)
     without = counts == 0
-    made[without, :-2] = prior[without, :-2]
-    made[ranked_rows == 0, -2:] = prior[ranked_rows == 0, -2:]
-    return counts, made
+    shrunken[without, :-2] = prior[without, :-2]
+    shrunken[ranked_rows == 0, -2:] = prior[ranked_rows == 0, -2:]
+    return counts, shrunken
 
 
 def _rows(k: int, table: int, levels: list[pa.Array], counts: Floats, statistics: Floats) -> pa.RecordBatch:

@@ -276,8 +276,8 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         with_overall = joined.withColumn("_pc_overall", sf.lit(overall if has_folds else overall[-1]))
         picked = with_overall.select(*names, spread, *map(sf.expr, chosen))
         left = [quoted(name) for name in dataset.columns if name not in outputs]
-        made = [f"{_term(k, name, joined_statistics)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
-        return picked.selectExpr(*left, *made)
+        columns = [f"{_term(k, name, joined_statistics)} AS {quoted(output)}" for output, (k, name) in outputs.items()]
+        return picked.selectExpr(*left, *columns)
 
     def _joined_statistics(self) -> list[str]:
         """Return the stored statistics that the outputs need; a join carries no others."""
