@@ -196,10 +196,10 @@ def make_insights() -> Insights:
         ),
         Chart(
             "interval",
-            ("Region", "EUR a purchase", "low", "high", "series"),
+            ("Region", "EUR per purchase", "low", "high", "series"),
             (("north", 5.0, 4.0, 6.0, "raw"), ("north", 3.0, 2.0, 4.0, "adjusted")),
             "North shrinks",
-            "EUR a purchase",
+            "EUR per purchase",
             "Region",
         ),
         Chart("heatmap", ("x.y", "z", "units"), (("u", "v", 2.5e6), ("w", "v", 3.0)), "Most at u", "x.y", "z", "EUR"),

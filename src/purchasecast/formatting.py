@@ -28,16 +28,6 @@ _SHORT_LEVEL = 8  # letters of a level that reads well after the name of its col
 def number(value: float) -> str:
     """Write a number for a table, with three or four significant digits where it is small.
 
-    Parameters
-    ----------
-    value : float
-        Any finite number.
-
-    Returns
-    -------
-    str
-        With thousands separated, and without decimals from 1,000 on.
-
     Examples
     --------
     >>> number(9263.97), number(229.84), number(12.345), number(2.276), number(0.01234), number(12.0)
@@ -54,16 +44,6 @@ def number(value: float) -> str:
 def compact(value: float) -> str:
     """Write a number for a sentence: millions and billions in words, no decimals from 100 on.
 
-    Parameters
-    ----------
-    value : float
-        Any finite number.
-
-    Returns
-    -------
-    str
-        At least three significant digits.
-
     Examples
     --------
     >>> compact(5095812742), compact(-2295273.9), compact(550068), compact(267.42), compact(2.276), compact(0.0123)
@@ -77,16 +57,6 @@ def compact(value: float) -> str:
 
 def short(value: float) -> str:
     """Write a number for a label with little room, such as the end of a bar.
-
-    Parameters
-    ----------
-    value : float
-        Any finite number.
-
-    Returns
-    -------
-    str
-        Three significant digits and a letter from 10,000 on.
 
     Examples
     --------
@@ -102,18 +72,6 @@ def short(value: float) -> str:
 def money(value: float, unit: str | None) -> str:
     """Write an amount with its unit, where it has one.
 
-    Parameters
-    ----------
-    value : float
-        The amount.
-    unit : str or None
-        Currency, such as ``USD``.
-
-    Returns
-    -------
-    str
-        As `compact` writes the number.
-
     Examples
     --------
     >>> money(9263.97, "USD"), money(2.276, "USD"), money(3e6, None)
@@ -124,16 +82,6 @@ def money(value: float, unit: str | None) -> str:
 
 def percent(share: float) -> str:
     """Write a share of 1 as a percentage.
-
-    Parameters
-    ----------
-    share : float
-        The share.
-
-    Returns
-    -------
-    str
-        One decimal; two significant digits below 0.1 %.
 
     Examples
     --------
@@ -149,16 +97,6 @@ def percent(share: float) -> str:
 def span(low: float | None, high: float | None) -> str:
     """Write the two ends of an interval for a table; nothing where there is no interval.
 
-    Parameters
-    ----------
-    low, high : float or None
-        The ends.
-
-    Returns
-    -------
-    str
-        Both ends as `number` writes them.
-
     Examples
     --------
     >>> span(9034.2, 9322.0), span(None, None)
@@ -169,18 +107,6 @@ def span(low: float | None, high: float | None) -> str:
 
 def with_unit(name: str, unit: str | None) -> str:
     """Write the name of a quantity with its unit in brackets, where it has one.
-
-    Parameters
-    ----------
-    name : str
-        What is measured.
-    unit : str or None
-        Its unit.
-
-    Returns
-    -------
-    str
-        For the title of an axis or a column.
 
     Examples
     --------
@@ -193,20 +119,6 @@ def with_unit(name: str, unit: str | None) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Write a number of things, in the singular or the plural.
 
-    Parameters
-    ----------
-    count : int
-        How many.
-    one : str
-        The singular.
-    many : str, optional
-        The plural, where it does not just end in s.
-
-    Returns
-    -------
-    str
-        Number and noun.
-
     Examples
     --------
     >>> counted(1, "product"), counted(1_200, "product"), counted(2, "category", "categories")
@@ -217,18 +129,6 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 def named(label: str, level: str) -> str:
     """Write a level together with the name of its column.
-
-    Parameters
-    ----------
-    label : str
-        Name of the column in reports.
-    level : str
-        The level.
-
-    Returns
-    -------
-    str
-        One name.
 
     Examples
     --------
@@ -243,18 +143,6 @@ def named(label: str, level: str) -> str:
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text: the first column aligned left, the others aligned right.
-
-    Parameters
-    ----------
-    headers : sequence of str
-        Titles of the columns.
-    rows : sequence of sequence of str
-        Cells, as many in each row as there are columns.
-
-    Returns
-    -------
-    str
-        Lines of equal columns.
 
     Examples
     --------
@@ -276,20 +164,6 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def html_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """Return a table as HTML, with all texts escaped.
-
-    Parameters
-    ----------
-    headers : sequence of str
-        Titles of the columns.
-    rows : sequence of sequence of str
-        Cells.
-    caption : str, default ""
-        Title of the table.
-
-    Returns
-    -------
-    str
-        A ``table`` element.
 
     Examples
     --------

@@ -61,7 +61,7 @@ def ranked(values: dict[str, float]) -> dict[str, int]:
 @pytest.mark.parametrize("parts", [1, 4])
 def test_every_cell_looks_at_its_best_products(products: pa.Table, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "_LISTED", 8)
-    monkeypatch.setattr(tasks, "_OF_CATEGORY", 2)
+    monkeypatch.setattr(tasks, "_BEST_OF_CATEGORY", 2)
     listing = listed(products, parts)
     names, rows = products["product"].to_pylist(), products["rows"].to_pylist()
     category = dict(zip(names, products["category"].to_pylist(), strict=True))
@@ -89,7 +89,7 @@ def test_offers_are_the_first_that_were_not_bought(
 ) -> None:
     monkeypatch.setattr(tasks, "_FIRST", 5)
     monkeypatch.setattr(tasks, "_CANDIDATES", 4)
-    monkeypatch.setattr(tasks, "_OF_CATEGORY", 1)
+    monkeypatch.setattr(tasks, "_BEST_OF_CATEGORY", 1)
     listing = listed(products, 2)
     customers = pa.table(
         {

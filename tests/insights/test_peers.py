@@ -171,10 +171,10 @@ def test_a_planted_town_is_found_with_its_sign_and_its_mix_told_apart() -> None:
     assert cork.value < 0
     assert cork.interval is not None
     assert cork.interval[0] < planted.adjusted("Cork") < cork.interval[1]
-    assert "EUR less a purchase" in cork.claim
+    assert "EUR less per purchase than other customers" in cork.claim
     mix = findings["segment-mix:town=Cork"]  # dear products hide that they pay less for each
     assert mix.value > 0
-    assert "turns the difference around" in mix.claim
+    assert "what they buy reverses the difference" in mix.claim
     assert cork.money == pytest.approx(abs(cork.value) * (planted.rows["town"] == "Cork").sum())
     assert not any(name.startswith("segment:age") for name in findings)
 

@@ -1,4 +1,4 @@
-"""Bands, products off them, dear products of small reach, and where revenue is concentrated."""
+"""Price bands, products outside them, expensive products with few buyers, and concentration of revenue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from purchasecast.insights.concentration import lorenz, measure_concentration, revenue_tables
 from purchasecast.insights.phrases import Phrases
-from purchasecast.insights.prices.findings import Band, Judged, OffBand, Reach
+from purchasecast.insights.prices.findings import Band, OffBand, PricedProduct, Reach
 from purchasecast.insights.significance import judge
 from purchasecast.schema import Schema
 
@@ -31,7 +31,7 @@ SCHEMA = Schema.from_dict(
         },
     }
 )
-WORDS = Phrases(SCHEMA)
+PHRASES = Phrases(SCHEMA)
 PRODUCTS, CUSTOMERS = 60, 400
 
 
@@ -61,23 +61,23 @@ def slow_pricing(table: pd.DataFrame) -> tuple[OffBand, Reach]:
         spread = np.sqrt((own["std"] ** 2 * (own["size"] - 1)).sum() / (own["size"] - 1).sum())
         sums = (len(own), int(own["size"].sum()), float(own["sum"].sum()))
         bands[str(aisle)] = Band(str(aisle), *sums, low, lower, middle, upper, high, typical, few, spread)
-    judged = tuple(
-        Judged(r["what"], r["aisle"], r["size"], r["size"], r["mean"], r["std"] / np.sqrt(r["size"]))
+    tested = tuple(
+        PricedProduct(r["what"], r["aisle"], r["size"], r["size"], r["mean"], r["std"] / np.sqrt(r["size"]))
         for _, r in by_product.iterrows()
     )
     little = tuple(
         replace(p, error=max(p.error, bands[p.category].spread / np.sqrt(p.rows)))
-        for p in judged
+        for p in tested
         if p.rows <= bands[p.category].few_buyers
     )
     return (
-        OffBand(judged, bands, len(judged), "aisle"),
-        Reach(little, bands, len(little), "aisle", table["who"].nunique()),
+        OffBand(tested, bands, len(tested), "aisle"),
+        Reach(little, bands, len(little), table["who"].nunique()),
     )
 
 
 def plant(table: pd.DataFrame) -> pd.DataFrame:
-    """Make one product far too dear for its aisle, and one dear that few have bought."""
+    """Make one product far too expensive for its aisle, and one expensive with few buyers."""
     changed = table.copy()
     changed.loc[changed["what"] == "p10", "spend"] += 150.0
     changed.loc[changed["what"] == "p11", "spend"] += 60.0
@@ -87,10 +87,10 @@ def plant(table: pd.DataFrame) -> pd.DataFrame:
 def test_a_planted_price_is_found_and_its_money_counted() -> None:
     off, _ = slow_pricing(plant(prices(1, product_sd=10.0)))
     q = judge([off], 0.1)[0]
-    (finding,) = off.findings(q, 0.1, WORDS)
-    assert "p10, at" in finding.claim
+    (finding,) = off.findings(q, 0.1, PHRASES)
+    assert "p10, with" in finding.claim
     assert "EUR" in finding.claim
-    p10 = next(p for p in off.judged if p.product == "p10")
+    p10 = next(p for p in off.products if p.product == "p10")
     beyond = p10.mean - off.bands["even"].fences[1]
     assert finding.money is not None
     assert 0 < beyond * p10.rows <= finding.money
@@ -98,26 +98,26 @@ def test_a_planted_price_is_found_and_its_money_counted() -> None:
     assert finding.interval[0] < finding.value < finding.interval[1]
 
 
-def test_a_dear_product_of_small_reach_is_found() -> None:
+def test_an_expensive_product_with_few_buyers_is_found() -> None:
     _, reach = slow_pricing(plant(prices(2, product_sd=10.0)))
     q = judge([reach], 0.1)[0]
     kept = reach.kept(q, 0.1)
     assert "p11" in [product.product for product, _ in kept]
-    (finding,) = reach.findings(q, 0.1, WORDS)
+    (finding,) = reach.findings(q, 0.1, PHRASES)
     assert finding.money == pytest.approx(sum(gain for _, gain in kept))
 
 
-def test_without_effects_prices_are_rarely_called_odd() -> None:
+def test_without_effects_prices_are_rarely_reported() -> None:
     claims = 0
     for seed in range(100):
         evidence = slow_pricing(prices(100 + seed))
         q = judge(evidence, 0.1)
-        claims += any(e.findings(own, 0.1, WORDS) for e, own in zip(evidence, q, strict=True))
+        claims += any(e.findings(own, 0.1, PHRASES) for e, own in zip(evidence, q, strict=True))
     assert claims <= 18  # 100 shops at 0.1: 10 expected, and two and a half standard errors
 
 
-def test_products_with_few_small_purchases_are_not_called_dear() -> None:
-    """Purchases lean to the dear side: a few buyers without a small one look dear, and without spread, by chance."""
+def test_products_with_few_small_purchases_are_not_called_expensive() -> None:
+    """Most purchases are large: by chance a few buyers made no small one, and look expensive and without spread."""
     claims = 0
     for seed in range(60):
         table = prices(300 + seed)
@@ -151,18 +151,18 @@ def test_the_curve_is_that_of_all_pairs(count: int) -> None:
 
 @pytest.mark.spark
 def test_spark_counts_what_pandas_counts(spark: SparkSession) -> None:
-    from purchasecast.insights.prices.measure import measure_pricing
+    from purchasecast.insights.prices.measure import measure_prices
     from purchasecast.insights.sales import read_sales
 
     table = plant(prices(3, product_sd=10.0))
     sales = read_sales(spark.createDataFrame(table).repartition(3), SCHEMA)
     off, reach = slow_pricing(table)
-    found = measure_pricing(sales, CUSTOMERS, 0.1)
+    found = measure_prices(sales, CUSTOMERS, 0.1)
     assert found is not None
     assert found.reach is not None
     for fast, slow in ((found.off_band, off), (found.reach, reach)):
         assert fast.tried == slow.tried
-        keys = [[p.product for p in evidence.judged] for evidence in (fast, slow)]
+        keys = [[p.product for p in evidence.products] for evidence in (fast, slow)]
         q = [dict(zip(k, judge([e], 0.1)[0], strict=True)) for k, e in zip(keys, (fast, slow), strict=True)]
         kept = {name: value for name, value in q[1].items() if value <= 0.1}
         assert kept

@@ -18,7 +18,7 @@ def a_finding(**changes: object) -> Finding:
         "kind": "segment",
         "claim": "City A pays more.",
         "value": 12.5,
-        "unit": "USD a purchase",
+        "unit": "USD per purchase",
         "interval": (10.0, 15.0),
         "support": Support(100, 10),
         "method": "Counted.",

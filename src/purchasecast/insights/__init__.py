@@ -1,7 +1,7 @@
-"""From past transactions, a model and a table to score to findings and target lists.
+"""Findings and target lists from past transactions, a model and rows to score.
 
-Spark counts (`sales`, `peers`, `pricing`, `inventory`, `offers`, ...); what it counted are small frozen records, which
-say how certain they are (`discovery`) and put themselves into words (`wording`) without Spark.
+Spark computes the figures (`concentration`, `peers`, `prices`, `demand`, `offers`), as small frozen records that write
+themselves as findings. `significance` adjusts for the number of tests and ranks the findings; `run` puts all together.
 """
 
 from purchasecast.config import InsightSettings

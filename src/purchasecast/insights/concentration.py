@@ -1,10 +1,10 @@
-r"""Where the revenue is: Lorenz curves and Gini coefficients of customers, products and categories.
+r"""How revenue is concentrated: Lorenz curves and Gini coefficients of customers, products and categories.
 
-With :math:`x_d` the revenue of the one at rank :math:`d` from the top, of :math:`n`,
+With :math:`x_d` the revenue at rank :math:`d` from the top, of :math:`n`,
 
 .. math:: G = \frac{n + 1}{n} - \frac{2 \sum_d d\, x_d}{n \sum_d x_d} .
 
-Ranks are counted on the executors; the driver receives twenty points a curve.
+Ranks are computed on the executors; the driver receives twenty points of each curve.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as sf
 
 from purchasecast.formatting import percent
+from purchasecast.insights.significance import Evidence
 from purchasecast.results import Chart, Finding, Support
 
 if TYPE_CHECKING:
@@ -25,133 +26,91 @@ if TYPE_CHECKING:
 
     from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.sales import Sales
-    from purchasecast.insights.significance import Floats, Trials
+    from purchasecast.insights.significance import Floats
 
 __all__ = ["Concentration", "Lorenz", "measure_concentration"]
 
 _BINS = 20
-_LEAST_COUNT = 5  # of so many one is a fifth
+_MIN_COUNT = 5  # fewer have no top fifth
 _PLURALS = {"customer": "customers", "product": "products", "category": "categories"}
 _ACTIONS = {
-    "customer": "Keep the customers of the top fifth by name: service, early access, a warning when one buys less.",
-    "product": "Never run out of the top fifth of products; review whether the long tail earns its shelf.",
-    "category": "Plan space and budget by the leading categories first, and watch them week by week.",
+    "customer": "Take care of the top fifth of customers: service, early access, and an alert when one buys less.",
+    "product": "Always keep the top fifth of products in stock; check whether the others are worth their shelf space.",
+    "category": "Plan space and budget for the leading categories first, and check their revenue every week.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Lorenz:
-    """How unequally revenue is spread over customers, products or categories.
+    """How unequally revenue is distributed over customers, products or categories."""
 
-    Attributes
-    ----------
-    entity : str
-        ``customer``, ``product`` or ``category``.
-    count : int
-        How many there are.
-    rows : int
-        Transactions.
-    total : float
-        Revenue of all.
-    gini : float
-        0 where all are equal, near 1 where one has all.
-    points : tuple of (float, float)
-        Share of the entities, largest first, and the share of revenue that they hold together.
-    top_count : int
-        Size of the top fifth, rounded down, at least 1.
-    top_share : float
-        What the top fifth holds.
-    """
-
-    entity: str
-    count: int
-    rows: int
-    total: float
-    gini: float
-    points: tuple[tuple[float, float], ...]
-    top_count: int
-    top_share: float
+    entity: str  # ``customer``, ``product`` or ``category``
+    count: int  # number of entities
+    rows: int  # transactions
+    total: float  # revenue of all
+    gini: float  # 0 where all are equal, near 1 where one has everything
+    points: tuple[tuple[float, float], ...]  # share of the entities, largest first, and their share of the revenue
+    top_count: int  # size of the top fifth, rounded down, at least 1
+    top_share: float  # share of the revenue in the top fifth
 
 
 @dataclass(frozen=True, slots=True)
-class Concentration:
-    """The curves of a shop; facts, so nothing is tested."""
+class Concentration(Evidence):
+    """The curves of a shop, and its number of customers."""
 
     curves: tuple[Lorenz, ...]
     customers: int | None
 
-    @property
-    def trials(self) -> tuple[Trials, ...]:
-        """None: every row is counted."""
-        return ()
-
-    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
-        """Return one finding a curve."""
-        return [
-            self._finding(curve, phrases) for curve in self.curves if curve.count >= _LEAST_COUNT and curve.total > 0
-        ]
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
+        """Return one finding per curve."""
+        usable = [curve for curve in self.curves if curve.count >= _MIN_COUNT and curve.total > 0]
+        return [self._finding(curve, phrases) for curve in usable]
 
     def _finding(self, curve: Lorenz, phrases: Phrases) -> Finding:
-        many = _PLURALS[curve.entity]
-        claim = (
-            f"The top fifth of {many} ({curve.top_count:,} of {curve.count:,}) brings {percent(curve.top_share)} "
-            f"of the revenue of {phrases.money(curve.total)}; Gini coefficient {curve.gini:.2f}."
-        )
-        rows = tuple((share, held) for share, held in curve.points)
+        many, share = _PLURALS[curve.entity], percent(curve.top_share)
+        across, up = f"share of {many}, largest first", "share of revenue"
         return Finding(
             id=f"concentration:{curve.entity}",
             kind="concentration",
-            claim=claim,
+            claim=(
+                f"The top fifth of {many} ({curve.top_count:,} of {curve.count:,}) brings {share} of the revenue of "
+                f"{phrases.money(curve.total)}; the Gini coefficient is {curve.gini:.2f}."
+            ),
             value=curve.top_share,
             unit="share",
             interval=None,
             support=Support(curve.rows, self.customers),
             method=(
-                f"All {many} sorted by revenue; a count of every row, so without an interval. The Gini coefficient is "
-                "0 where all bring the same and near 1 where one brings all."
+                f"All {many}, sorted by revenue. Every row is counted, so there is no interval. The Gini coefficient "
+                "is 0 where all bring the same and near 1 where one brings everything."
             ),
             action=_ACTIONS[curve.entity],
             money=max(curve.top_share - curve.top_count / curve.count, 0.0) * curve.total,
-            caveat="Of these rows and their period; the data hold no costs, so revenue is not profit.",
+            caveat="For these rows and their period. The data have no costs, so revenue is not profit.",
             chart=Chart(
                 "line",
-                (f"share of {many}, largest first", "share of revenue"),
-                ((0.0, 0.0), *rows),
-                f"A fifth of the {many} brings {percent(curve.top_share)} of the revenue",
-                f"share of {many}, largest first",
-                "share of revenue",
+                (across, up),
+                ((0.0, 0.0), *curve.points),
+                f"A fifth of the {many} brings {share} of the revenue",
+                across,
+                up,
             ),
             stake="what the top fifth brings beyond an equal share",
         )
 
 
 def measure_concentration(tables: Mapping[str, DataFrame], customers: int | None) -> Concentration:
-    """Rank the entities of each table by revenue, and add up.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        By entity (``customer``, ``product``, ``category``): ``rows`` and ``total``, one row each.
-    customers : int, optional
-        How many customers stand behind the rows.
-
-    Returns
-    -------
-    Concentration
-        One curve a table that has rows.
+    """Rank the entities (``customer``, ``product``, ``category``) of each table of ``rows`` and ``total`` by revenue.
 
     Notes
     -----
-    One job for all tables. Every entity's ranking is one sort, in one task: 20 bytes a customer.
+    One job for all tables. The ranking of an entity is one sort in one task, which takes 20 bytes per customer.
     """
-    long = functools.reduce(
-        lambda a, b: a.unionByName(b),
-        [
-            table.selectExpr(f"'{entity}' as entity", "cast(rows as double) as rows", "cast(total as double) as total")
-            for entity, table in tables.items()
-        ],
-    )
-    ranked = long.selectExpr(
+    tagged = [
+        table.selectExpr(f"'{entity}' as entity", "cast(rows as double) as rows", "cast(total as double) as total")
+        for entity, table in tables.items()
+    ]
+    ranked = functools.reduce(lambda a, b: a.unionByName(b), tagged).selectExpr(
         "*",
         "row_number() over (partition by entity order by total desc) as place",
         "count(1) over (partition by entity) as n",
@@ -168,7 +127,7 @@ def measure_concentration(tables: Mapping[str, DataFrame], customers: int | None
         sf.expr("sum(place * total) as moment"),
     )
     by_entity: dict[str, list[dict[str, float]]] = {}
-    for row in binned.collect():  # at most 21 rows an entity
+    for row in binned.collect():  # at most 21 rows per entity
         values = row.asDict()
         by_entity.setdefault(values.pop("entity"), []).append(values)
     curves = [lorenz(entity, by_entity[entity]) for entity in tables if entity in by_entity]
@@ -176,22 +135,10 @@ def measure_concentration(tables: Mapping[str, DataFrame], customers: int | None
 
 
 def lorenz(entity: str, bins: list[dict[str, float]]) -> Lorenz:
-    """Return the curve of one entity from its bins.
-
-    Parameters
-    ----------
-    entity : str
-        Its name.
-    bins : list of dict
-        Each with ``n``, ``bin``, ``top``, ``members``, ``rows``, ``total`` and ``moment`` (sum of rank times revenue).
-
-    Returns
-    -------
-    Lorenz
-        The curve.
-    """
+    """Return the curve of one kind of entities from its bins."""
     count = int(bins[0]["n"])
     total = float(sum(b["total"] for b in bins))
+    # The bin that holds the end of the top fifth comes in two parts.
     points, members, held = [], 0.0, 0.0
     for number in sorted({b["bin"] for b in bins}):
         members += sum(b["members"] for b in bins if b["bin"] == number)

@@ -1,4 +1,4 @@
-"""Write what was found: findings as JSON, tables and target lists as CSV and Parquet."""
+"""Write findings as JSON, and tables and target lists as CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -21,13 +21,7 @@ __all__ = ["make_folder", "summary", "table_of", "write_findings", "write_list"]
 
 
 def make_folder(out: Path) -> None:
-    """Create the folder of a run.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be made.
-    """
+    """Create the folder of a run."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -40,50 +34,26 @@ def table_of(columns: Sequence[str], lines: Sequence[Sequence[str | float]]) -> 
 
 
 def write_list(table: pa.Table, out: Path, name: str) -> tuple[str, ...]:
-    """Write a table as CSV and as Parquet.
-
-    Parameters
-    ----------
-    table : Table
-        What to write.
-    out : Path
-        The folder.
-    name : str
-        Name of the files, without suffix.
-
-    Returns
-    -------
-    tuple of str
-        The files, relative to the folder.
-
-    Raises
-    ------
-    SourceError
-        If they cannot be written.
-    """
+    """Write a table as CSV and as Parquet, and return the names of the files."""
     files = (f"{name}.csv", f"{name}.parquet")
     try:
         csv.write_csv(table, out / files[0])
         parquet.write_table(table, out / files[1])
     except OSError as error:
-        raise SourceError(f"cannot write {out / name}: {error}") from error
+        raise SourceError(f"{out / name}: expected a writable file, found {error}; choose another folder.") from error
     return files
 
 
 def write_findings(insights: Insights, out: Path) -> Path:
-    """Write ``findings.json``.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be written.
-    """
+    """Write ``findings.json``, and return its path."""
     path = out / "findings.json"
     text = json.dumps(insights.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     try:
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise SourceError(f"cannot write {path}: {error.strerror}") from error
+        raise SourceError(
+            f"{path}: expected a writable file, found {error.strerror}; choose another folder."
+        ) from error
     return path
 
 
@@ -93,14 +63,14 @@ def summary(insights: Insights, most: int = 10) -> str:
     Parameters
     ----------
     insights : Insights
-        What was found.
+        All findings of a run.
     most : int, default 10
-        How many findings to tell.
+        Number of findings to show.
 
     Returns
     -------
     str
-        One line a finding with the money at stake, then what was not looked for, then the lists.
+        One line per finding with the money at stake, then what is missing and why, then the lists.
     """
     lines = [insights.computed_on, ""]
     for finding in insights.findings[:most]:
@@ -108,6 +78,6 @@ def summary(insights: Insights, most: int = 10) -> str:
         lines.append(f"- {finding.claim}{stake}")
     if len(insights.findings) > most:
         lines.append(f"  and {len(insights.findings) - most} more in findings.json")
-    lines += ["", *[f"not looked for ({absent.kind}): {absent.reason}" for absent in insights.absent]]
+    lines += ["", *[f"no findings on {absent.kind}: {absent.reason}" for absent in insights.absent]]
     lines += [f"{campaign.rows:>10,} lines  {campaign.files[0]}  {campaign.title}" for campaign in insights.campaigns]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Money, columns and levels in the words and the currency of the schema."""
+"""Write money, columns and levels with the names and the currency of a schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Phrases", "slug"]
 
 
 def slug(text: str) -> str:
-    """Return a text as a part of a file's name: letters, digits and hyphens.
+    """Return a text as a part of a file name: letters, digits and hyphens.
 
     Examples
     --------
@@ -27,26 +27,22 @@ def slug(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """How a shop speaks.
+    """Parts of sentences, with the names and the currency of a schema."""
 
-    Attributes
-    ----------
-    schema : Schema
-        Where titles and the currency come from.
-    level : float
-        Level of the intervals, for sentences.
-    """
-
-    schema: Schema
-    level: float = 0.9
+    schema: Schema  # source of the names and of the currency
+    level: float = 0.9  # level of the intervals
 
     def money(self, amount: float) -> str:
-        """Return an amount with its currency, where the schema names one."""
+        """Return an amount with its currency, where the schema has one."""
         return money(amount, self.schema.money)
 
     def interval(self, low: float, high: float) -> str:
-        """Return an interval of money, for brackets within a sentence."""
+        """Return an interval of money, to stand in brackets."""
         return f"{self.level:.0%} interval {compact(low)} to {self.money(high)}"
+
+    def more_or_less(self, amount: float) -> str:
+        """Return a difference as an amount and a direction: ``12 USD less``."""
+        return f"{self.money(abs(amount))} {'more' if amount > 0 else 'less'}"
 
     @property
     def money_unit(self) -> str:
@@ -55,19 +51,21 @@ class Phrases:
 
     @property
     def per_purchase(self) -> str:
-        """The unit of what one row holds."""
-        return f"{self.money_unit} a purchase"
+        """The unit of the target of one row."""
+        return f"{self.money_unit} per purchase"
 
     @property
     def no_trend(self) -> str:
-        """Why no trend is told, in a sentence."""
-        return "All dates count alike, so no trend." if self.schema.time else "No dates, so no trend."
+        """A sentence on why the findings show no trend."""
+        if self.schema.time:
+            return "All dates count equally, so trends are not considered."
+        return "The data have no dates, so trends are not known."
 
     def label(self, column: str) -> str:
-        """Return a column's name for people, without the underscores of a name for machines."""
+        """Return the name of a column for readers, without underscores."""
         label = self.schema.column(column).label
         return label if " " in label else label.replace("_", " ")
 
     def named(self, column: str, level: str) -> str:
-        """Return a level with its column: ``City category A``, but ``Consumer (Segment)`` reads as it should."""
+        """Return a level with the name of its column: ``City category A``, ``Home Office (Segment)``."""
         return named(self.label(column), level)

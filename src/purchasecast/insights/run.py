@@ -1,17 +1,17 @@
-"""The run from a model and its tables to findings and target lists."""
+"""Compute all findings and target lists of a model and its tables."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
-from purchasecast.insights.demand.findings import Stock
+from purchasecast.insights.demand.findings import Demand
 from purchasecast.insights.demand.measure import (
     default_pair,
     demand_columns,
@@ -24,10 +24,11 @@ from purchasecast.insights.offers.lists import Offers, campaign_lists, find_line
 from purchasecast.insights.output import make_folder, table_of, write_findings, write_list
 from purchasecast.insights.peers.regression import fit_peers
 from purchasecast.insights.peers.segments import contrast_segments
-from purchasecast.insights.peers.shortfalls import Shortfalls, measure_shortfalls
+from purchasecast.insights.peers.shortfalls import LIST_NAME, Shortfalls, measure_shortfalls
 from purchasecast.insights.peers.spread import measure_spread
 from purchasecast.insights.phrases import Phrases, slug
-from purchasecast.insights.prices.measure import measure_pricing
+from purchasecast.insights.prices.findings import Reach
+from purchasecast.insights.prices.measure import measure_prices
 from purchasecast.insights.sales import Sales, read_sales
 from purchasecast.insights.significance import Evidence, judge, rank_findings
 from purchasecast.io import write_table
@@ -40,40 +41,53 @@ from purchasecast.stages import CrossedEffectsModel
 from purchasecast.validation import validate
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
     from purchasecast.insights.demand.measure import Noise
-    from purchasecast.insights.prices.findings import Reach
+    from purchasecast.schema import Schema
 
 __all__ = ["find_insights"]
 
-MOST_OF_A_KIND = 10
-MOST_LITTLE_KNOWN = 10  # products that every customer is scored for
-_NEEDS_DATA = "needs past transactions: give the labelled table as DATA."
+_MAX_PER_KIND = 10
+_MAX_LITTLE_KNOWN = 10  # products that are scored for every customer
+_STEPS = 8
 
 
 @dataclass(slots=True)
 class _Run:
-    """What a run has at hand, and what it has found so far."""
+    """Inputs of a run, and the results so far."""
 
     bundle: Bundle
     out: Path
     settings: InsightSettings
     steps: Steps
+    max_reject_rate: float
     evidence: list[Evidence] = field(default_factory=list)
     absent: list[Absent] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
+    cleanup: ExitStack = field(default_factory=ExitStack)
     loaded: Any = None
 
     @property
+    def schema(self) -> Schema:
+        """Description of the tables."""
+        return self.bundle.schema
+
+    @property
+    def rate(self) -> float:
+        """False discovery rate."""
+        return self.settings.false_discovery_rate
+
+    @property
     def phrases(self) -> Phrases:
-        """The shop's own phrases."""
-        return Phrases(self.bundle.schema, self.settings.level)
+        """Names, money and intervals as text."""
+        return Phrases(self.schema, self.settings.level)
 
     @property
     def model(self) -> Any:
-        """The pipeline, loaded once; only what knows levels, where the portable model scores."""
+        """The pipeline, loaded once; only its stages with tables of levels where the portable model scores."""
         if self.loaded is None:
             load = load_level_stages if self.bundle.scorer_folder.is_dir() else load_pipeline
             with self.steps.step("load model"):
@@ -81,13 +95,34 @@ class _Run:
         return self.loaded
 
     def noise(self) -> Noise:
-        """Return what the model's errors are made of."""
+        """Return the variances of the errors of predictions."""
         document = self.bundle.document("evaluation")
-        return noise_of(Evaluation.from_dict(document) if document else None, self.model, self.bundle.schema)
+        return noise_of(Evaluation.from_dict(document) if document else None, self.model, self.schema)
 
-    def misses(self, kind: str, reason: str) -> None:
-        """Say that a kind of finding cannot be looked for."""
-        self.absent.append(Absent(kind, reason))
+    def miss(self, reason: str, *kinds: str) -> None:
+        """Record that kinds of findings cannot be computed."""
+        self.absent += [Absent(kind, reason) for kind in kinds]
+
+    def add_list(self, name: str, title: str, table: pa.Table, expected_revenue: float | None) -> None:
+        """Write a list, and record it."""
+        files = write_list(table, self.out, name)
+        self.campaigns.append(Campaign(name, title, files, table.num_rows, expected_revenue))
+
+    def accept(
+        self, raw: DataFrame | None, step_name: str, target: Literal["required", "optional"]
+    ) -> DataFrame | None:
+        """Validate a table, and return its accepted rows."""
+        if raw is None:
+            return None
+        with self.steps.step(step_name) as step:
+            checked = self.cleanup.enter_context(validate(raw, self.schema, target=target, cache=True))
+            step.rows = checked.report.rows
+        check_reject_rate(checked.report, self.max_reject_rate, schema=self.schema)
+        if not checked.report.accepted:
+            raise DataError(
+                f"insights: expected accepted rows, found none of {step.rows:,}; see `validate` for the reasons."
+            )
+        return checked.accepted
 
 
 def find_insights(
@@ -100,114 +135,116 @@ def find_insights(
     max_reject_rate: float = 0.01,
     steps: Steps | None = None,
 ) -> Insights:
-    """Find what the data and the model say, and write it with target lists.
+    """Compute findings and target lists, and write them to a folder.
 
     Parameters
     ----------
     bundle : Bundle
         The model.
     out : str or Path
-        Folder for ``findings.json``, tables and target lists; files of an earlier run are replaced.
+        Folder for ``findings.json``, tables and target lists. Files of an earlier run are replaced.
     data : DataFrame, optional
-        Past, labelled transactions, as `purchasecast.io.tables.read_table` returned them. Without them only what the
-        model itself knows can be told.
+        Past, labelled transactions, as `read_table` returns them. Without them, the only findings are those of the
+        tables in the model. Rows without the target count as `demand`.
     demand : DataFrame, optional
-        Rows to come, without a target: their revenue is expected. Without them that of `data` coming again is.
+        Rows to score; by default `data`.
     settings : InsightSettings, optional
-        Levels, caps and pairs of columns.
+        Level of intervals, false discovery rate, length of lists, and pairs of columns.
     max_reject_rate : float, default 0.01
-        Largest share of bad rows that a run goes on with.
+        Largest share of rejected rows to continue with.
     steps : Steps, optional
-        Times the steps and tells a watcher.
+        Measures the seconds per step, and reports progress.
 
     Returns
     -------
     Insights
-        Findings, ranked; what was not looked for, and why; target lists.
+        Ranked findings, kinds of findings that could not be computed, and target lists.
 
     Raises
     ------
     RejectRateError
-        If more rows are bad than allowed.
+        If too many rows are rejected.
     DataError
-        If a table has no good row.
+        If a table has no accepted row, or `data` and `demand` both lack the target.
     SourceError
         If `out` cannot be written.
     """
-    run = _Run(bundle, Path(out), settings or InsightSettings(), steps or Steps())
+    run = _Run(bundle, Path(out), settings or InsightSettings(), steps or Steps(), max_reject_rate)
     make_folder(run.out)
-    schema = bundle.schema
-    if data is not None and schema.target not in data.columns:
-        if demand is not None:
-            raise DataError(
-                f"insights: expected past transactions with the column {schema.target}, found none; "
-                "give rows without it as demand= only."
-            )
-        data, demand = None, data
-    run.steps.expect(8)
-    with ExitStack() as cleanup:
-        accepted = _accept(run, data, "validate", max_reject_rate, cleanup, target="required")
-        coming = _accept(run, demand, "validate rows to score", max_reject_rate, cleanup, target="optional")
-        if accepted is None:
-            _without_data(run)
-            reach, sales = None, None
-        else:
-            sales = read_sales(accepted, schema)
-            cleanup.callback(sales.close)
-            reach = _facts(run, sales)
-        _inventory(run, accepted, coming, cleanup)
-        found, little_known = _conclude(run, reach)
-        if accepted is not None and sales is not None:
-            found += _offers(run, sales, accepted, coming, little_known, cleanup)
-        computed_on = _computed_on(sales, coming is not None)
-    ranked = rank_findings(found, most_of_a_kind=MOST_OF_A_KIND)
-    insights = Insights(
-        ranked,
-        tuple(run.absent),
-        tuple(run.campaigns),
-        computed_on,
-        schema.money,
-        run.settings.false_discovery_rate,
-        run.settings.level,
-        dict(run.steps.seconds),
-    )
+    data, demand = _by_target(data, demand, run.schema)
+    run.steps.expect(_STEPS)
+    with run.cleanup:
+        insights = _insights(run, data, demand)
     write_findings(insights, run.out)
     return insights
 
 
-def _accept(
-    run: _Run, raw: DataFrame | None, name: str, max_reject_rate: float, cleanup: ExitStack, *, target: Any
-) -> DataFrame | None:
-    """Send a table through the gate."""
-    if raw is None:
-        return None
-    with run.steps.step(name) as step:
-        checked = cleanup.enter_context(validate(raw, run.bundle.schema, target=target, cache=True))
-        step.rows = checked.report.rows
-    check_reject_rate(checked.report, max_reject_rate, schema=run.bundle.schema)
-    if not checked.report.accepted:
-        raise DataError(f"insights: expected good rows, found none in {step.rows:,}; look at them with `validate`.")
-    return checked.accepted
+def _by_target(
+    data: DataFrame | None, demand: DataFrame | None, schema: Schema
+) -> tuple[DataFrame | None, DataFrame | None]:
+    """Return past transactions and rows to score: a table without the target is one to score."""
+    if data is None or schema.target in data.columns:
+        return data, demand
+    if demand is not None:
+        raise DataError(
+            f"insights: expected past transactions with the column {schema.target}, found none; give rows without it "
+            "as demand= only."
+        )
+    return None, data
 
 
-def _without_data(run: _Run) -> None:
-    """Tell what the model alone knows: the revenue of each customer and product it was trained on."""
-    schema = run.bundle.schema
+def _insights(run: _Run, data: DataFrame | None, demand: DataFrame | None) -> Insights:
+    """Measure everything, adjust for the number of tests, and rank the findings."""
+    past = run.accept(data, "validate", "required")
+    coming = run.accept(demand, "validate rows to score", "optional")
+    sales = None
+    if past is None:
+        _measure_model(run)
+    else:
+        sales = read_sales(past, run.schema)
+        run.cleanup.callback(sales.close)
+        _measure_sales(run, sales)
+    _measure_demand(run, past, coming)
+    # All tests have to be known before any is judged; offers need to know which products are little known.
+    findings, little_known = _judge(run)
+    if past is not None and sales is not None:
+        findings += _make_offers(run, sales, past, coming, little_known)
+    return Insights(
+        rank_findings(findings, max_per_kind=_MAX_PER_KIND),
+        tuple(run.absent),
+        tuple(run.campaigns),
+        _computed_on(sales, has_demand=coming is not None),
+        run.schema.money,
+        run.rate,
+        run.settings.level,
+        dict(run.steps.seconds),
+    )
+
+
+def _computed_on(sales: Sales | None, *, has_demand: bool) -> str:
+    """Say in one sentence which rows the findings describe."""
+    facts = f"Computed on {sales.rows:,} past transactions" if sales else "Computed on the tables of the model"
+    if has_demand:
+        return f"{facts}; expected revenue is that of the rows to score."
+    return f"{facts}; expected revenue is that of the same rows." if sales else f"{facts}."
+
+
+def _measure_model(run: _Run) -> None:
+    """Measure the only facts that the model has: the revenue of each customer and product in its training data."""
     tables = {}
     for stage in run.model.stages:
         if isinstance(stage, CrossedEffectsModel):
-            for entity, name in (("customer", schema.customer), ("product", schema.product)):
+            for entity, name in (("customer", run.schema.customer), ("product", run.schema.product)):
                 if name in stage.getInputCols():
                     tables[entity] = stage.level_table(name).selectExpr("level", "rows", "rows * mean as total")
     if tables:
         run.evidence.append(measure_concentration(tables, None))
-    for kind in ("segment", "segment-mix", "pricing", "reach", "customers", "offer"):
-        run.misses(kind, f"This kind of finding {_NEEDS_DATA}")
+    reason = "These findings need past transactions: give the labelled table as the data."
+    run.miss(reason, "segment", "segment-mix", "pricing", "reach", "customers", "offer")
 
 
-def _facts(run: _Run, sales: Sales) -> Reach | None:
-    """Measure what past transactions say; return what decides which products are little known."""
-    rate = run.settings.false_discovery_rate
+def _measure_sales(run: _Run, sales: Sales) -> None:
+    """Measure concentration, differences between customers, and prices."""
     customers = sales.customer_count
     with run.steps.step("concentration") as step:
         step.rows = sales.rows
@@ -215,145 +252,126 @@ def _facts(run: _Run, sales: Sales) -> Reach | None:
         if tables:
             run.evidence.append(measure_concentration(tables, customers))
         else:
-            run.misses("concentration", "The schema names no customer, no product and no category of products.")
-    _compare_customers(run, sales, rate)
+            run.miss("The schema has no customer, no product and no category of products.", "concentration")
+    _compare_customers(run, sales)
     with run.steps.step("prices"):
-        pricing = measure_pricing(sales, customers, rate)
-    if pricing is None:
-        for kind in ("pricing", "reach"):
-            run.misses(kind, "Prices need a product column and a category with at least 8 often bought products.")
-        return None
-    run.evidence += [pricing.bands, pricing.off_band]
-    if pricing.reach is None:
-        run.misses("reach", "The reach of a product needs a customer column.")
-        return None
-    run.evidence.append(pricing.reach)
-    return pricing.reach
+        prices = measure_prices(sales, customers, run.rate)
+    if prices is None:
+        reason = "Prices need a product column and a category with at least 8 products of 10 purchases or more."
+        run.miss(reason, "pricing", "reach")
+        return
+    run.evidence += [prices.bands, prices.off_band]
+    if prices.reach is None:
+        run.miss("The reach of a product needs a customer column.", "reach")
+    else:
+        run.evidence.append(prices.reach)
 
 
-def _compare_customers(run: _Run, sales: Sales, rate: float) -> None:
+def _compare_customers(run: _Run, sales: Sales) -> None:
     """Compare customers and segments for the same items."""
     if sales.customers is None:
-        for kind in ("segment", "segment-mix", "customers"):
-            run.misses(kind, "The schema names no customer column, so purchases cannot be told apart by customer.")
+        reason = "The schema has no customer column, so purchases cannot be compared by customer."
+        run.miss(reason, "segment", "segment-mix", "customers")
         return
-    same = _same_items(sales)
-    with run.steps.step("customers alike"):
+    same = _same_items(run.schema)
+    with run.steps.step("compare customers"):
         peers = fit_peers(sales)
         if sales.attributes:
             run.evidence.append(contrast_segments(peers, sales.attributes, same))
         else:
-            for kind in ("segment", "segment-mix"):
-                run.misses(kind, 'The schema has no attribute of customers (of = "customer") with at most 50 levels.')
-        run.evidence.append(measure_shortfalls(peers.residuals, rate, same))
+            reason = 'The schema has no attribute of customers (of = "customer") with at most 50 levels.'
+            run.miss(reason, "segment", "segment-mix")
+        run.evidence.append(measure_shortfalls(peers.residuals, run.rate, same))
         run.evidence.append(measure_spread(peers.spread, sales.category, same, peers.customers))
 
 
-def _same_items(sales: Sales) -> str:
-    if sales.schema.product:
+def _same_items(schema: Schema) -> str:
+    """Return what is equal between customers who are compared, for sentences."""
+    if schema.product:
         return "the same products"
-    of_product = [c for c in (*sales.schema.nominal, *sales.schema.ordinal) if c.of == "product"]
-    return "the same kinds of product" if of_product else "a purchase"
+    of_product = [c for c in (*schema.nominal, *schema.ordinal) if c.of == "product"]
+    return "the same kinds of products" if of_product else "a purchase"
 
 
-def _inventory(run: _Run, accepted: DataFrame | None, coming: DataFrame | None, cleanup: ExitStack) -> None:
-    """Add up what rows to come are expected to bring."""
-    rows = coming if coming is not None else accepted
-    schema = run.bundle.schema
-    pair = default_pair(schema)
+def _measure_demand(run: _Run, past: DataFrame | None, coming: DataFrame | None) -> None:
+    """Sum the expected revenue of the rows to score, and write its tables."""
+    rows = coming if coming is not None else past
+    pair = default_pair(run.schema)
     pairs = run.settings.by or ((pair,) if pair else ())
     if rows is None:
-        run.misses("inventory", "Expected revenue needs a table to score: give one as the demand.")
+        run.miss("Expected revenue needs rows to score: give them as the demand.", "inventory")
         return
     if not pairs:
-        run.misses("inventory", "The schema has no category and place to add expected revenue up by: name two columns.")
+        run.miss("The schema has no category and place to sum expected revenue by: name two columns.", "inventory")
         return
     noise = run.noise()
     with run.steps.step("inventory") as step:
-        read = [name for name in demand_columns(schema, pairs) if name in rows.columns]
+        read = [name for name in demand_columns(run.schema, pairs) if name in rows.columns]
         scored = score(rows, run.bundle, read, derived=[CUSTOMER_ROWS, PRODUCT_ROWS])
-        demand = demand_frame(scored, schema, noise, pairs)
-        cleanup.enter_context(cached(demand))
-        whole = expected_by(demand, None, noise)[0]
-        cells = tuple(expected_by(demand, k, noise) for k in range(len(pairs)))
-        products = uncertain_products(demand, noise, run.settings.cap) if schema.product else ()
+        frame = run.cleanup.enter_context(cached(demand_frame(scored, run.schema, noise, pairs)))
+        whole = expected_by(frame, None, noise)[0]
+        cells = tuple(expected_by(frame, k, noise) for k in range(len(pairs)))
+        products = uncertain_products(frame, noise, run.settings.cap) if run.schema.product else ()
         step.rows = whole.rows
-    told = "the purchases to come" if coming is not None else "the same purchases, if they came again,"
-    stock = Stock(pairs, cells, whole, products, noise.source, told)
-    run.evidence.append(stock)
+    scored_rows = "the purchases to come" if coming is not None else "the same purchases, if they are repeated"
+    demand = Demand(pairs, cells, whole, products, noise.source, scored_rows)
+    run.evidence.append(demand)
     for k, names in enumerate(pairs):
         title = f"Expected revenue and units by {' and '.join(map(run.phrases.label, names))}"
-        table = table_of(*stock.listing(k, run.phrases))
-        files = write_list(table, run.out, f"inventory-{slug(' '.join(names))}")
-        run.campaigns.append(Campaign(files[0].removesuffix(".csv"), title, files, table.num_rows, whole.expected))
+        table = table_of(*demand.listing(k, run.phrases))
+        run.add_list(f"inventory-{slug(' '.join(names))}", title, table, whole.expected)
 
 
-def _conclude(run: _Run, reach: Reach | None) -> tuple[list[Finding], list[str]]:
-    """Adjust for the number of tests, and put into words what is kept."""
-    rate = run.settings.false_discovery_rate
-    found: list[Finding] = []
+def _judge(run: _Run) -> tuple[list[Finding], list[str]]:
+    """Return the findings that remain after adjusting for the number of tests, and little-known products."""
+    findings: list[Finding] = []
     little_known: list[str] = []
-    for evidence, q in zip(run.evidence, judge(run.evidence, rate), strict=True):
-        found += evidence.findings(q, rate, run.phrases)
-        if evidence is reach and reach is not None:
-            little_known = [product.product for product, _ in reach.kept(q, rate)][:MOST_LITTLE_KNOWN]
-        if isinstance(evidence, Shortfalls):
-            columns, lines = evidence.listing(q, rate)
+    for evidence, q in zip(run.evidence, judge(run.evidence, run.rate), strict=True):
+        findings += evidence.findings(q, run.rate, run.phrases)
+        if isinstance(evidence, Reach):
+            little_known = [product.product for product, _ in evidence.kept(q, run.rate)][:_MAX_LITTLE_KNOWN]
+        elif isinstance(evidence, Shortfalls):
+            columns, lines = evidence.listing(q, run.rate)
             if lines:
-                table = table_of((run.bundle.schema.customer or columns[0], *columns[1:]), lines[: run.settings.cap])
-                files = write_list(table, run.out, "below-their-like")
-                title = "Customers who pay less than customers like them"
-                run.campaigns.append(Campaign("below-their-like", title, files, table.num_rows, None))
-    return found, little_known
+                names = (run.schema.customer or columns[0], *columns[1:])
+                title = "Customers who pay less than comparable customers"
+                run.add_list(LIST_NAME, title, table_of(names, lines[: run.settings.cap]), None)
+    return findings, little_known
 
 
-def _offers(
-    run: _Run, sales: Sales, accepted: DataFrame, coming: DataFrame | None, little_known: list[str], cleanup: ExitStack
+def _make_offers(
+    run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | None, little_known: list[str]
 ) -> list[Finding]:
-    """Score offers, write every customer's and every campaign's list, and return what they promise."""
-    schema = sales.schema
+    """Score offers, write the lists of all customers and campaigns, and return the findings on them."""
     if sales.customers is None or sales.products is None:
-        run.misses("offer", "Personal offers need a customer column and a product column.")
+        run.miss("Personal offers need a customer column and a product column.", "offer")
         return []
     noise, model = run.noise(), run.model
     with run.steps.step("offers") as step:
-        found = find_lines(sales, accepted, run.bundle, model, coming, little_known, run.settings)
-        cleanup.enter_context(cached(found))
-        everyone = run.out / "offers-by-customer.parquet"
-        personal = offers_by_customer(found)
-        renamed = _in_words_of(personal, schema, sales.category)
-        write_table(renamed, everyone.resolve().as_uri(), format="parquet", mode="overwrite")
-        lists = campaign_lists(found, run.settings.cap)
+        lines = find_lines(sales, past, run.bundle, model, coming, little_known, run.settings)
+        lines = run.cleanup.enter_context(cached(lines))  # read by customer and by campaign
+        personal = offers_by_customer(lines)
+        file = run.out / "offers-by-customer.parquet"
+        named = personal.toDF(*_list_columns(personal.columns, sales))
+        write_table(named, file.resolve().as_uri(), format="parquet", mode="overwrite")
+        lists = campaign_lists(lines, run.settings.cap)
         step.rows = personal.count()
-    title = f"Every customer's {run.settings.offers} best offers"
-    run.campaigns.append(Campaign("offers-by-customer", title, (everyone.name,), step.rows, None))
-    offers = Offers(lists, noise, sales.category, sales.customer_count or 0)
+    title = f"The {run.settings.offers} best offers for each customer"
+    run.campaigns.append(Campaign("offers-by-customer", title, (file.name,), step.rows, None))
     for offer in lists:
-        table = offer.lines.rename_columns(_names(offer.lines.column_names, schema, sales.category))
-        files = write_list(table, run.out, offer.file_name)
-        title = offer.title(run.phrases, sales.category)
-        run.campaigns.append(Campaign(offer.file_name, title, files, table.num_rows, offer.expected))
-    rate = run.settings.false_discovery_rate
-    return offers.findings(judge([offers], rate)[0], rate, run.phrases)
+        table = offer.lines.rename_columns(_list_columns(offer.lines.column_names, sales))
+        run.add_list(offer.file_name, offer.title(run.phrases, sales.category), table, offer.expected)
+    offers = Offers(lists, noise, sales.category)
+    return offers.findings(judge([offers], run.rate)[0], run.rate, run.phrases)
 
 
-def _names(columns: list[str], schema: Any, category: str | None) -> list[str]:
-    """Return the columns of a list by the shop's own names."""
-    own = {
-        "customer": schema.customer,
-        "product": schema.product,
-        "category": category,
+def _list_columns(columns: list[str], sales: Sales) -> list[str]:
+    """Return the columns of a list with the names of the schema."""
+    names = {
+        "customer": sales.schema.customer,
+        "product": sales.schema.product,
+        "category": sales.category,
         "predicted": "predicted_spend",
         "expected": "expected_revenue",
     }
-    return [own.get(name) or name for name in columns]
-
-
-def _in_words_of(frame: DataFrame, schema: Any, category: str | None) -> DataFrame:
-    return frame.toDF(*_names(frame.columns, schema, category))
-
-
-def _computed_on(sales: Sales | None, has_demand: bool) -> str:
-    facts = f"Facts are of {sales.rows:,} past transactions" if sales else "Facts are what the model knows"
-    expected = "expected revenue is of a table to score" if has_demand else "expected revenue is of the same rows again"
-    return f"{facts}; {expected}." if sales or has_demand else f"{facts}."
+    return [names.get(name) or name for name in columns]

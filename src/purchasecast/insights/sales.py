@@ -1,7 +1,8 @@
-"""Labelled transactions as every measure reads them: under fixed names, and added up by customer and by product.
+"""Labelled transactions under fixed names, and their sums by customer and by product.
 
-Texts go into the keys of a first sum, and only its rows through ``max``: Spark sorts all rows for a text as aggregate.
-This first sum of an entity and its attributes is kept, and is all that later reads ask of an entity's attributes.
+Texts are keys of a first aggregation, and ``max`` is taken only over its rows, because Spark sorts all rows where an
+aggregate is a text. This first aggregation by an entity and its attributes is cached, and answers all later questions
+about the attributes of customers and products.
 """
 
 from __future__ import annotations
@@ -24,128 +25,87 @@ if TYPE_CHECKING:
     from purchasecast.schema import Column as SchemaColumn
     from purchasecast.schema import Schema
 
-__all__ = ["MOST_LEVELS", "NO_LEVEL", "Sales", "own_name", "read_sales"]
+__all__ = ["MAX_LEVELS", "NO_LEVEL", "Sales", "own_name", "read_sales"]
 
-MOST_LEVELS = 50  # of an attribute whose levels are compared one by one
+MAX_LEVELS = 50  # of an attribute whose levels are compared with each other
 NO_LEVEL = "(none)"
 
 
 def own_name(name: str) -> str:
-    """Return an attribute under a name that no table may use: a shop's own category may be called category."""
+    """Return the name of an attribute beside our own columns: a shop may have a column ``category``."""
     return f"{OWN}{name}"
 
 
 def _own_of(schema: Schema, entity: str) -> list[SchemaColumn]:
-    """Return the columns that a model may read and that belong to a customer, or to a product."""
+    """Return the features that are attributes of a customer or of a product."""
     return [c for c in schema.columns if (c.is_feature or c.role == "time") and c.of == entity]
 
 
 @dataclass
 class Sales:
-    """Transactions, and their sums by customer and by product.
+    """Transactions, and their sums by customer and by product."""
 
-    Attributes
-    ----------
-    frame : DataFrame
-        One row a transaction: ``spend``; ``item``, what it was spent on (the product; without a product role, the
-        combination of the product's attributes); ``category``; ``customer`` and ``product`` where the schema has them;
-        and the customer's attributes ``a_0`` ..
-    schema : Schema
-        Description of the table.
-    attributes : tuple of str
-        Columns behind ``a_0`` ..: nominal and ordinal attributes of the customer, of at most 50 levels.
-    category : str or None
-        Column behind ``category``: the first nominal attribute of the product.
-    rows : int
-        Transactions.
-    total : float
-        Sum of ``spend``.
-    customers, products : DataFrame or None
-        One row each: ``level``, ``rows``, ``total``; customers have ``a_0`` .., products ``category``, ``buyers`` and
-        ``squares`` (sum of squares around the mean of all transactions).
-    customer_attributes, product_attributes : DataFrame or None
-        One row a customer or product and combination of its attributes, which is one where they do not change:
-        ``level``, ``rows``, ``total``, the attributes under `own_name`; of products also ``squares``, and, where a
-        customer can buy one several times, one row each ``buyer``.
-    cleanup : ExitStack
-        Frees what is kept.
-    """
-
+    # One row per transaction: ``spend``; ``item`` (the product; without a product role, the combination of the
+    # product's attributes); ``category``; ``customer`` and ``product`` where the schema has them; and the attributes
+    # of the customer ``a_0``, ``a_1``, and so on.
     frame: DataFrame
     schema: Schema
+    # Columns behind ``a_0``, ...: nominal and ordinal attributes of the customer with at most 50 levels.
     attributes: tuple[str, ...]
-    category: str | None
-    rows: int
-    total: float
+    category: str | None  # column behind ``category``: the main category, where it is an attribute of the product
+    rows: int  # transactions
+    total: float  # sum of ``spend``
+    # One row per entity: ``level``, ``rows``, ``total``; customers also ``a_0``, ...; products also ``category``,
+    # ``buyers`` and ``squares`` (sum of squares around the mean of all transactions).
     customers: DataFrame | None = None
     products: DataFrame | None = None
+    # One row per customer or product and combination of its attributes: ``level``, ``rows``, ``total``, and the
+    # attributes under `own_name`; of products also ``squares``, and one row per ``buyer`` where a customer can buy a
+    # product several times.
     customer_attributes: DataFrame | None = None
     product_attributes: DataFrame | None = None
-    cleanup: ExitStack = field(default_factory=ExitStack)
+    cleanup: ExitStack = field(default_factory=ExitStack)  # uncaches the tables
 
     @property
     def mean(self) -> float:
-        """Mean of a transaction."""
+        """Mean spend of a transaction."""
         return self.total / self.rows
 
     @cached_property
     def customer_count(self) -> int | None:
-        """Number of customers; None without the role. A pass over `customers`, once."""
+        """Number of customers; None without a customer column."""
         return self.customers.count() if self.customers is not None else None
 
     def keep(self, frame: DataFrame) -> DataFrame:
-        """Keep a small table until `close`."""
+        """Cache a small table until `close`."""
         return self.cleanup.enter_context(cached(frame))
 
     def close(self) -> None:
-        """Free what is kept."""
+        """Uncache all tables."""
         self.cleanup.close()
 
 
 def read_sales(accepted: DataFrame, schema: Schema) -> Sales:
-    """Return accepted, labelled rows under fixed names.
+    """Return validated, labelled rows under fixed names, and their sums.
 
-    Parameters
-    ----------
-    accepted : DataFrame
-        What `validate` accepted, with the target; cached by the caller.
-    schema : Schema
-        Their description.
-
-    Returns
-    -------
-    Sales
-        One pass counts them; the sums by customer and product are made when first read.
-
-    Raises
-    ------
-    DataError
-        If there is no row.
+    The rows are counted in one pass; the sums are computed when they are first read. The caller caches the rows.
     """
+    target = f"cast({quoted(schema.target)} as double)"
     candidates = [c for c in (*schema.nominal, *schema.ordinal) if c.of == "customer"]
     candidates.sort(key=lambda column: schema.names.index(column.name))
-    open_ended = [c.name for c in candidates if not c.levels]
-    counts = accepted.selectExpr(
-        "count(1)",
-        f"sum(cast({quoted(schema.target)} as double))",
-        *[f"approx_count_distinct({quoted(name)})" for name in open_ended],
-    ).collect()[0]
+    # The levels of columns without a domain have to be counted.
+    uncounted = [c.name for c in candidates if not c.levels]
+    terms = ["count(1)", f"sum({target})", *[f"approx_count_distinct({quoted(name)})" for name in uncounted]]
+    counts = accepted.selectExpr(*terms).collect()[0]
     if not counts[0]:
         raise DataError("insights: expected labelled rows, found none; check the table.")
-    many = {name for name, levels in zip(open_ended, counts[2:], strict=True) if levels > MOST_LEVELS}
-    attributes = tuple(c.name for c in candidates if c.name not in many and len(c.levels) <= MOST_LEVELS)
+    levels = {c.name: len(c.levels) for c in candidates} | dict(zip(uncounted, counts[2:], strict=True))
+    attributes = tuple(c.name for c in candidates if levels[c.name] <= MAX_LEVELS)
     category = schema.main_category
     if category and schema.column(category).of != "product":
         category = None
-    sales = Sales(
-        accepted.selectExpr(*_select_list(schema, attributes, category)),
-        schema,
-        attributes,
-        category,
-        int(counts[0]),
-        float(counts[1]),
-    )
-    target = f"cast({quoted(schema.target)} as double)"
+    frame = accepted.selectExpr(*_select_list(schema, attributes, category))
+    sales = Sales(frame, schema, attributes, category, int(counts[0]), float(counts[1]))
     if schema.customer:
         sales.customer_attributes = sales.keep(_customer_attributes(accepted, schema, target))
         sales.customers = sales.keep(_customer_table(sales, sales.customer_attributes))
@@ -181,7 +141,7 @@ def _customer_attributes(accepted: DataFrame, schema: Schema, target: str) -> Da
 
 
 def _customer_table(sales: Sales, attributes: DataFrame) -> DataFrame:
-    # A customer's attributes do not change; should they in some table, the largest level stands for all its rows.
+    # Attributes of a customer do not change. Should they do so in some table, the largest level is used for all rows.
     largest = [
         f"max(coalesce({quoted(own_name(name))}, '{NO_LEVEL}')) as a_{j}" for j, name in enumerate(sales.attributes)
     ]
@@ -200,7 +160,7 @@ def _product_attributes(accepted: DataFrame, schema: Schema, target: str, mean: 
 
 def _product_table(sales: Sales, attributes: DataFrame) -> DataFrame:
     category = f"coalesce({quoted(own_name(sales.category))}, '{NO_LEVEL}')" if sales.category else "'all'"
-    # Where a customer buys a product once only, every row is a buyer.
+    # Where a customer can buy a product only once, every row is a buyer.
     once = "sum(rows)" if sales.customers is not None else "cast(null as bigint)"
     buyers = "count(distinct buyer)" if "buyer" in attributes.columns else once
     terms = (

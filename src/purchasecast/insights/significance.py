@@ -1,11 +1,11 @@
-r"""Which claims survive that many were tried, and which come first. Without Spark.
+r"""Decide which findings are significant when many are tested, and rank them by money and certainty.
 
-The tests of one question, such as which segments differ, are a family. A thousand true finds in one family must not
-make room for false ones in another, so the rate is held in two steps (Benjamini and Bogomolov): of :math:`m` families
-those are looked into whose smallest q-value (that is Simes' p-value of the whole family) passes the procedure of
-Benjamini and Hochberg over families; in each of the :math:`R` that pass, tests are kept by that procedure at the rate
-:math:`R / m` times as high. On average over the families looked into, the share of false finds is at most the rate;
-and where no effect exists at all, the chance that anything is claimed is at most the rate.
+The tests of one question, such as which segments differ, form a family. Many true findings in one family must not allow
+false ones in another, so the false discovery rate is controlled in two steps (Benjamini and Bogomolov 2014). First, of
+:math:`m` families, those :math:`R` are selected whose smallest q-value (the p-value of Simes for the family) passes the
+procedure of Benjamini and Hochberg over families. Then tests are kept within each selected family by the same procedure
+at the rate times :math:`R / m`. On average over the selected families, the share of false findings is at most the rate;
+where no effect exists at all, the chance of any finding is at most the rate.
 
 References
 ----------
@@ -17,6 +17,8 @@ Society B 76(1), 2014. https://doi.org/10.1111/rssb.12028
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,54 +35,69 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MOST_COLLECTED", "Evidence", "Trials", "certainty", "judge", "q_values", "rank_findings"]
+__all__ = [
+    "MAX_COLLECTED",
+    "Evidence",
+    "Trials",
+    "certainty",
+    "judge",
+    "normal_interval",
+    "q_values",
+    "rank_findings",
+]
 
-#: Most tests of one kind that are brought to the driver: those with the smallest p-values, and p below the rate.
-MOST_COLLECTED = 10_000
+#: Largest number of tests of one kind that the driver receives: those with the smallest p-values, all below the rate.
+MAX_COLLECTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """The p-values of one family of tests.
+    """The p-values of one family of tests."""
 
-    Attributes
-    ----------
-    p_values : ndarray of shape (k,)
-        Of the tests at hand: at least all that are below the rate, up to `MOST_COLLECTED`.
-    tried : int
-        How many tests there were, at hand or not.
-    """
-
-    p_values: Floats
-    tried: int
+    p_values: Floats  # at least all p-values below the rate, up to `MAX_COLLECTED`
+    tried: int  # number of all tests in the family
 
 
 class Evidence(Protocol):
-    """What Spark counted for one kind of finding."""
+    """Figures for one kind of findings, and the tests on them."""
 
     @property
     def trials(self) -> tuple[Trials, ...]:
-        """The tests in it, a family a question; none where it only states facts."""
+        """One family of tests per question; none where every row is counted or a forecast has an interval."""
+        return ()
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
-        """Put into words what is kept, given the q-values of the tests at hand, family after family."""
+        """Return the findings whose q-value, given for all tests family after family, is at most the rate."""
+
+
+def normal_interval(value: float, deviation: float, level: float, *, minimum: float = -math.inf) -> tuple[float, float]:
+    """Return the interval of a normally distributed estimate, cut at a smallest possible value.
+
+    Examples
+    --------
+    >>> low, high = normal_interval(10.0, 2.0, 0.9)
+    >>> round(low, 2), round(high, 2)
+    (6.71, 13.29)
+    """
+    half = float(stats.norm.ppf((1 + level) / 2)) * deviation
+    return (max(value - half, minimum), value + half)
 
 
 def q_values(families: Sequence[Trials], rate: float) -> list[Floats]:
-    """Return the q-values of all tests, raised by what it costs to look into several families.
+    """Return the q-values of all tests, adjusted for the number of families.
 
     Parameters
     ----------
     families : sequence of Trials
-        By question.
+        One family per question.
     rate : float
-        Rate of false discoveries: decides which families are looked into.
+        False discovery rate, which decides the families that are selected.
 
     Returns
     -------
     list of ndarray
-        As in `families`: a test is kept where its value is at most `rate`. A test that is not at hand counts as one
-        with p = 1, which never makes a q-value smaller.
+        One array per family: a test is kept where its q-value is at most `rate`. Tests without a p-value in `families`
+        count as p = 1, which never makes a q-value smaller.
 
     Examples
     --------
@@ -90,57 +107,36 @@ def q_values(families: Sequence[Trials], rate: float) -> list[Floats]:
     >>> [[round(float(q), 3) for q in family] for family in q_values([few, many], 0.01)]
     [[0.004, 0.08], [0.078]]
     """
-    own = [_within(family) for family in families]
-    best = [float(q.min(initial=1.0)) for q, family in zip(own, families, strict=True) if family.tried]
+    within = [_q_values_within(family) for family in families]
+    best = [float(q.min(initial=1.0)) for q, family in zip(within, families, strict=True) if family.tried]
     if not best:
-        return own
-    chosen = int((stats.false_discovery_control(best) <= rate).sum())
-    # A family that is not chosen has no q-value that this factor leaves at or below the rate.
-    return [np.minimum(q * (len(best) / max(chosen, 1)), 1.0) for q in own]
+        return within
+    selected = int((stats.false_discovery_control(best) <= rate).sum())
+    # In a family that is not selected, this factor raises every q-value above the rate.
+    return [np.minimum(q * (len(best) / max(selected, 1)), 1.0) for q in within]
 
 
-def _within(family: Trials) -> Floats:
-    """Return the q-values of one family, as Benjamini and Hochberg have them."""
-    at_hand = family.p_values
-    if not len(at_hand):
+def _q_values_within(family: Trials) -> Floats:
+    """Return the q-values of one family by the procedure of Benjamini and Hochberg."""
+    known = family.p_values
+    if not len(known):
         return np.empty(0)
-    others = np.ones(max(family.tried - len(at_hand), 0))
-    return np.asarray(stats.false_discovery_control(np.concatenate([at_hand, others]))[: len(at_hand)])
+    others = np.ones(max(family.tried - len(known), 0))
+    return np.asarray(stats.false_discovery_control(np.concatenate([known, others]))[: len(known)])
 
 
 def judge(evidence: Sequence[Evidence], rate: float) -> list[Floats]:
-    """Return the q-values of every piece of evidence, one array each.
-
-    Parameters
-    ----------
-    evidence : sequence of Evidence
-        All that a run has.
-    rate : float
-        Rate of false discoveries.
-
-    Returns
-    -------
-    list of ndarray
-        What `Evidence.findings` takes.
-    """
+    """Return for each piece of evidence the q-values that `Evidence.findings` takes."""
     trials = [one.trials for one in evidence]
     q = iter(q_values([family for families in trials for family in families], rate))
     return [np.concatenate([np.empty(0), *[next(q) for _ in families]]) for families in trials]
 
 
 def certainty(finding: Finding) -> float:
-    """Return how much of a finding's number is certain, from 0 to 1.
+    """Return which part of a finding's value is certain, from 0 to 1.
 
-    Parameters
-    ----------
-    finding : Finding
-        The finding.
-
-    Returns
-    -------
-    float
-        The end of the interval that is nearer to 0 as a share of the value (0 where 0 lies inside), times 1 - q; a
-        count of all rows is certain.
+    That is the end of the interval that is closer to 0, divided by the value (0 where the interval contains 0), times
+    1 minus the q-value. A count of all rows is certain.
     """
     sure = 1.0
     if finding.interval:
@@ -150,29 +146,20 @@ def certainty(finding: Finding) -> float:
     return sure * (1.0 - (finding.q_value or 0.0))
 
 
-def rank_findings(findings: Sequence[Finding], *, most_of_a_kind: int) -> tuple[Finding, ...]:
+def rank_findings(findings: Sequence[Finding], *, max_per_kind: int) -> tuple[Finding, ...]:
     """Sort findings by the money that is certain, and keep the best of each kind.
 
-    Parameters
-    ----------
-    findings : sequence of Finding
-        In any order.
-    most_of_a_kind : int
-        How many of one kind to keep.
-
-    Returns
-    -------
-    tuple of Finding
-        Largest certain money first; then by certainty and by id, so that the order is always the same.
+    Equal ones are sorted by certainty and then by id, so that the order is always the same.
     """
 
     def key(finding: Finding) -> tuple[float, float, str]:
         sure = certainty(finding)
         return (-(finding.money or 0.0) * sure, -sure, finding.id)
 
-    kept, seen = [], dict.fromkeys((finding.kind for finding in findings), 0)
+    kept: list[Finding] = []
+    seen: Counter[str] = Counter()
     for finding in sorted(findings, key=key):
         seen[finding.kind] += 1
-        if seen[finding.kind] <= most_of_a_kind:
+        if seen[finding.kind] <= max_per_kind:
             kept.append(finding)
     return tuple(kept)

@@ -41,22 +41,7 @@ _MAX_NAMED_POINTS = 12
 
 
 def bars(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
-    """Draw horizontal bars in the given order, with the number at the end of each bar.
-
-    Parameters
-    ----------
-    rows : sequence of (str, float, str)
-        Name, length, and the number as text.
-    x : str
-        Title of the axis, with its unit.
-    share : bool, default False
-        Whether the numbers are shares of 1.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw bars of (name, length, number as text) in the given order, with the number at the end of each bar."""
     values = [{"name": shorten(name), "value": value, "text": text} for name, value, text in rows]
     names, lengths = [shorten(row[0]) for row in rows], [row[1] for row in rows]
     base = alt.Chart(data_of(values)).encode(level_axis(names))
@@ -88,28 +73,7 @@ def dots(
     share: bool = False,
     from_zero: bool = False,
 ) -> str:
-    """Draw a point with its interval for each level.
-
-    Parameters
-    ----------
-    rows : sequence of Point
-        Level, value, low and high end, and series.
-    x : str
-        Title of the axis, with its unit.
-    sort : bool, default False
-        Whether to put the largest value first.
-    rule : float, optional
-        Where to draw a vertical line, such as 0.
-    share : bool, default False
-        Whether the numbers are shares of 1.
-    from_zero : bool, default False
-        Whether the axis begins at 0.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw a point with its interval per level; `sort` puts the largest first, `rule` draws a vertical line."""
     ordered = sorted(rows, key=lambda row: -row[1]) if sort else list(rows)
     names, series = _unique(shorten(row[0]) for row in ordered), _unique(row[4] for row in ordered)
     base = alt.Chart(data_of(list(map(_point_values, ordered)))).encode(level_axis(names))
@@ -137,22 +101,7 @@ def _point_values(row: Point) -> dict[str, Any]:
 def levels(
     rows: Sequence[tuple[str, float, float | None, float | None, float, str]], x: str, *, sort: bool = False
 ) -> str:
-    """Draw for each level its share of the rows, and beside it its mean with the interval and the number.
-
-    Parameters
-    ----------
-    rows : sequence of (str, float, float or None, float or None, float, str)
-        Level, mean, low and high end, share of the rows, and the mean as text.
-    x : str
-        Title of the axis of the means, with its unit.
-    sort : bool, default False
-        Whether to put the largest mean first.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw (level, mean, low, high, share of rows, mean as text): the share, and beside it the mean with interval."""
     ordered = sorted(rows, key=lambda row: -row[1]) if sort else list(rows)
     names = [shorten(row[0], _MAX_LEVEL_LETTERS) for row in ordered]
     values = [
@@ -191,44 +140,12 @@ def _mean_part(base: alt.Chart, names: Sequence[str], x: str, width: float) -> A
 
 
 def ranges(rows: Sequence[tuple[str, float, str]], x: str, *, share: bool = False) -> str:
-    """Draw one point per level and series, to compare two or three numbers of each level.
-
-    Parameters
-    ----------
-    rows : sequence of (str, float, str)
-        Level, value and series.
-    x : str
-        Title of the axis, with its unit.
-    share : bool, default False
-        Whether the numbers are shares of 1; the axis then begins at 0.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw points of (level, value, series), to compare two or three numbers of each level."""
     return dots([(name, value, None, None, series) for name, value, series in rows], x, share=share, from_zero=share)
 
 
 def histogram(edges: Sequence[float], rows: Sequence[int], x: str, *, log: bool, mark: tuple[float, str]) -> str:
-    """Draw the share of the rows in each bin.
-
-    Parameters
-    ----------
-    edges, rows : sequence of float, of int
-        Edges of the bins, and the rows in each bin.
-    x : str
-        Title of the axis, with its unit.
-    log : bool
-        Whether the axis is logarithmic.
-    mark : (float, str)
-        Where to draw a vertical line, and its label.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw the share of the rows in each bin, with a vertical line at (position, label)."""
     total = sum(rows) or 1
     bins = zip(edges[:-1], edges[1:], rows, strict=True)
     values = [{"from": low, "to": high, "share": count / total} for low, high, count in bins]
@@ -253,24 +170,7 @@ def curve(
     share: bool = False,
     mark: tuple[float, float, str] | None = None,
 ) -> str:
-    """Draw lines, with bands where there are intervals.
-
-    Parameters
-    ----------
-    rows : sequence of (float or str, float, float or None, float or None, str)
-        Position, value, low and high end, and series.
-    x, y : str
-        Titles of the axes, with their units.
-    share : bool, default False
-        Whether both axes are shares of 1; the diagonal is then drawn, too.
-    mark : (float, float, str), optional
-        A point to mark, and its label.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw lines of (position, value, low, high, series), with bands where there are intervals."""
     values = [{"x": a, "y": b, "low": c, "high": d, "series": s} for a, b, c, d, s in rows]
     base = alt.Chart(data_of(values)).encode(_curve_axis(rows, x, share=share))
     up = alt.Y("y:Q", title=y, scale=alt.Scale(zero=share), axis=number_axis(up=True, share=share, tickCount=5))
@@ -313,26 +213,7 @@ def grid(
     reverse: bool = False,
     marked: tuple[str, str] | None = None,
 ) -> str:
-    """Draw a table whose cells are coloured by their number, with the numbers inside where the cells are wide enough.
-
-    Parameters
-    ----------
-    cells : sequence of (str, str, float, str)
-        Column, row, number, and the number as text. Columns and rows are in the order of their first cell.
-    x, y : str
-        Titles of the axes.
-    color : str
-        Meaning of the number, with its unit.
-    reverse : bool, default False
-        Whether the smallest number is the darkest.
-    marked : (str, str), optional
-        Column and row of a cell to frame.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw (column, row, number, number as text) as coloured cells, in the order of their first appearance."""
     values = [{**_cell_place(a, b), "value": number, "text": text} for a, b, number, text in cells]
     columns, names = _unique(str(v["x"]) for v in values), _unique(str(v["y"]) for v in values)
     column_width = (WIDTH - 56 - _longest(names) * LETTER_WIDTH) / len(columns)
@@ -371,22 +252,7 @@ def _cells(base: alt.Chart, numbers: Sequence[float], color: str, *, reverse: bo
 
 
 def points(rows: Sequence[tuple[float, float, str]], x: str, y: str, *, diagonal: bool = False) -> str:
-    """Draw one point per row.
-
-    Parameters
-    ----------
-    rows : sequence of (float, float, str)
-        Position on both axes, and name.
-    x, y : str
-        Titles of the axes, with their units.
-    diagonal : bool, default False
-        Whether to draw the line of equal numbers instead of the names.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Draw points of (x, y, name), with names or with the line of equal numbers."""
     values = [{"x": a, "y": b, "name": shorten(name)} for a, b, name in rows]
     across, up = (
         alt.X("x:Q", title=x, scale=alt.Scale(zero=False), axis=number_axis(tickCount=5)),

@@ -40,25 +40,14 @@ _STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """A coefficient of the linear regression.
+    """A coefficient of the linear regression."""
 
-    Attributes
-    ----------
-    name : str
-        The input.
-    value : float
-        The coefficient.
-    low, high : float or None
-        95 % interval; None where the training run kept no standard errors.
-    in_money : bool
-        Whether it is an amount added to the prediction; otherwise it multiplies its input.
-    """
-
-    name: str
-    value: float
+    name: str  # the input
+    value: float  # the coefficient
+    # 95 % interval; None where the training run kept no standard errors.
     low: float | None
     high: float | None
-    in_money: bool = True
+    in_money: bool = True  # whether it is an amount added to the prediction; otherwise it multiplies its input
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +59,7 @@ class ModelDescription:
 
 
 def describe_model(bundle: Bundle) -> ModelDescription | None:
-    """Return the steps and the coefficients of a model.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The model directory.
-
-    Returns
-    -------
-    ModelDescription or None
-        None where the model has no portable files.
-    """
+    """Return the steps and the coefficients of a model; None where it has no portable files."""
     try:
         manifest = read_manifest(bundle.scorer_folder)
     except (BundleError, OSError):

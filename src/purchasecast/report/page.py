@@ -51,6 +51,7 @@ def render_report(data: ReportData) -> str:
     findings = finding_section(data.insights)
     sections: list[Section | None] = [data_section(profile, data.validation), *_profile_sections(profile)]
     sections += [model_section(data), quality_section(evaluation, schema)]
+    # A reader who decides wants the findings first; where there are none, the sentence about them comes last.
     sections = [findings, *sections] if data.insights else [*sections, findings]
     summaries = [quality_summary(evaluation, unit)]
     if profile:
@@ -152,8 +153,8 @@ def _profile_sections(profile: Profile | None) -> list[Section | None]:
 def _render(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader("purchasecast.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
+        autoescape=True,  # names and levels come from the data, and must not become markup
+        undefined=StrictUndefined,  # a misspelt name in the template is an error, not an empty text
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -95,6 +95,7 @@ def read_report(bundle: Bundle, *, insights: str | Path | None = None) -> Report
 
 
 def _read_findings(folder: Path) -> dict[str, Any]:
+    # The folder of a run, or the file itself.
     file = folder if folder.suffix == ".json" else folder / f"{_FINDINGS}.json"
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

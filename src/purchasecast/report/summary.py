@@ -30,18 +30,7 @@ _EXACT = 0.001  # a difference between totals below this is not worth a number
 
 
 def business_tiles(profile: Profile) -> tuple[Tile, ...]:
-    """Return the size of the business: the total, and the shares of the top customers and products.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    tuple of Tile
-        At most three.
-    """
+    """Return the total, and the shares of the top customers and products."""
     target, unit = profile.target, profile.money
     mean, median = money(target.numbers.mean, unit), compact(target.numbers.quantiles["0.5"])
     tiles = [Tile(f"Total {target.label}", money(target.total, unit), f"mean {mean} a row, median {median}")]
@@ -53,20 +42,7 @@ def business_tiles(profile: Profile) -> tuple[Tile, ...]:
 
 
 def quality_tiles(evaluation: Evaluation, unit: str | None) -> tuple[Tile, ...]:
-    """Return the error of the model and the coverage of its intervals.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Errors on the holdout.
-    unit : str or None
-        Unit of money.
-
-    Returns
-    -------
-    tuple of Tile
-        One or two.
-    """
+    """Return the error of the model and the coverage of its intervals."""
     whole = evaluation.overall
     baseline, error = best_baseline(whole)
     change = whole.rmse / error - 1 if error else 0.0
@@ -79,18 +55,7 @@ def quality_tiles(evaluation: Evaluation, unit: str | None) -> tuple[Tile, ...]:
 
 
 def profile_summary(profile: Profile) -> Summary:
-    """Say what the table contains and which columns are related to the target.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    Summary
-        One or two sentences.
-    """
+    """Say what the table contains and which columns are related to the target."""
     levels = {one.role: one.levels for one in profile.concentrations if one.role}
     rows, total = counted(profile.rows, "purchase"), money(profile.target.total, profile.money)
     customers = f"{counted(levels['customer'], 'customer')} made " if "customer" in levels else ""
@@ -111,26 +76,14 @@ def _list(names: Sequence[str]) -> str:
 
 
 def quality_summary(evaluation: Evaluation | None, unit: str | None) -> Summary:
-    """Say how reliable the predictions are.
-
-    Parameters
-    ----------
-    evaluation : Evaluation or None
-        Errors on the holdout.
-    unit : str or None
-        Unit of money.
-
-    Returns
-    -------
-    Summary
-        Up to four sentences.
-    """
+    """Say how reliable the predictions are."""
     title = "How good the predictions are"
     if evaluation is None:
         return Summary(
             title, ("Not known, because no rows were held out. Train with a holdout before relying on them.",)
         )
     whole = evaluation.overall
+    # The mean of the actual amounts is the mean prediction minus the bias.
     actual = None if whole.mean_prediction is None else whole.mean_prediction - whole.bias
     share = f", which is {percent(whole.mae / actual)} of the mean purchase" if actual and actual > 0 else ""
     baseline, error = best_baseline(whole)
@@ -154,18 +107,7 @@ def quality_summary(evaluation: Evaluation | None, unit: str | None) -> Summary:
 
 
 def warning_summary(profile: Profile) -> tuple[Summary, ...]:
-    """Return the first warning, and say where the others are.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    tuple of Summary
-        Empty where there is no warning.
-    """
+    """Return the first warning and where the others are; nothing where there is no warning."""
     if not profile.warnings:
         return ()
     more = len(profile.warnings) - 1
@@ -174,18 +116,8 @@ def warning_summary(profile: Profile) -> tuple[Summary, ...]:
 
 
 def top_actions(insights: Insights | None) -> tuple[Action, ...]:
-    """Return the action of the best finding of each theme.
-
-    Parameters
-    ----------
-    insights : Insights or None
-        Findings, best first.
-
-    Returns
-    -------
-    tuple of Action
-        At most five, best first.
-    """
+    """Return the action of the best finding of each theme, at most five, best first."""
+    # Findings are ranked, so the first one of each theme is its best.
     best: dict[str, Action] = {}
     for finding in insights.findings if insights else ():
         if finding.money:

@@ -143,22 +143,7 @@ def plot_width(letters: int | None = None) -> float:
 
 
 def to_svg(chart: Any, *, levels: float | None = None, letters: int = 0) -> str:
-    """Draw a chart at the common width.
-
-    Parameters
-    ----------
-    chart : Chart
-        The chart. A row of charts keeps its own sizes.
-    levels : float, optional
-        Number of levels on the vertical axis, which sets the height.
-    letters : int, default 0
-        Letters of the longest level.
-
-    Returns
-    -------
-    str
-        SVG that takes its size from the page.
-    """
+    """Draw a chart at the common width, with room for so many levels and for the letters of the longest one."""
     spare = math.ceil(letters * SPARE_WIDTH)
     if not isinstance(chart, alt.HConcatChart):
         chart = chart.properties(width=plot_width(letters if levels is not None else None))

@@ -116,19 +116,9 @@ class Slice(Record):
 
 
 def largest_errors(parts: Sequence[Slice], most: int) -> tuple[list[Slice], list[Slice]]:
-    """Split slices into those with the largest sum of squared errors, and the others.
+    """Split slices into those with the largest sum of squared errors, largest first, and the others.
 
-    Parameters
-    ----------
-    parts : sequence of Slice
-        Slices of one kind.
-    most : int
-        How many to take.
-
-    Returns
-    -------
-    tuple of (list of Slice, list of Slice)
-        Both parts, largest sum first; the slices in their own order where there are no more than `most`.
+    Slices stay in their own order where there are no more than `most`.
     """
     if len(parts) <= most:
         return list(parts), []
@@ -197,6 +187,7 @@ class Evaluation(Record):
         dict
             What `from_dict` reads.
         """
+        # Programs that read this JSON rely on `rows`, `rmse` and the other figures at the top level.
         overall = asdict(self.overall)
         del overall["by"], overall["level"]
         return {

@@ -114,6 +114,7 @@ class Chart(Record):
             Of the kind ``interval``.
         """
         data = tuple(rows)
+        # A fifth value in the rows is the name of a series.
         series = ("series",) if data and len(data[0]) > 4 else ()
         return cls("interval", (name, value, "low", "high", *series), data, title, value, name, unit)
 
@@ -150,7 +151,7 @@ class Finding(Record):
     value : float
         Number of the claim.
     unit : str
-        Unit of the value, such as ``USD a purchase`` or ``share``.
+        Unit of the value, such as ``USD per purchase`` or ``share``.
     interval : (float, float) or None
         Low and high end, at `Insights.level`; None where the value is a count of all rows.
     support : Support

@@ -91,6 +91,7 @@ def furthest_apart(levels: Sequence[LevelProfile]) -> tuple[LevelProfile, LevelP
         return None
     critical = NormalDist().inv_cdf(1 - _FALSE_ALARM_RATE / (len(known) * (len(known) - 1)))
     error = {one.level: ((one.high or 0.0) - (one.low or 0.0)) / (2 * _HALF_WIDTH) for one in known}
+    # The error of a difference of two independent means is the root of the sum of squares of their errors.
     apart = [
         (top, bottom)
         for top, bottom in combinations([one for one in known if one.rows >= _MIN_ROWS], 2)

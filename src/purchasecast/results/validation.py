@@ -84,6 +84,7 @@ def check_reject_rate(report: ValidationReport, maximum: float = 0.01, *, schema
     if report.reject_rate <= maximum:
         return
     explain = schema.explain if schema is not None else str
+    # Three reasons are enough for one sentence; the report has them all.
     top = "; ".join(f"{explain(reason)} ({count})" for reason, count in list(report.reasons.items())[:3])
     raise RejectRateError(
         f"rows: expected at most {maximum:.2%} rejected, found {report.rejected} of {report.rows} "

@@ -1,1 +1,1 @@
-"""Expected demand: units and revenue of the rows to come."""
+"""Expected demand: units and revenue of the rows to score."""

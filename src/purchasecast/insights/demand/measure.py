@@ -1,15 +1,15 @@
-r"""Expected revenue of a table to score, added up by any pair of columns, with intervals that hold for the sums.
+r"""Expected revenue of rows to score, summed by pairs of columns, with intervals that hold for the sums.
 
-The error of a sum is not the sum of the rows' errors: some of a row's error is its own and averages out, some is shared
-by all purchases of a customer, of a product, or of a category, and does not. With :math:`n_c` a cell's rows of customer
-:math:`c` and :math:`n_p` those of product :math:`p`,
+The error of a sum is not the sum of independent errors: a part of a row's error is its own and averages out, and a part
+is shared by all purchases of a customer, a product or a category, and does not. With :math:`n_c` rows of customer
+:math:`c` and :math:`n_p` rows of product :math:`p` in a cell,
 
 .. math:: \mathrm{Var} = \sum_i m_{k(i)} + \sum_c n_c (n_c - 1) v_c + \sum_p n_p (n_p - 1) v_p + n^2 b^2,
 
-where :math:`m_k` is the mean squared error of category :math:`k` on the holdout (which holds each row's share of the
-customer's and product's errors already), :math:`v = (N / \sigma^2 + 1 / \tau^2)^{-1}` what remains unknown of an effect
-after :math:`N` training rows, by the model's variance components, and :math:`b^2` how far whole categories were off on
-the holdout beyond what their rows explain.
+where :math:`m_k` is the mean squared error of category :math:`k` on the holdout (which includes each row's share of the
+errors of its customer and product), :math:`v = (N / \sigma^2 + 1 / \tau^2)^{-1}` the remaining variance of an effect
+after :math:`N` training rows, by the variance components of the model, and :math:`b^2` the variance of the errors of
+whole categories on the holdout that their rows do not explain.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.sql import functions as sf
-from scipy import stats
 
 from purchasecast.errors import SettingsError
 from purchasecast.insights.sales import NO_LEVEL
+from purchasecast.insights.significance import normal_interval
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PREDICTION, PRODUCT_ROWS
 from purchasecast.spark.columns import number_literal, quoted, text_literal
 
@@ -46,39 +46,26 @@ __all__ = [
     "uncertain_products",
 ]
 
-MOST_CELLS = 5_000
-_PRIOR_ROWS = 30.0  # that a category's error is shrunk by toward that of all
+MAX_CELLS = 5_000
+_PRIOR_ROWS = 30.0  # rows of the overall error that the error of a category is averaged with
 _PLACES = ("city", "region", "store", "state", "area", "country", "market")
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What the errors of predictions are made of, all in money squared.
+    """Variances of the errors of predictions, in money squared."""
 
-    Attributes
-    ----------
-    of_category : dict of str to float
-        Mean squared error by category.
-    of_any : float
-        Mean squared error of all rows: for categories not listed.
-    bias : float
-        Variance of a category's mean error beyond what its rows explain.
-    residual, customer, product : float
-        Variance components of the crossed effects.
-    source : str
-        Where these are from, in phrases.
-    """
-
-    of_category: Mapping[str, float]
-    of_any: float
-    bias: float
+    of_category: Mapping[str, float]  # mean squared error by category
+    of_any: float  # mean squared error of all rows, for categories that are not listed
+    bias: float  # variance of the mean error of a category that its rows do not explain
+    # Variance components of the crossed effects.
     residual: float
     customer: float
     product: float
-    source: str
+    source: str  # where these figures come from, for sentences
 
     def shared(self, rows: str, variance: float) -> str:
-        """Return, as SQL, what remains unknown of an effect after that many training rows."""
+        """Return, as SQL, the remaining variance of an effect after a number of training rows."""
         if variance <= 0 or self.residual <= 0:
             return "0D"
         return f"(1D / ({rows} / {number_literal(self.residual)} + {number_literal(1 / variance)}))"
@@ -94,7 +81,7 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of the inventory: expected revenue and how far off it may be."""
+    """Expected revenue of a combination of two levels, with its standard deviation."""
 
     first: str
     second: str
@@ -105,62 +92,39 @@ class Cell:
     deviation: float
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the interval of the cell's revenue."""
-        half = float(stats.norm.ppf((1 + level) / 2)) * self.deviation
-        return (max(self.expected - half, 0.0), self.expected + half)
+        """Return the interval of the revenue at a level."""
+        return normal_interval(self.expected, self.deviation, level, minimum=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class UncertainProduct:
-    """A product, what it is expected to bring, and how far off that may be."""
+    """Expected revenue of a product, with its standard deviation."""
 
     product: str
-    category: str
     rows: int
-    training_rows: float
     expected: float
     deviation: float
 
 
 def default_pair(schema: Schema) -> tuple[str, str] | None:
-    """Return the columns to add up by: the first category, and a place.
+    """Return the columns to sum by, the main category and a place; None where there are no two such columns.
 
-    Parameters
-    ----------
-    schema : Schema
-        Description of the table.
-
-    Returns
-    -------
-    (str, str) or None
-        The place is a nominal column named like one, one of a known domain before others; without any, the customer's
-        first attribute. None where the table has no two such columns.
+    The place is a nominal column whose name says so, preferably one with a known domain; without any, the first nominal
+    column that is not an attribute of the product.
     """
     category = schema.main_category
     others = [c for c in schema.nominal if c.name != category and c.of != "product"]
     if category is None or not others:
         return None
     places = [c for c in others if any(word in c.label.lower() for word in _PLACES)]
-    chosen = next(iter([*[c for c in places if c.domain], *places, *others]))
-    return (category, chosen.name)
+    best = next(iter([*[c for c in places if c.domain], *places, *others]))
+    return (category, best.name)
 
 
 def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise:
-    """Collect what is known of the errors from the holdout and the model.
+    """Collect the variances of the errors from the evaluation and the model; all are 0 where neither has any.
 
-    Parameters
-    ----------
-    evaluation : Evaluation or None
-        Figures of the holdout; without them the crossed effects' residual variance stands for the rows' errors.
-    model : PipelineModel
-        The model; its crossed effects know the variance components.
-    schema : Schema
-        Description of the table.
-
-    Returns
-    -------
-    Noise
-        Variances.
+    Without an evaluation, the residual variance of the crossed effects stands for the error of a row.
     """
     residual, by_group = 0.0, {}
     for stage in model.stages:
@@ -169,20 +133,28 @@ def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise
             residual = components[-1].residual
             by_group = dict(zip(stage.getInputCols(), components[-1].groups, strict=True))
             break
-    customer, product = by_group.get(schema.customer, 0.0), by_group.get(schema.product, 0.0)
-    if evaluation is None and not residual:
-        return Noise({}, 0.0, 0.0, 0.0, 0.0, 0.0, "nothing: the model says nothing of its errors, so there is none")
-    if evaluation is None:
-        source = "the model's own residual variance, because the model was not evaluated on a holdout"
-        return Noise({}, residual, 0.0, residual, customer, product, source)
+    effects = (residual, by_group.get(schema.customer, 0.0), by_group.get(schema.product, 0.0))
+    if evaluation is not None:
+        by_category, bias = _category_errors(evaluation, schema)
+        overall = evaluation.overall.rmse**2
+        return Noise(by_category, overall, bias, *effects, "the errors of the model on its holdout")
+    if residual:
+        source = "the residual variance of the model, because it was not evaluated on a holdout"
+        return Noise({}, residual, 0.0, *effects, source)
+    return Noise({}, 0.0, 0.0, 0.0, 0.0, 0.0, "no source: the model has no information about its errors")
+
+
+def _category_errors(evaluation: Evaluation, schema: Schema) -> tuple[dict[str, float], float]:
+    """Return the shrunken mean squared error of each category, and the variance of whole categories' errors."""
     overall = evaluation.overall.rmse**2
     slices = [part for part in evaluation.slices if part.by == schema.main_category]
     shrunken = {
         part.level: (part.rows * part.rmse**2 + _PRIOR_ROWS * overall) / (part.rows + _PRIOR_ROWS) for part in slices
     }
     rows = sum(part.rows for part in slices)
-    beyond = sum(part.rows * (part.bias**2 - part.rmse**2 / part.rows) for part in slices) / rows if rows else 0.0
-    return Noise(shrunken, overall, max(beyond, 0.0), residual, customer, product, "the model's errors on its holdout")
+    # A mean of n errors has the variance rmse² / n by chance; what the squared bias has beyond that is shared.
+    unexplained = sum(part.rows * (part.bias**2 - part.rmse**2 / part.rows) for part in slices) / rows if rows else 0.0
+    return shrunken, max(unexplained, 0.0)
 
 
 def demand_columns(schema: Schema, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -193,99 +165,63 @@ def demand_columns(schema: Schema, pairs: Sequence[tuple[str, str]]) -> tuple[st
 
 
 def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequence[tuple[str, str]]) -> DataFrame:
-    """Return scored rows as the sums read them.
+    """Return scored rows under fixed names, with the variances of their errors.
 
-    Parameters
-    ----------
-    scored : DataFrame
-        Rows with predictions, and, where known, the training rows of their customer and product.
-    schema : Schema
-        Their description.
-    noise : Noise
-        What the errors are made of.
-    pairs : sequence of (str, str)
-        Columns to add up by.
-
-    Returns
-    -------
-    DataFrame
-        One row a row: ``p_0_a``, ``p_0_b``, ..., ``customer``, ``product``, ``category``, ``expected``, ``units``,
-        ``own``, ``of_customer`` and ``of_product`` (variances), ``trained`` (training rows of the product).
-
-    Raises
-    ------
-    SettingsError
-        If a pair names a column that is not one of the table's, or a quantity.
+    The columns are ``p_0_a``, ``p_0_b``, ... (levels of the pairs), ``customer``, ``product``, ``category``,
+    ``expected``, ``units``, and the variances ``own``, ``of_customer`` and ``of_product``.
     """
+    category, pieces = schema.main_category, schema.quantity
+    known = {name: quoted(name) if name in scored.columns else "0D" for name in (CUSTOMER_ROWS, PRODUCT_ROWS)}
+    prepared = scored.selectExpr(
+        *_pair_terms(schema, pairs),
+        f"{quoted(schema.customer) if schema.customer else 'cast(null as string)'} as customer",
+        f"{quoted(schema.product) if schema.product else 'cast(null as string)'} as product",
+        f"coalesce({quoted(category)}, '{NO_LEVEL}') as category" if category else "'all' as category",
+        f"{quoted(PREDICTION)} as expected",
+        f"{quoted(pieces) if pieces else '1D'} as units",
+        f"{known[CUSTOMER_ROWS]} as customer_rows",
+        f"{known[PRODUCT_ROWS]} as product_rows",
+    )
+    # Without the number of training rows nothing is known of what the rows of one customer or product share.
+    shares_customer = schema.customer and CUSTOMER_ROWS in scored.columns
+    shares_product = schema.product and PRODUCT_ROWS in scored.columns
+    return prepared.selectExpr(
+        "*",
+        f"{noise.own()} as own",
+        f"{noise.shared('customer_rows', noise.customer) if shares_customer else '0D'} as of_customer",
+        f"{noise.shared('product_rows', noise.product) if shares_product else '0D'} as of_product",
+    ).drop("customer_rows", "product_rows")
+
+
+def _pair_terms(schema: Schema, pairs: Sequence[tuple[str, str]]) -> list[str]:
     usable = [c.name for c in schema.columns if c.kind in {"nominal", "ordinal"}]
     terms = []
     for k, pair in enumerate(pairs):
         for side, name in zip("ab", pair, strict=True):
             if name not in usable:
-                raise SettingsError(f"by: expected two of {', '.join(usable)}, found {name}.")
+                raise SettingsError(f"by: expected two of {', '.join(usable)}, found {name}; choose two of them.")
             terms.append(f"coalesce({quoted(name)}, '{NO_LEVEL}') as p_{k}_{side}")
-    category = schema.main_category
-    counted = schema.quantity
-    rows_of = {role: name for role, name in (("c", CUSTOMER_ROWS), ("p", PRODUCT_ROWS)) if name in scored.columns}
-    customer, product = schema.customer or "", schema.product or ""
-    prepared = scored.selectExpr(
-        *terms,
-        f"{quoted(customer)} as customer" if customer else "cast(null as string) as customer",
-        f"{quoted(product)} as product" if product else "cast(null as string) as product",
-        f"coalesce({quoted(category)}, '{NO_LEVEL}') as category" if category else "'all' as category",
-        f"{quoted(PREDICTION)} as expected",
-        f"{quoted(counted)} as units" if counted else "1D as units",
-        f"{rows_of['c']} as c_rows" if "c" in rows_of else "0D as c_rows",
-        f"{rows_of['p']} as trained" if "p" in rows_of else "0D as trained",
-    )
-    of_customer = noise.shared("c_rows", noise.customer) if customer and "c" in rows_of else "0D"
-    of_product = noise.shared("trained", noise.product) if product and "p" in rows_of else "0D"
-    return prepared.selectExpr(
-        "*", f"{noise.own()} as own", f"{of_customer} as of_customer", f"{of_product} as of_product"
-    ).drop("c_rows")
+    return terms
 
 
 def expected_by(demand: DataFrame, pair: int | None, noise: Noise) -> tuple[Cell, ...]:
-    """Add expected revenue up by a pair of columns.
+    """Sum expected revenue by a pair of columns (None for all rows together), most revenue first.
 
-    Parameters
-    ----------
-    demand : DataFrame
-        What `demand_frame` returned, cached.
-    pair : int or None
-        Which pair; None for all rows together.
-    noise : Noise
-        What the errors are made of.
-
-    Returns
-    -------
-    tuple of Cell
-        Most revenue first, at most 5,000.
-
-    Notes
-    -----
-    Two passes: rows by cell and customer, and by cell and product. The driver receives one row a cell.
+    Two passes: rows by cell and customer, and by cell and product. The driver receives one row per cell, at most 5,000.
     """
     a, b = ("'all'", "'all'") if pair is None else (f"p_{pair}_a", f"p_{pair}_b")
     keyed = demand.selectExpr(f"{a} as a", f"{b} as b", "*")
+    sums = [sf.expr(f"sum({name}) as {name}") for name in ("expected", "units", "own")]
     by_customer = keyed.groupBy("a", "b", "customer").agg(
-        sf.expr("count(1) as n"),
-        sf.expr("sum(expected) as expected"),
-        sf.expr("sum(units) as units"),
-        sf.expr("sum(own) as own"),
-        sf.expr("max(of_customer) as v"),
+        sf.expr("count(1) as n"), *sums, sf.expr("max(of_customer) as v")
     )
+    shared = sf.expr("sum(n * (n - 1) * v) as shared")
     cells = by_customer.groupBy("a", "b").agg(
-        sf.expr("sum(n) as n"),
-        sf.expr("count(customer) as customers"),
-        sf.expr("sum(expected) as expected"),
-        sf.expr("sum(units) as units"),
-        sf.expr("sum(own) as own"),
-        sf.expr("sum(n * (n - 1) * v) as shared"),
+        sf.expr("sum(n) as n"), sf.expr("count(customer) as customers"), *sums, shared
     )
     by_product = keyed.groupBy("a", "b", "product").agg(sf.expr("count(1) as n"), sf.expr("max(of_product) as v"))
-    products = by_product.groupBy("a", "b").agg(sf.expr("sum(n * (n - 1) * v) as of_products"))
-    rows = cells.join(products, ["a", "b"]).orderBy(sf.desc("expected"), "a", "b").limit(MOST_CELLS).collect()
+    products = by_product.groupBy("a", "b").agg(shared.alias("shared_by_product"))
+    rows = cells.join(products, ["a", "b"]).orderBy(sf.desc("expected"), "a", "b").limit(MAX_CELLS).collect()
     return tuple(
         Cell(
             r["a"],
@@ -294,43 +230,21 @@ def expected_by(demand: DataFrame, pair: int | None, noise: Noise) -> tuple[Cell
             int(r["customers"]) or None,
             float(r["units"]),
             float(r["expected"]),
-            float(np.sqrt(r["own"] + r["shared"] + r["of_products"] + r["n"] ** 2 * noise.bias)),
+            float(np.sqrt(r["own"] + r["shared"] + r["shared_by_product"] + r["n"] ** 2 * noise.bias)),
         )
         for r in rows
     )
 
 
 def uncertain_products(demand: DataFrame, noise: Noise, most: int) -> tuple[UncertainProduct, ...]:
-    """Return the products whose expected revenue may be furthest off.
-
-    Parameters
-    ----------
-    demand : DataFrame
-        What `demand_frame` returned, cached.
-    noise : Noise
-        What the errors are made of.
-    most : int
-        How many.
-
-    Returns
-    -------
-    tuple of UncertainProduct
-        Largest deviation first.
-    """
+    """Return the products with the most uncertain expected revenue, largest deviation first."""
     bias = number_literal(noise.bias)
     variance = f"sum(own) + count(1) * (count(1) - 1) * max(of_product) + count(1) * count(1) * {bias}"
-    sums = (
-        demand.where("product is not null")
-        .groupBy("product")
-        .agg(
-            sf.expr("max(category) as category"),
-            sf.expr("count(1) as n"),
-            sf.expr("max(trained) as trained"),
-            sf.expr("sum(expected) as expected"),
-            sf.expr(f"sqrt({variance}) as s"),
-        )
+    by_product = demand.where("product is not null").groupBy("product")
+    sums = by_product.agg(
+        sf.expr("count(1) as n"),
+        sf.expr("sum(expected) as expected"),
+        sf.expr(f"sqrt({variance}) as s"),
     )
     rows = sums.orderBy(sf.desc("s"), "product").limit(most).collect()
-    return tuple(
-        UncertainProduct(str(r["product"]), r["category"], r["n"], r["trained"], r["expected"], r["s"]) for r in rows
-    )
+    return tuple(UncertainProduct(str(r["product"]), r["n"], r["expected"], r["s"]) for r in rows)

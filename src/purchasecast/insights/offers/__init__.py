@@ -1,1 +1,1 @@
-"""Which products to offer to whom."""
+"""Which products to offer to which customers."""

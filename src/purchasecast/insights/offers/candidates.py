@@ -1,10 +1,10 @@
-r"""Which products to think of for which customer, without pairing every customer with every product.
+r"""Select candidate products for each customer without pairing every customer with every product.
 
-Customers are sorted into at most 32 cells of taste: the signs of their latent factors along the directions in which
-interactions differ most, the leading eigenvectors of :math:`S\, U^T U\, S` with :math:`S = (V^T V)^{1/2}` and :math:`V`
-the products' factors in money. Each cell's mean customer ranks all products, by the price of a product and the cell's
-taste; a customer's candidates are the best of the cell's list that she has not bought, as many more as she has bought
-much.
+Customers are divided into at most 32 cells of similar preferences: the signs of their latent factors along the
+directions in which interactions differ most, which are the leading eigenvectors of :math:`S\, U^T U\, S` with
+:math:`S = (V^T V)^{1/2}`, where :math:`V` are the factors of the products in money. The mean customer of each cell
+ranks all products, by the price of a product and the preferences of the cell. The candidates of a customer are the best
+products of the cell's list that the customer has not bought; customers with more purchases consider more products.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 
 __all__ = ["candidate_pairs", "line_fields"]
 
-_MOST_BITS = 5
-_CUSTOMERS_A_CELL = 20
-_LEAST_BUYERS = 5  # of a product that is offered
-_LEAST_BUCKETS, _CUSTOMERS_A_BUCKET = 16, 1_000  # one bucket is in the memory of a task at a time
-_PRIOR_ROWS = 10.0  # that a product's price is shrunk by toward the mean purchase
+_MAX_BITS = 5  # directions, each of which doubles the number of cells
+_CUSTOMERS_PER_CELL = 20
+_MIN_BUYERS = 5  # of a product that is offered
+_MIN_BUCKETS, _CUSTOMERS_PER_BUCKET = 16, 1_000  # one bucket is in the memory of a task at a time
+_PRIOR_ROWS = 10.0  # rows of the mean purchase that the price of a product is averaged with
 
 
 @dataclass(frozen=True, slots=True)
 class _Taste:
-    """Latent factors, as the model has them, and the directions that tell customers apart."""
+    """Latent factors of the model, and the directions that divide customers into cells."""
 
     users: DataFrame
     items: DataFrame
@@ -75,77 +75,82 @@ def candidate_pairs(
     folder: Path | None,
     lists: Lists,
 ) -> DataFrame:
-    """Return the pairs that are worth offering; where the tasks can score them, what the lists may need of them.
+    """Return pairs of customer and product that are worth offering.
 
-    Parameters
-    ----------
-    sales : Sales
-        Transactions with customers and products.
-    accepted : DataFrame
-        The same rows as they were accepted, for what belongs to neither customer nor product.
-    model : PipelineModel
-        The model; where it has latent factors they say who has which taste.
-    bought : DataFrame
-        ``customer`` and ``product`` of pairs to come, which must not come up either.
-    little_known : sequence of str
-        A few products to think of for every customer.
-    folder : Path, optional
-        The portable model, which then scores the pairs; without it they carry the columns that the model reads.
-    lists : Lists
-        The lists to be made.
+    `bought` has the pairs to come, which are not offered either; `little_known` are products that all customers
+    consider. With a portable model in `folder`, the tasks score the pairs, and the lines of `lists` come back as
+    `best_lines` returns them. Without, the pairs come back with the columns that the model reads.
 
-    Returns
-    -------
-    DataFrame
-        With a portable model, lines as `best_lines` returns them. Without, one row a pair, none of them bought: the
-        columns of the schema, and, under names that begin with ``_pc_o_``, ``customer``, ``product``, ``category``,
-        ``uptake`` (the share of all customers who bought the product), ``little_known`` and ``new_category`` (whether
-        the customer has bought nothing from the category).
-
-    Notes
-    -----
-    One exchange of three numbers a purchase, packed, brings each customer's together; the pairs come out of the tasks
-    that have them. The driver receives the products that at most 32 cells look at, chosen in every task: 400 a cell and
-    the best of each category, with their attributes.
+    One exchange of three numbers per purchase, packed, brings the purchases of a customer together; the pairs are made
+    in the tasks that have them. The driver receives the products that at most 32 cells consider: 400 per cell and the
+    best of each category, with their attributes.
     """
     schema = sales.schema
     if sales.customers is None or sales.products is None or not schema.customer or not schema.product:
         raise ValueError("candidate_pairs needs customers and products")
     count = max(sales.customer_count or 0, 1)
-    taste = _taste(model, bits=int(min(_MOST_BITS, max(math.log2(count / _CUSTOMERS_A_CELL), 0.0))))
-    features = [c for c in schema.columns if c.is_feature or c.role == "time"]
-    free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
-    changing = [c for c in features if c.of is None and c not in free]
+    # Few customers make few cells: the mean of a cell needs some twenty of them.
+    taste = _taste(model, bits=int(min(_MAX_BITS, max(math.log2(count / _CUSTOMERS_PER_CELL), 0.0))))
     celled, listing = _listing(sales, taste, little_known, count)
-    buckets = max(_LEAST_BUCKETS, -(-count // _CUSTOMERS_A_BUCKET))
+    columns = _ModelColumns.of(schema)
+    buckets = max(_MIN_BUCKETS, -(-count // _CUSTOMERS_PER_BUCKET))
     bucket = f"cast(pmod(xxhash64(customer), {buckets}) as int) as bucket"
-    people = celled.join(_usual(sales.customer_attributes, "customer"), "customer")
-    if changing:
-        modes = [sf.mode(col(c.name), True).alias(own_name(c.name)) for c in changing]
-        people = people.join(accepted.groupBy(col(schema.customer).alias("customer")).agg(*modes), "customer")
-    people = people.selectExpr("*", bucket, "xxhash64(customer) as c")
-    past = sales.frame.where("customer is not null").selectExpr(
-        bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "xxhash64(category) as g"
-    )
-    ahead = bought.selectExpr(bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "cast(null as bigint) as g")
-    fixed = _fixed_values(accepted, free)
-    columns = {c.name: own_name(c.name) for c in features if c not in free}
-    columns |= {schema.customer: "customer", schema.product: "product"}
+    purchases = _purchases(sales, bought, bucket)
+    packed = map_in_tasks(purchases, partial(pack_purchases, buckets=buckets), PACKED_SCHEMA)
+    people = _people(sales, accepted, celled, columns, bucket)
+    fixed = _fixed_values(accepted, columns.free)
+    sources = columns.sources | {schema.customer: "customer", schema.product: "product"}
     types = {field.name: field for field in accepted.schema}
-    fields = _pair_fields(types, schema)
-    fields += [types[name] for name in (*columns, *fixed)] if folder is None else [_double(own_name("predicted"))]
+    read = [types[name] for name in (*sources, *fixed)] if folder is None else [_double(own_name("predicted"))]
+    fields = _pair_fields(types, schema) + read
     work = partial(
         offer_lines,
         lists=lists if folder is not None else None,
         listing=listing,
-        columns=columns,
+        columns=sources,
         fixed=fixed,
         folder=str(folder) if folder is not None else None,
         names=tuple(field.name for field in fields),
     )
-    packed = map_in_tasks(past.unionByName(ahead), partial(pack_purchases, buckets=buckets), PACKED_SCHEMA)
     grouped = people.groupBy("bucket").cogroup(packed.groupBy("bucket"))
     return apply_in_tasks(grouped, work, StructType(fields if folder is None else line_fields(accepted, schema)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelColumns:
+    """The features of the model by what they belong to."""
+
+    # Numbers and dates that belong to neither customer nor product, such as a quantity: all pairs have one value.
+    free: list[Column]
+    changing: list[Column]  # levels that belong to neither: a customer has the most common one
+    sources: dict[str, str]  # for each feature that is not free, its name among the columns of customers and products
+
+    @classmethod
+    def of(cls, schema: Schema) -> _ModelColumns:
+        features = [c for c in schema.columns if c.is_feature or c.role == "time"]
+        free = [c for c in features if c.of is None and c.kind in {"numeric", "date"}]
+        changing = [c for c in features if c.of is None and c not in free]
+        return cls(free, changing, {c.name: own_name(c.name) for c in features if c not in free})
+
+
+def _purchases(sales: Sales, bought: DataFrame, bucket: str) -> DataFrame:
+    """Return past purchases and those to come as hashes; the category only of past ones."""
+    past = sales.frame.where("customer is not null").selectExpr(
+        bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "xxhash64(category) as g"
+    )
+    return past.unionByName(
+        bought.selectExpr(bucket, "xxhash64(customer) as c", "xxhash64(product) as p", "cast(null as bigint) as g")
+    )
+
+
+def _people(sales: Sales, accepted: DataFrame, celled: DataFrame, columns: _ModelColumns, bucket: str) -> DataFrame:
+    """Return one row per customer: cell, attributes, and the most common levels of what changes."""
+    people = celled.join(_usual(sales.customer_attributes, "customer"), "customer")
+    if columns.changing:
+        modes = [sf.mode(col(c.name), True).alias(own_name(c.name)) for c in columns.changing]
+        customer = col(str(sales.schema.customer)).alias("customer")
+        people = people.join(accepted.groupBy(customer).agg(*modes), "customer")
+    return people.selectExpr("*", bucket, "xxhash64(customer) as c")
 
 
 def _double(name: str) -> StructField:
@@ -164,7 +169,7 @@ def _pair_fields(types: Mapping[str, StructField], schema: Schema) -> list[Struc
 
 
 def line_fields(accepted: DataFrame, schema: Schema) -> list[StructField]:
-    """Return the fields of what `best_lines` returns."""
+    """Return the fields of the result of `best_lines`."""
     customer, product, category, *_ = _pair_fields({field.name: field for field in accepted.schema}, schema)
     texts = [StructField(field.name.removeprefix(OWN), field.dataType) for field in (customer, product, category)]
     numbers = [_double(name) for name in ("predicted", "uptake", "expected")]
@@ -172,11 +177,11 @@ def line_fields(accepted: DataFrame, schema: Schema) -> list[StructField]:
 
 
 def _listing(sales: Sales, taste: _Taste | None, little_known: Sequence[str], count: int) -> tuple[DataFrame, Listing]:
-    """Return customers with their cell, and what each cell looks at, on the driver."""
+    """Return customers with their cell, and the list of each cell, on the driver."""
     customers, products = sales.customers, sales.products
     if customers is None or products is None:
         raise ValueError("offers need customers and products")
-    priced = products.where(f"level is not null and buyers >= {_LEAST_BUYERS}").selectExpr(
+    priced = products.where(f"level is not null and buyers >= {_MIN_BUYERS}").selectExpr(
         "level as product",
         "category",
         "rows",
@@ -196,23 +201,23 @@ def _listing(sales: Sales, taste: _Taste | None, little_known: Sequence[str], co
     fields = [*(asked.schema[name] for name in kept), StructField(SPENDS, ArrayType(DoubleType()))]
     always = frozenset(map(str, little_known))
     work = partial(shortlist, centres=np.array([*centres.values()]), kept=tuple(kept), always=always)
-    found = map_in_tasks(asked, work, StructType(fields))
-    return celled, make_listing(found.toArrow(), tuple(centres), always)
+    listed = map_in_tasks(asked, work, StructType(fields)).toArrow()
+    return celled, make_listing(listed, tuple(centres), always)
 
 
 def _usual(attributes: DataFrame | None, key: str) -> DataFrame:
-    """Return for every customer or product the attributes that stand for all its rows."""
+    """Return one row per customer or product with its attributes."""
     if attributes is None:
         raise ValueError("offers need customers and products")
     own = [name for name in attributes.columns if name.startswith(OWN)]
-    known = attributes.groupBy(sf.col("level").alias(key))
-    return known.agg(sf.count(sf.lit(1)).alias("_pc_known"), *[sf.max(col(name)).alias(name) for name in own]).drop(
-        "_pc_known"
-    )
+    # The count keeps the aggregation valid where there are no attributes; Spark drops it again.
+    rows = sf.count(sf.lit(1)).alias("_pc_known")
+    by_key = attributes.groupBy(sf.col("level").alias(key))
+    return by_key.agg(rows, *[sf.max(col(name)).alias(name) for name in own]).drop("_pc_known")
 
 
 def _fixed_values(accepted: DataFrame, free: Sequence[Column]) -> dict[str, Any]:
-    """Return the median quantity and the latest date: of what belongs to neither customer nor product."""
+    """Return the median of numbers, such as a quantity, and the latest date."""
     if not free:
         return {}
     terms = [
@@ -224,7 +229,7 @@ def _fixed_values(accepted: DataFrame, free: Sequence[Column]) -> dict[str, Any]
 
 
 def _taste(model: Any, bits: int) -> _Taste | None:
-    """Return the last latent factors of the model, and the directions of their interactions."""
+    """Return the last latent factors of the model, and the directions in which interactions differ most."""
     stages = [stage for stage in model.stages if isinstance(stage, LatentFactorModel)]
     if not stages or bits < 1:
         return None
@@ -237,19 +242,19 @@ def _taste(model: Any, bits: int) -> _Taste | None:
 
 
 def _second_moments(table: DataFrame, rank: int, weight: str) -> Floats:
-    """Return the weighted sums of products of factors, a rank x rank matrix."""
+    """Return the weighted sum of the outer products of the factors, a rank x rank matrix."""
     selected = table.selectExpr(f"cast({weight} as double) as weight", *[f"cast(`{i}` as double)" for i in range(rank)])
-    moments = map_in_tasks(selected, second_moments, "moments array<double>")
-    found = moments.collect()  # one a task
-    sums = [np.asarray(row["moments"]).reshape(rank, rank) for row in found]
+    moments = map_in_tasks(selected, second_moments, "moments array<double>").collect()  # one row per task
+    sums = [np.asarray(row["moments"]).reshape(rank, rank) for row in moments]
     return np.sum(sums, axis=0) if sums else np.zeros((rank, rank))
 
 
 def _cells(known: DataFrame, taste: _Taste | None) -> tuple[DataFrame, dict[int, list[float]]]:
-    """Return customers with their cell, and the mean factors of every cell."""
+    """Return customers with their cell, and the mean factors of each cell."""
     if taste is None:
         return known.selectExpr("*", "0 as cell"), {0: []}
     axes = range(taste.rank)
+    # Bit k of a cell is the sign along direction k.
     bits = [
         "(CASE WHEN "
         + " + ".join(f"coalesce(`{i}`, 0D) * {number_literal(direction[i])}" for i in axes)

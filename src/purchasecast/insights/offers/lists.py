@@ -1,7 +1,8 @@
-"""Target lists: for each customer the products and categories not yet bought with the highest predicted spend.
+"""Target lists: for each customer, the new products and categories with the highest predicted spend.
 
-Candidates come first (`candidates`), then the model scores them, and each list keeps its best lines. A line's expected
-revenue is its predicted spend times the product's uptake, the share of all customers who bought it in the data.
+First candidates are selected (`candidates`), then the model scores them, and each list keeps its best lines. The
+expected revenue of a line is its predicted spend times the uptake of the product: the share of all customers who have
+bought it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StructType
-from scipy import stats
 
 from purchasecast.formatting import counted, percent
 from purchasecast.insights.offers.candidates import candidate_pairs, line_fields
 from purchasecast.insights.offers.ranking import LINE_COLUMNS, PERSONAL, Lists, best_lines_of
 from purchasecast.insights.offers.tasks import OWN
 from purchasecast.insights.phrases import slug
+from purchasecast.insights.significance import Evidence, normal_interval
 from purchasecast.prediction import score
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.schema.reserved_columns import PREDICTION
@@ -38,28 +39,20 @@ if TYPE_CHECKING:
     from purchasecast.insights.demand.measure import Noise
     from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.sales import Sales
-    from purchasecast.insights.significance import Floats, Trials
+    from purchasecast.insights.significance import Floats
 
 __all__ = ["Offer", "Offers", "campaign_lists", "find_lines", "offers_by_customer"]
 
-MOST_CATEGORY_CAMPAIGNS = 6
+_MAX_CATEGORY_CAMPAIGNS = 6
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One campaign's list.
+    """The list of one campaign."""
 
-    Attributes
-    ----------
-    name : str
-        ``category:LEVEL``, ``new-category`` or ``little-known``.
-    lines : Table
-        ``customer``, ``product``, ``category``, ``predicted``, ``uptake`` and ``expected``, best first.
-    """
-
-    name: str
-    lines: pa.Table
+    name: str  # ``category:LEVEL``, ``new-category`` or ``little-known``
+    lines: pa.Table  # ``customer``, ``product``, ``category``, ``predicted``, ``uptake`` and ``expected``, best first
 
     @property
     def expected(self) -> float:
@@ -68,101 +61,75 @@ class Offer:
 
     @property
     def file_name(self) -> str:
-        """What its files are called, without suffix."""
+        """Name of the files, without suffix."""
         return f"offers-{slug(self.name)}"
 
     def title(self, phrases: Phrases, category: str | None) -> str:
-        """Return what the list holds, for people."""
+        """Return what the list contains, for readers."""
         if self.name == "new-category":
-            return "Customers and the categories that they have not bought from yet"
+            return "Offers from categories that are new to the customer"
         if self.name == "little-known":
-            return "Customers for dear products that few have met"
+            return "Offers of expensive products with few buyers"
         level = self.name.removeprefix("category:")
-        return f"Customers for {phrases.named(category, level) if category else level}"
+        return f"Offers from {phrases.named(category, level) if category else level}"
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
-    """The lists of all campaigns; forecasts, so nothing is tested.
-
-    Attributes
-    ----------
-    campaigns : tuple of Offer
-        The lists.
-    noise : Noise
-        What the model's errors are made of.
-    category : str or None
-        Column of the category.
-    customers : int
-        All customers.
-    """
+class Offers(Evidence):
+    """The lists of all campaigns."""
 
     campaigns: tuple[Offer, ...]
-    noise: Noise
-    category: str | None
-    customers: int
+    noise: Noise  # variances of the errors of predictions
+    category: str | None  # column of the category
 
-    @property
-    def trials(self) -> tuple[Trials, ...]:
-        """None: these are forecasts, and carry intervals."""
-        return ()
-
-    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  nothing was tested
-        """Return one finding a list."""
+    def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
+        """Return one finding per list."""
         return [self._finding(offer, phrases) for offer in self.campaigns if offer.lines.num_rows]
 
     def deviation(self, offer: Offer) -> float:
-        """Return the standard deviation of a list's revenue: who buys is a coin toss, what is paid has an error."""
+        """Return the standard deviation of the revenue of a list: both buying and the amount are uncertain."""
         uptake, predicted = (offer.lines[name].to_numpy() for name in ("uptake", "predicted"))
         known, categories = self.noise.of_category, offer.lines["category"].to_pylist()
         error = np.array([known.get(category, self.noise.of_any) for category in categories])
         return float(np.sqrt(np.sum(uptake * (error + predicted**2) - (uptake * predicted) ** 2)))
 
     def _finding(self, offer: Offer, phrases: Phrases) -> Finding:
-        half = float(stats.norm.ppf((1 + phrases.level) / 2)) * self.deviation(offer)
         value, lines = offer.expected, offer.lines
-        interval = (max(value - half, 0.0), value + half)
-        people = len(pc.unique(lines["customer"]))
+        interval = normal_interval(value, self.deviation(offer), phrases.level, minimum=0.0)
+        people, count = len(pc.unique(lines["customer"])), counted(lines.num_rows, "offer")
         mean, uptake = (float(pc.mean(lines[name]).as_py()) for name in ("predicted", "uptake"))
-        title = offer.title(phrases, self.category)
-        claim = (
-            f"{title}: {counted(lines.num_rows, 'offer')} to {counted(people, 'customer')} of what they have not "
-            f"bought, worth {phrases.money(mean)} a purchase by the model; {phrases.money(value)} "
-            f"({phrases.interval(*interval)}) if as many of them buy as of all customers ({percent(uptake)})."
-        )
         by_product: dict[str, float] = {}
         for product, expected in zip(lines["product"].to_pylist(), lines["expected"].to_pylist(), strict=True):
             by_product[str(product)] = by_product.get(str(product), 0.0) + expected
-        first = sorted(by_product.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
+        largest = sorted(by_product.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
         return Finding(
             id=f"offer:{offer.name}",
             kind="offer",
-            claim=claim,
+            claim=(
+                f"{offer.title(phrases, self.category)}: {count} to {counted(people, 'customer')}, with a predicted "
+                f"spend of {phrases.money(mean)} per purchase. Expected revenue {phrases.money(value)} "
+                f"({phrases.interval(*interval)}) if the usual share of customers ({percent(uptake)}) buys."
+            ),
             value=value,
             unit=phrases.money_unit,
             interval=interval,
             support=Support(lines.num_rows, people),
             method=(
-                "The model's prediction for products that customers of the same taste, or all, spend most on, less "
-                "those bought already; expected revenue is the prediction times the share of customers who bought it. "
-                "The interval takes buyers as independent."
+                "Predicted spend on products that similar customers, or all customers, spend most on and that the "
+                "customer has not bought. Expected revenue is the prediction times the share of customers who have "
+                "bought the product. The interval assumes independent buyers."
             ),
-            action=(
-                f"Send the {counted(lines.num_rows, 'offer')} of list {offer.file_name}, less a random tenth, to see "
-                "what they add."
-            ),
+            action=f"Send the {count} of the list {offer.file_name}, except a random tenth, to measure what they add.",
             money=value,
-            caveat="What they would pay if they buy; whether an offer makes them buy, these data cannot say.",
-            chart=Chart(
-                "bar",
-                ("product", "expected revenue"),
-                tuple(first),
-                f"{first[0][0]} is expected to bring {percent(first[0][1] / value)} of the list",
-                "expected revenue",
+            caveat="This is what they would pay if they buy; the data cannot say whether an offer makes them buy.",
+            chart=Chart.bars(
                 "product",
+                "expected revenue",
+                largest,
+                f"{largest[0][0]} is expected to bring {percent(largest[0][1] / value)} of the list",
                 phrases.money_unit,
             ),
-            stake="expected of the list, if as many buy as of all customers",
+            stake="expected revenue of the list, if the usual share of customers buys",
         )
 
 
@@ -175,90 +142,43 @@ def find_lines(
     little_known: Sequence[str],
     settings: InsightSettings,
 ) -> DataFrame:
-    """Score the candidates of all customers, and keep the lines that a list may need.
+    """Score the candidates of all customers, and return the lines that a list may need.
 
-    Parameters
-    ----------
-    sales : Sales
-        Transactions with customers and products.
-    accepted : DataFrame
-        The same rows as they were accepted.
-    bundle : Bundle
-        The model's directory.
-    model : PipelineModel
-        The pipeline in it.
-    demand : DataFrame, optional
-        Rows to score: their pairs are on their way already, so they are not offered.
-    little_known : sequence of str
-        Products to think of for every customer.
-    settings : InsightSettings
-        How many offers a customer, how many lines a list.
-
-    Returns
-    -------
-    DataFrame
-        One row a line: ``campaign``, ``place`` and the columns of a list. Besides every customer's own offers, in the
-        campaign `PERSONAL`, there are lists of the six categories with most revenue, of categories new to a customer,
-        and of little-known products.
+    One row per line: ``campaign``, ``place`` and `LINE_COLUMNS`. The campaign `PERSONAL` has the offers of each
+    customer; there are also campaigns for the six categories with the most revenue, for categories new to the customer,
+    and for little-known products. Pairs of customer and product in `accepted` or `demand` are not offered.
     """
     schema = sales.schema
     roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
     taken = (accepted.limit(0) if demand is None else demand).select(*[col(name).alias(role) for name, role in roles])
     folder = bundle.scorer_folder.resolve() if bundle.scorer_folder.is_dir() else None
     lists = Lists(settings.offers, settings.cap, _top_categories(sales))
-    found = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder, lists=lists)
+    pairs = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder, lists=lists)
     if folder is not None:
-        return found
-    own = [name for name in found.columns if name.startswith(OWN)]
-    scored = score(found, bundle, own).select(*map(col, own), col(PREDICTION).alias(f"{OWN}predicted"))
+        return pairs
+    # Without a portable model the tasks cannot score, so the pipeline does, and the lines are ranked afterwards.
+    own = [name for name in pairs.columns if name.startswith(OWN)]
+    scored = score(pairs, bundle, own).select(*map(col, own), col(PREDICTION).alias(f"{OWN}predicted"))
     scored = scored.toDF(*[name.removeprefix(OWN) for name in scored.columns]).repartition("customer")
     return map_in_tasks(scored, partial(best_lines_of, lists=lists), StructType(line_fields(accepted, schema)))
 
 
 def _top_categories(sales: Sales) -> tuple[str, ...] | None:
-    """Return the categories with most revenue; None where the shop has no categories."""
+    """Return the categories with the most revenue; None where the shop has no categories."""
     if not sales.category or sales.products is None:
         return None
     by_category = sales.products.groupBy("category").agg(sf.expr("sum(total) as total"))
-    top = by_category.orderBy(sf.desc("total"), "category").limit(MOST_CATEGORY_CAMPAIGNS).collect()
+    top = by_category.orderBy(sf.desc("total"), "category").limit(_MAX_CATEGORY_CAMPAIGNS).collect()
     return tuple(row["category"] for row in top)
 
 
 def offers_by_customer(lines: DataFrame) -> DataFrame:
-    """Return the best offers of every customer, highest predicted spend first.
-
-    Parameters
-    ----------
-    lines : DataFrame
-        What `find_lines` returned.
-
-    Returns
-    -------
-    DataFrame
-        ``customer``, ``place`` (1 is best) and the columns of a list.
-    """
+    """Return the best offers of each customer; the place 1 has the highest predicted spend."""
     return lines.where(sf.col("campaign") == PERSONAL).select("customer", "place", *LINE_COLUMNS[1:])
 
 
 def campaign_lists(lines: DataFrame, cap: int) -> tuple[Offer, ...]:
-    """Return the lists of all campaigns.
-
-    Parameters
-    ----------
-    lines : DataFrame
-        What `find_lines` returned, cached.
-    cap : int
-        How many lines a list.
-
-    Returns
-    -------
-    tuple of Offer
-        Lists that have lines, by name.
-
-    Notes
-    -----
-    The driver receives at most `cap` lines a campaign.
-    """
+    """Return the lists of all campaigns; the driver receives at most `cap` lines of each."""
     ranked = lines.where(sf.col("campaign") != PERSONAL).selectExpr(
         "*", "row_number() over (partition by campaign order by expected desc, customer, product) as line"
     )

@@ -1,6 +1,6 @@
-"""What the executors keep of scored candidates: the lines that a list may need, ranked where a customer's rows are.
+"""Rank scored candidates where the rows of a customer are, and keep the lines that a list may need.
 
-Spark ships this package to its executors by value with what they run.
+Spark sends this module to its executors by value, with the functions that use it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-__all__ = ["LINE_COLUMNS", "PERSONAL", "Lists", "best_lines", "best_lines_of", "codes_in_order"]
+__all__ = ["LINE_COLUMNS", "PERSONAL", "Lists", "best_lines", "best_lines_of", "codes_in_order", "places_within"]
 
 PERSONAL = "customer"
 LINE_COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expected")
@@ -28,83 +28,65 @@ LINE_COLUMNS = ("customer", "product", "category", "predicted", "uptake", "expec
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Which lists are made.
+    """The lists to make."""
 
-    Attributes
-    ----------
-    offers : int
-        Lines a customer, of her own offers and of categories new to her.
-    cap : int
-        Most lines of a campaign.
-    categories : tuple of str or None
-        Those that have a campaign; None for a shop without categories.
-    """
-
-    offers: int
-    cap: int
-    categories: tuple[str, ...] | None
+    offers: int  # lines per customer, of the customer's own offers and of categories new to the customer
+    cap: int  # largest number of lines of a campaign
+    categories: tuple[str, ...] | None  # categories that have a campaign; None for a shop without categories
 
 
 def best_lines(scored: pa.Table, lists: Lists) -> pa.Table:
-    """Return the lines that a list may need.
+    """Return the lines that a list may need, of all candidates of some customers.
 
-    Parameters
-    ----------
-    scored : Table
-        All candidates of some customers: ``customer``, ``product``, ``category``, ``uptake``, ``little_known``,
-        ``new_category`` (whether the customer has bought from the category) and ``predicted``.
-    lists : Lists
-        The lists.
-
-    Returns
-    -------
-    Table
-        ``campaign``, ``place`` and `LINE_COLUMNS`. Of the campaign `PERSONAL` every customer's best offers, 1 is best;
-        of ``category:LEVEL``, ``new-category`` and ``little-known`` the lines with most expected revenue among these
-        customers, as many as a list holds.
+    A candidate has ``customer``, ``product``, ``category``, ``uptake``, ``little_known``, ``new_category`` (whether the
+    customer has bought nothing from the category) and ``predicted``; a line has ``campaign``, ``place`` and
+    `LINE_COLUMNS`. The campaign `PERSONAL` has the best offers of each customer, 1 is best; ``category:LEVEL``,
+    ``new-category`` and ``little-known`` have the lines with the highest expected revenue among these customers, as
+    many as a list may have.
     """
     columns = {name: scored[name].combine_chunks() for name in scored.column_names}
     predicted, uptake = columns["predicted"].to_numpy(), columns["uptake"].to_numpy()
     expected = predicted * uptake
     columns["expected"] = pa.array(expected)
     who, what, category = (codes_in_order(scored[name]) for name in ("customer", "product", "category"))
-    place = _places_within(who, np.lexsort((what, -predicted, who)))
+    place = places_within(who, np.lexsort((what, -predicted, who)))
     chosen = [(PERSONAL, np.flatnonzero(place <= lists.offers))]
     campaigns = [("little-known", np.flatnonzero(_flags(scored, "little_known")))]
     if lists.categories is not None:
+        # One line per customer and category: the product with the highest predicted spend.
         groups = who * (category.max(initial=0) + 1) + category
-        best = np.flatnonzero(_places_within(groups, np.lexsort((what, -predicted, groups))) == 1)
+        best = np.flatnonzero(places_within(groups, np.lexsort((what, -predicted, groups))) == 1)
         new = best[_flags(scored, "new_category")[best]]
-        turn = _places_within(who[new], np.lexsort((category[new], -predicted[new], who[new])))
+        turn = places_within(who[new], np.lexsort((category[new], -predicted[new], who[new])))
         campaigns.append(("new-category", new[turn <= lists.offers]))
         names = columns["category"].take(pa.array(best)).to_numpy(zero_copy_only=False)
         campaigns += [(f"category:{level}", best[names == level]) for level in lists.categories]
     for name, rows in campaigns:
         most_first = np.lexsort((what[rows], who[rows], -expected[rows]))
         chosen.append((name, rows[most_first[: lists.cap]]))
-    rows = np.concatenate([found for _, found in chosen])
+    rows = np.concatenate([kept for _, kept in chosen])
     lines = {name: columns[name].take(pa.array(rows)) for name in LINE_COLUMNS}
-    campaign = np.repeat([name for name, _ in chosen], [len(found) for _, found in chosen])
+    campaign = np.repeat([name for name, _ in chosen], [len(kept) for _, kept in chosen])
     return pa.table({"campaign": pa.array(campaign, pa.string()), "place": pa.array(place[rows], pa.int32()), **lines})
 
 
 def best_lines_of(batches: Iterator[pa.RecordBatch], *, lists: Lists) -> Iterator[pa.RecordBatch]:
-    """Yield `best_lines` of all rows of a task, which has whole customers."""
+    """Yield `best_lines` of all rows of a task that has all rows of its customers."""
     held = [batch for batch in batches if batch.num_rows]
     if held:
         yield from best_lines(pa.Table.from_batches(held), lists).combine_chunks().to_batches()
 
 
 def codes_in_order(column: pa.ChunkedArray) -> Integers:
-    """Return for every text a number; they sort as the texts do."""
+    """Return a number for each text; the numbers sort as the texts do."""
     codes, levels = codes_of(column)
     numbers = np.empty(len(levels), dtype=np.int64)
     numbers[np.argsort(levels.to_numpy(zero_copy_only=False), kind="stable")] = np.arange(len(levels))
     return numbers[codes]
 
 
-def _places_within(groups: Integers, order: Integers) -> Integers:
-    """Return each row's place in its group from 1, by an order that has groups together, ascending."""
+def places_within(groups: Integers, order: Integers) -> Integers:
+    """Return the place of each row in its group (1 is first), by an order that has groups together, ascending."""
     ordered = groups[order]
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left") + 1

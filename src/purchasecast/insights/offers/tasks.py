@@ -1,6 +1,6 @@
-"""What the executors do for offers: of each bucket of customers, find the candidates, and score them.
+"""Executor side of the offers: select the candidates of each bucket of customers, and score them.
 
-Spark ships this package to its executors by value with what they run.
+Spark sends this module to its executors by value, with the functions that it uses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from purchasecast.insights.offers.ranking import best_lines, codes_in_order
+from purchasecast.insights.offers.ranking import best_lines, codes_in_order, places_within
 from purchasecast.numerics.arrow_buckets import chunks, packed_batches, unpack
 from purchasecast.scorer import Scorer, read_scorer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from purchasecast.insights.offers.ranking import Lists
 
+    Booleans = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
@@ -39,69 +40,46 @@ __all__ = [
     "shortlist",
 ]
 
-OWN = "_pc_o_"  # begins names of columns that no table may use: a shop's own category may be called category
-_FIRST = 30  # of the list that every customer looks at
-_OF_CATEGORY = 3
-_LISTED = 200  # products of a cell's list, by spend and by revenue each
-_MOST_LISTED = 5_000  # products of a cell, where very many categories have their best ones
-SPENDS = "spends"  # what the mean customer of each cell spends on a product
-_CANDIDATES = 50  # of a customer, beside the best of each category
+#: Begins the names of our columns beside those of a shop, which may have a column ``category`` of its own.
+OWN = "_pc_o_"
+SPENDS = "spends"  # spend of the mean customer of each cell on a product
+_FIRST = 30  # products of the list of a cell that every customer considers
+_BEST_OF_CATEGORY = 3
+_LISTED = 200  # products in the list of a cell, by spend and by revenue each
+_MAX_LISTED = 5_000  # products in the list of a cell, for shops with very many categories
+_CANDIDATES = 50  # per customer, besides the best of each category
 _NO_PURCHASES = pa.table({name: pa.array([], pa.int64()) for name in "cpg"})
-_scorers: dict[str, Scorer] = {}  # of this task: a model is read once
+_scorers: dict[str, Scorer] = {}  # of this process, so that a model is read once
 
 
 @dataclass(frozen=True, slots=True)
 class CellList:
-    """The products that customers of one cell look at.
+    """The products that customers of a cell consider."""
 
-    Attributes
-    ----------
-    product : ndarray
-        Places in `Listing.products`.
-    place, of_category : ndarray
-        Ranks in the cell, and in the cell and the product's category; 1 is best.
-    """
-
-    product: Integers
+    product: Integers  # indices in `Listing.products`
+    # Rank in the cell, and rank in the cell among the products of the category; 1 is best.
     place: Integers
     of_category: Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is offered at all.
+    """All products that may be offered."""
 
-    Attributes
-    ----------
-    products : Table
-        One row a product, ascending by product: ``product``, ``category``, ``uptake``, their hashes ``p`` and ``g``,
-        and the attributes that the model reads.
-    cells : mapping of int to CellList
-        What the customers of a cell look at.
-    little_known : ndarray
-        Places of the products that everybody looks at.
-    """
-
+    # One row per product, sorted by product: ``product``, ``category``, ``uptake``, their hashes ``p`` and ``g``, and
+    # the attributes that the model reads.
     products: pa.Table
-    cells: Mapping[int, CellList]
-    little_known: Integers
+    cells: Mapping[int, CellList]  # products that the customers of a cell consider
+    little_known: Integers  # indices of the products that all customers consider
 
 
 def shortlist(
     batches: Iterator[pa.RecordBatch], *, centres: Floats, kept: tuple[str, ...], always: frozenset[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield this task's products that a cell may look at, with what the mean customer of every cell spends on them.
+    """Yield the products of a task that any cell may list, with the spend of the mean customer of each cell on them.
 
-    Parameters
-    ----------
-    batches : iterator of RecordBatch
-        ``product``, ``category``, ``rows``, ``price``, ``scale`` and factors by their number.
-    centres : ndarray of shape (cells, rank)
-        Mean factors.
-    kept : tuple of str
-        Columns to return.
-    always : frozenset of str
-        Products that everybody looks at.
+    The rows have ``product``, ``category``, ``rows``, ``price``, ``scale``, and factors named by their number;
+    `centres` has one row of mean factors per cell, and products in `always` are kept whatever their rank.
     """
     held = [batch for batch in batches if batch.num_rows]
     if not held:
@@ -119,32 +97,29 @@ def shortlist(
 
 
 def make_listing(table: pa.Table, cells: tuple[int, ...], always: frozenset[str]) -> Listing:
-    """Rank the products of all tasks' short lists."""
+    """Rank the products of the short lists of all tasks, with the cells in the order of `SPENDS`."""
     table = table.sort_by("product")
-    is_little = np.isin(table["product"].to_numpy(), [*always])
+    is_little_known = np.isin(table["product"].to_numpy(), [*always])
     spends = np.array(table[SPENDS].to_pylist()).reshape(table.num_rows, len(cells))
     lists, category = {}, codes_in_order(table["category"])
     for cell, spend in zip(cells, spends.T, strict=True):
         listed, place, of_category = _ranks(spend, table["rows"].to_numpy(), category)
-        shown = np.flatnonzero(listed & ~is_little)
+        shown = np.flatnonzero(listed & ~is_little_known)
         lists[cell] = CellList(shown, place[shown], of_category[shown])
-    return Listing(table.drop_columns([SPENDS]), lists, np.flatnonzero(is_little))
+    return Listing(table.drop_columns([SPENDS]), lists, np.flatnonzero(is_little_known))
 
 
-def _ranks(spend: Floats, rows: Integers, category: Integers) -> tuple[NDArray[np.bool_], Integers, Integers]:
-    """Return which products a cell looks at, and their ranks: by spend or revenue, and by spend in their category."""
+def _ranks(spend: Floats, rows: Integers, category: Integers) -> tuple[Booleans, Integers, Integers]:
+    """Return which products a cell lists, their rank by spend or revenue, and their rank by spend in the category."""
     by_spend, by_revenue = _rank(-spend), _rank(-spend * rows)
-    order = np.lexsort((by_spend, category))
-    sorted_category = category[order]
-    of_category = np.empty(len(order), dtype=np.int64)
-    of_category[order] = np.arange(len(order)) - np.searchsorted(sorted_category, sorted_category, side="left") + 1
+    of_category = places_within(category, np.lexsort((by_spend, category)))
     place = np.minimum(by_spend, by_revenue)
-    listed = (place <= _LISTED) | ((of_category <= _OF_CATEGORY) & (by_spend <= _MOST_LISTED))
+    listed = (place <= _LISTED) | ((of_category <= _BEST_OF_CATEGORY) & (by_spend <= _MAX_LISTED))
     return listed, place, of_category
 
 
 def _rank(values: Floats) -> Integers:
-    """Return each value's place from the smallest; equal ones in their order."""
+    """Return the rank of each value, smallest first; equal values in their order."""
     places = np.empty(len(values), dtype=np.int64)
     places[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
     return places
@@ -156,30 +131,18 @@ def _numbers(table: pa.Table, name: str) -> Floats:
 
 
 def pack_purchases(batches: Iterator[pa.RecordBatch], *, buckets: int) -> Iterator[pa.RecordBatch]:
-    """Yield purchases packed by the bucket that their customer is in: `PACKED_SCHEMA`."""
+    """Yield purchases packed by the bucket of their customer, in `PACKED_SCHEMA`."""
     for table in chunks(batches):
         yield from packed_batches(table.drop_columns(["bucket"]), table["bucket"].to_numpy(), buckets)
 
 
 def offer_lines(customers: pa.Table, purchases: pa.Table, *, lists: Lists | None, **known: Any) -> pa.Table:
-    """Return what the lists may need of a bucket's candidates; without lists, all candidates.
-
-    Parameters
-    ----------
-    customers : Table
-        See `offer_rows`.
-    purchases : Table
-        `PACKED_SCHEMA` of the same bucket.
-    lists : Lists or None
-        The lists; they need a portable model.
-    **known
-        What else `offer_rows` takes.
-    """
+    """Return the candidates of a bucket that the lists may need; without lists, all candidates."""
     (bought,) = [*unpack(purchases.to_batches())] or [_NO_PURCHASES]
-    found = offer_rows(customers, bought, **known)
+    rows = offer_rows(customers, bought, **known)
     if lists is None:
-        return found
-    return best_lines(found.rename_columns([name.removeprefix(OWN) for name in found.column_names]), lists)
+        return rows
+    return best_lines(rows.rename_columns([name.removeprefix(OWN) for name in rows.column_names]), lists)
 
 
 def offer_rows(
@@ -192,29 +155,22 @@ def offer_rows(
     folder: str | None,
     names: tuple[str, ...],
 ) -> pa.Table:
-    """Return the candidates of a bucket's customers.
+    """Return the candidates of the customers of a bucket, one row per pair of customer and product.
 
     Parameters
     ----------
-    customers : Table
-        One row a customer: ``customer``, its hash ``c``, ``purchases``, ``cell``, and attributes.
-    bought : Table
-        One row a purchase, past or to come: hashes ``c``, ``p`` and, of past ones, ``g`` of the category.
+    customers, bought : Table
+        One row per customer: ``customer``, its hash ``c``, ``purchases``, ``cell``, and attributes. One row per
+        purchase, past or to come: hashes ``c``, ``p`` and, of past ones, ``g`` of the category.
     listing : Listing
-        What is offered.
-    columns : mapping of str to str
-        For every column that the model reads, but those of `fixed`: its name in `customers` or in the products.
-    fixed : mapping
-        Values of columns that belong to neither.
+        Products that may be offered.
+    columns, fixed : mapping
+        For each column that the model reads, its name among the columns of customers and products, or the value of all
+        pairs.
     folder : str or None
-        The portable model; None leaves the score to the caller.
+        The portable model; None leaves the scoring to the caller.
     names : tuple of str
-        Columns to return.
-
-    Returns
-    -------
-    Table
-        One row a pair of customer and product; what the caller gave no name for, under names that begin with `OWN`.
+        Columns to return; our own have names that begin with `OWN`.
     """
     who, what, little = _fresh_pairs(customers, bought, listing)
 
@@ -233,64 +189,74 @@ def offer_rows(
     return pa.table({name: made[name] if name in made else read[name] for name in names})
 
 
-def _predicted(read: Mapping[str, Any], folder: str, rows: int) -> NDArray[np.float64]:
+def _predicted(read: Mapping[str, Any], folder: str, rows: int) -> Floats:
     if not rows:
         return np.empty(0)
     if folder not in _scorers:
         _scorers[folder] = read_scorer(Path(folder))
     scorer = _scorers[folder]
-    prediction: NDArray[np.float64] = scorer.predict(pa.table({name: read[name] for name in scorer.columns})).prediction
+    prediction: Floats = scorer.predict(pa.table({name: read[name] for name in scorer.columns})).prediction
     return prediction
 
 
-def _fresh_pairs(
-    customers: pa.Table, bought: pa.Table, listing: Listing
-) -> tuple[Integers, Integers, NDArray[np.bool_]]:
-    """Return the places of customer and product of every candidate, none bought, and whether few know the product."""
+def _fresh_pairs(customers: pa.Table, bought: pa.Table, listing: Listing) -> tuple[Integers, Integers, Booleans]:
+    """Return the candidates that have not been bought: index of the customer and the product, and whether little known.
+
+    A customer considers the first products of the list of the cell, more with more purchases, and the best of each
+    category. Of those not bought, the first 50 remain, the best of each category, and the little-known products.
+    """
+    who, what, place, of_category = _considered(customers, listing)
+    fresh = ~np.isin(who * listing.products.num_rows + what, _bought_pairs(customers, bought, listing))
+    who, what, place, of_category = (values[fresh] for values in (who, what, place, of_category))
+    order = np.lexsort((what, place, who))
+    who, what, place, of_category = (values[order] for values in (who, what, place, of_category))
+    little = place == 0
+    turn = np.arange(len(who)) - np.searchsorted(who, who, side="left") + 1
+    kept = little | (turn <= _CANDIDATES) | (of_category <= _BEST_OF_CATEGORY)
+    return who[kept], what[kept], little[kept]
+
+
+def _considered(customers: pa.Table, listing: Listing) -> tuple[Integers, Integers, Integers, Integers]:
+    """Return the products that each customer considers, with their ranks; little-known ones have the ranks 0."""
     purchases, cell = customers["purchases"].to_numpy(), customers["cell"].to_numpy()
     everybody, few = np.arange(customers.num_rows), listing.little_known
-    first_of_all = np.zeros(len(everybody) * len(few), dtype=np.int64)
-    found = [(np.repeat(everybody, len(few)), np.tile(few, len(everybody)), first_of_all, first_of_all)]
+    zeros = np.zeros(len(everybody) * len(few), dtype=np.int64)
+    parts = [(np.repeat(everybody, len(few)), np.tile(few, len(everybody)), zeros, zeros)]
     for number in np.unique(cell):
         shown = listing.cells.get(int(number))
         if shown is None:
             continue
         mine = np.flatnonzero(cell == number)
+        # One product more for every two purchases, because more of the first ones have been bought.
         in_reach = shown.place[None, :] <= _FIRST + purchases[mine][:, None] / 2
-        a, b = np.nonzero(in_reach | (shown.of_category <= _OF_CATEGORY)[None, :])
-        found.append((mine[a], shown.product[b], shown.place[b], shown.of_category[b]))
-    a, b, ranks, ranks_of_category = (np.concatenate(values).astype(np.int64) for values in zip(*found, strict=True))
-    little = ranks == 0
-    products = listing.products.num_rows
-    fresh = ~np.isin(a * products + b, _bought_pairs(customers, bought, listing))
-    a, b, ranks, ranks_of_category, little = (v[fresh] for v in (a, b, ranks, ranks_of_category, little))
-    order = np.lexsort((b, ranks, a))
-    a, b, ranks_of_category, little = (v[order] for v in (a, b, ranks_of_category, little))
-    turn = np.arange(len(a)) - np.searchsorted(a, a, side="left") + 1
-    first = little | (turn <= _CANDIDATES) | (ranks_of_category <= _OF_CATEGORY)
-    return a[first], b[first], little[first]
+        a, b = np.nonzero(in_reach | (shown.of_category <= _BEST_OF_CATEGORY)[None, :])
+        parts.append((mine[a], shown.product[b], shown.place[b], shown.of_category[b]))
+    who, what, place, of_category = (np.concatenate(values).astype(np.int64) for values in zip(*parts, strict=True))
+    return who, what, place, of_category
 
 
 def _bought_pairs(customers: pa.Table, bought: pa.Table, listing: Listing) -> Integers:
-    who, is_ours = _places(customers["c"], bought["c"])
-    what, is_listed = _places(listing.products["p"], bought["p"])
+    """Return the pairs that have been bought, as one number each."""
+    who, is_ours = _positions(customers["c"], bought["c"])
+    what, is_listed = _positions(listing.products["p"], bought["p"])
     pairs: Integers = (who * listing.products.num_rows + what)[is_ours & is_listed]
     return pairs
 
 
 def _is_new_category(
     customers: pa.Table, bought: pa.Table, listing: Listing, who: Integers, what: Integers
-) -> NDArray[np.bool_]:
+) -> Booleans:
+    """Return whether the customer of each pair has bought nothing from the category."""
     past = bought.filter(bought["g"].is_valid())
-    buyer, is_ours = _places(customers["c"], past["c"])
+    buyer, is_ours = _positions(customers["c"], past["c"])
     hashes, of_product = np.unique(listing.products["g"].to_numpy(), return_inverse=True)
-    of_purchase, is_listed = _places(pa.array(hashes), past["g"])
+    of_purchase, is_listed = _positions(pa.array(hashes), past["g"])
     known = (buyer * len(hashes) + of_purchase)[is_ours & is_listed]
     return ~np.isin(who * len(hashes) + of_product[what], known)
 
 
-def _places(keys: Any, wanted: Any) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return where each wanted number stands among the keys, and whether it does."""
+def _positions(keys: Any, wanted: Any) -> tuple[Integers, Booleans]:
+    """Return the position of each wanted number among the keys, and whether it is there."""
     numbers, looked_up = keys.to_numpy(), wanted.to_numpy()
     places = np.zeros(len(looked_up), dtype=np.int64)
     if not len(numbers):
@@ -301,7 +267,7 @@ def _places(keys: Any, wanted: Any) -> tuple[Integers, NDArray[np.bool_]]:
 
 
 def second_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the sums of products of factors, each row by its weight, as one list: weight first, then the factors."""
+    """Yield the weighted sum of the outer products of the factors; the weight is the first column."""
     whole = None
     for batch in batches:
         weight, *factors = (np.nan_to_num(column.to_numpy(zero_copy_only=False)) for column in batch.columns)

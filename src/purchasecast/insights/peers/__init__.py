@@ -1,1 +1,1 @@
-"""Compare customers with like customers."""
+"""Compare customers with comparable customers, for the same items."""

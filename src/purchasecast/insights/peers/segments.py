@@ -1,10 +1,10 @@
-r"""Customer segments: what they pay more or less a purchase, plainly and for the same items, and where these disagree.
+r"""Segments of customers: differences of the mean purchase, with and without adjustment for what they buy.
 
-A segment is one level of a customer's attribute, and its difference is to everybody else: the segment's number less
-the average of the other levels', weighted by their rows. The plain difference is of means; the adjusted one is of the
-coefficients of `peers`, so it compares customers who buy the same and are alike in their other attributes. Both, and
-the difference of the two, get their variance from the same sums of scores by customer: with
-:math:`w` the weights of a contrast on the scores, it is :math:`w^T (\sum_c s_c s_c^T) w`.
+A segment is one level of a customer attribute. It is compared with all other customers: its figure minus the average of
+the other levels, weighted by their rows. The unadjusted difference is one of means. The adjusted difference is one of
+coefficients of `regression`, so it compares customers who buy the same items and have the same other attributes. The
+variances of both, and of the difference between the two, come from the same sums of scores by customer: with weights
+:math:`w` of a contrast on the scores, the variance is :math:`w^T (\sum_c s_c s_c^T) w`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from purchasecast.formatting import compact, percent
-from purchasecast.insights.significance import Trials
+from purchasecast.formatting import percent
+from purchasecast.insights.significance import Evidence, Trials
 from purchasecast.results import Chart, Finding, Support
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Contrast", "Estimate", "Segments", "contrast_segments"]
 
-LEAST_CUSTOMERS = 50  # on either side of a comparison: of fewer with skewed purchases p-values are far too small
+#: Customers on either side of a comparison: with fewer, p-values of skewed purchases are far too small.
+MIN_CUSTOMERS = 50
+_SIGNIFICANT = 0.05  # p-value of an unadjusted difference that a reader would act on
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number, its standard error, and the degrees of freedom that the error has."""
+    """A number, its standard error, and the degrees of freedom of the error."""
 
     value: float
     error: float
@@ -54,199 +56,155 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One segment against everybody else, money a purchase.
+    """One segment compared with all other customers, in money per purchase."""
 
-    Attributes
-    ----------
-    column, level : str
-        The attribute and its level.
-    rows, customers : int
-        Size of the segment.
-    raw, adjusted : Estimate
-        Plain difference, and that for the same items and other attributes.
-    mix : Estimate
-        Plain less adjusted: what comes from what they buy, and from who else they are.
-    """
-
+    # The attribute and its level.
     column: str
     level: str
+    # Size of the segment.
     rows: int
     customers: int
+    # Difference of means, and difference for the same items and other attributes.
     raw: Estimate
     adjusted: Estimate
-    mix: Estimate
+    mix: Estimate  # unadjusted minus adjusted: the part that comes from what they buy, and from their other attributes
+
+    def is_misleading(self, *, is_kept: bool) -> bool:
+        """Return whether unadjusted and adjusted differences would lead to different decisions.
+
+        They do where the sign changes or one is less than half of the other, and one of them is significant.
+        """
+        matters = self.raw.p_value < _SIGNIFICANT or is_kept
+        smaller, larger = sorted([abs(self.raw.value), abs(self.adjusted.value)])
+        return matters and (self.raw.value * self.adjusted.value < 0 or smaller < larger / 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Segments:
-    """The contrasts of all segments; two tests each.
+class Segments(Evidence):
+    """The contrasts of all segments; two tests per segment."""
 
-    Attributes
-    ----------
-    contrasts : tuple of Contrast
-        One a segment that is large enough.
-    same : str
-        What is held equal: ``the same products``.
-    customers, rows : int
-        Of all segments.
-    """
-
-    contrasts: tuple[Contrast, ...]
-    same: str
-    customers: int
-    rows: int
+    contrasts: tuple[Contrast, ...]  # one per segment that is large enough
+    same: str  # what is compared, for sentences: ``the same products``
 
     @property
     def trials(self) -> tuple[Trials, ...]:
-        """Adjusted differences are one family, what the mix makes of them another."""
-        of = ([c.adjusted.p_value for c in self.contrasts], [c.mix.p_value for c in self.contrasts])
-        return tuple(Trials(np.array(p), len(p)) for p in of)
+        """Two families: adjusted differences, and differences between unadjusted and adjusted."""
+        families = ([c.adjusted.p_value for c in self.contrasts], [c.mix.p_value for c in self.contrasts])
+        return tuple(Trials(np.array(p), len(p)) for p in families)
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
-        """Return the segments that differ, and those that the mix of products flatters or hides."""
-        half = len(self.contrasts)
-        found = []
-        for contrast, q_adjusted, q_mix in zip(self.contrasts, q[:half], q[half:], strict=True):
-            if q_adjusted <= rate:
-                found.append(self._difference(contrast, float(q_adjusted), phrases))
-            if q_mix <= rate and _disagree(contrast, kept=bool(q_adjusted <= rate)):
-                found.append(self._mix(contrast, float(q_mix), phrases))
-        return found
+        """Return the segments that differ, and those whose unadjusted difference is misleading."""
+        count = len(self.contrasts)
+        findings = []
+        for contrast, q_adjusted, q_mix in zip(self.contrasts, q[:count], q[count:], strict=True):
+            is_kept = bool(q_adjusted <= rate)
+            if is_kept:
+                findings.append(self._difference(contrast, float(q_adjusted), phrases))
+            if q_mix <= rate and contrast.is_misleading(is_kept=is_kept):
+                findings.append(self._mix(contrast, float(q_mix), phrases))
+        return findings
 
     def _difference(self, contrast: Contrast, q: float, phrases: Phrases) -> Finding:
         value = contrast.adjusted.value
         low, high = contrast.adjusted.interval(phrases.level)
         name = phrases.named(contrast.column, contrast.level)
-        direction = "more" if value > 0 else "less"
-        claim = (
-            f"Customers of {name} pay {phrases.money(abs(value))} {direction} a purchase than the others for "
-            f"{self.same} ({phrases.interval(low, high)}); in plain figures it is {_signed(contrast.raw.value)}."
-        )
         action = (
-            f"Try larger packs and full prices on {name} first, which spends more on the same; keep a control group."
+            f"Test larger packs and full prices on {name} first, with a control group."
             if value > 0
-            else f"Find out why {name} spends less on the same: smaller packs, discounts? Test a change with a control."
+            else f"Find out why {name} pays less (smaller packs, discounts?), and test a change with a control group."
         )
         return Finding(
             id=f"segment:{contrast.column}={contrast.level}",
             kind="segment",
-            claim=claim,
+            claim=(
+                f"Customers of {name} pay {phrases.more_or_less(value)} per purchase than other customers for "
+                f"{self.same} ({phrases.interval(low, high)}). Without this adjustment, they pay "
+                f"{phrases.more_or_less(contrast.raw.value)}."
+            ),
             value=value,
             unit=phrases.per_purchase,
             interval=(low, high),
             support=Support(contrast.rows, contrast.customers),
             method=(
-                f"Regression of the purchase on the customer's attributes within items ({self.same}); variance "
+                f"Regression of the purchase on the customers' attributes within items ({self.same}). Variance "
                 f"clustered by customer; {phrases.level:.0%} interval."
             ),
             action=action,
             money=abs(value) * contrast.rows,
-            caveat="An association, not a cause: a customer who moves to this segment need not change.",
+            caveat="This is an association, not a cause: a customer who moves to this segment may not change.",
             chart=self._chart(contrast.column, phrases),
             q_value=q,
-            stake="that difference times their purchases",
+            stake="this difference times their purchases",
         )
 
     def _mix(self, contrast: Contrast, q: float, phrases: Phrases) -> Finding:
-        value = contrast.mix.value
-        low, high = contrast.mix.interval(phrases.level)
         name = phrases.named(contrast.column, contrast.level)
         raw, adjusted = contrast.raw.value, contrast.adjusted.value
-        low_adjusted, high_adjusted = contrast.adjusted.interval(phrases.level)
-        if low_adjusted <= 0 <= high_adjusted:
-            story = "what they buy, and who they are otherwise, can be all there is to it"
-        elif abs(raw) < abs(adjusted) and raw * adjusted > 0:
-            story = "what they buy hides most of how they differ"
-        elif raw * adjusted < 0:
-            story = "what they buy turns the difference around"
-        else:
-            story = f"{percent(min(abs(value / raw), 1.0))} of it comes from what they buy and who they are otherwise"
-        claim = (
-            f"{name} spends {_more(raw, phrases.money_unit)} a purchase in plain figures, but {_more(adjusted)} for "
-            f"{self.same}: {story}."
-        )
         return Finding(
             id=f"segment-mix:{contrast.column}={contrast.level}",
             kind="segment-mix",
-            claim=claim,
-            value=value,
+            claim=(
+                f"{name} spends {phrases.more_or_less(raw)} per purchase than other customers, but "
+                f"{phrases.more_or_less(adjusted)} for {self.same}: {_explanation(contrast, phrases.level)}."
+            ),
+            value=contrast.mix.value,
             unit=phrases.per_purchase,
-            interval=(low, high),
+            interval=contrast.mix.interval(phrases.level),
             support=Support(contrast.rows, contrast.customers),
             method=(
-                "Plain difference of means less the difference within items; the variance of their difference is "
+                "Difference of means minus the difference within items. The variance is that of this difference, "
                 f"clustered by customer; {phrases.level:.0%} interval."
             ),
-            action=f"Judge {name} by the figure for {self.same}; the rest is their assortment, so plan that.",
-            money=abs(value) * contrast.rows,
-            caveat="An association, not a cause; what else sets these customers apart is not in the data.",
+            action=f"Judge {name} by the figure for {self.same}; the rest is their assortment, so plan the assortment.",
+            money=abs(contrast.mix.value) * contrast.rows,
+            caveat="This is an association, not a cause; customers may differ in ways that are not in the data.",
             chart=self._chart(contrast.column, phrases),
             q_value=q,
-            stake="what the plain difference says too much or too little, times their purchases",
+            stake="error of the unadjusted difference times their purchases",
         )
 
     def _chart(self, column: str, phrases: Phrases) -> Chart:
-        label, unit = phrases.label(column), "difference to the others"
+        label = phrases.label(column)
         own = [contrast for contrast in self.contrasts if contrast.column == column]
         if phrases.schema.column(column).kind == "nominal":
             own.sort(key=lambda contrast: -contrast.adjusted.value)
         rows = [
             (contrast.level, estimate.value, *estimate.interval(phrases.level), series)
             for contrast in own
-            for series, estimate in ((f"for {self.same}", contrast.adjusted), ("plain", contrast.raw))
+            for series, estimate in ((f"for {self.same}", contrast.adjusted), ("unadjusted", contrast.raw))
         ]
-        title = f"{label}: what plain figures say, and what is left for {self.same}"
-        return Chart(
-            "interval", (label, unit, "low", "high", "series"), tuple(rows), title, unit, label, phrases.money_unit
-        )
+        title = f"{label}: differences for {self.same}, and unadjusted differences"
+        return Chart.intervals(label, "difference from other customers", rows, title, phrases.money_unit)
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '-'}{compact(abs(value))}"
-
-
-def _more(value: float, unit: str = "") -> str:
-    amount = f"{compact(abs(value))} {unit}".strip()
-    return f"{amount} {'more' if value > 0 else 'less'}"
-
-
-def _disagree(contrast: Contrast, *, kept: bool) -> bool:
-    """Tell whether plain and adjusted figures would lead to other decisions."""
-    raw, adjusted = contrast.raw, contrast.adjusted
-    raw_stands = raw.p_value < 0.05
-    if raw.value * adjusted.value < 0:
-        return raw_stands or kept
-    smaller, larger = sorted([abs(raw.value), abs(adjusted.value)])
-    return smaller < larger / 2 and (raw_stands or kept)
+def _explanation(contrast: Contrast, level: float) -> str:
+    """Say what the assortment does to the difference."""
+    raw, adjusted = contrast.raw.value, contrast.adjusted.value
+    low, high = contrast.adjusted.interval(level)
+    if low <= 0 <= high:
+        return "what they buy and their other attributes can explain the whole difference"
+    if raw * adjusted < 0:
+        return "what they buy reverses the difference"
+    if abs(raw) < abs(adjusted):
+        return "what they buy hides most of the difference"
+    share = percent(min(abs(contrast.mix.value / raw), 1.0))
+    return f"what they buy and their other attributes explain {share} of it"
 
 
 def contrast_segments(peers: Peers, attributes: Sequence[str], same: str) -> Segments:
-    """Compare every segment with everybody else.
+    """Compare every segment with all other customers.
 
-    Parameters
-    ----------
-    peers : Peers
-        The regression within items, and the scores.
-    attributes : sequence of str
-        Columns of the attributes.
-    same : str
-        What is held equal, for sentences.
-
-    Returns
-    -------
-    Segments
-        Of the two sides of an attribute with two levels, the smaller one only: the other says the same.
+    Of an attribute with two levels, only the smaller one is compared: the other has the same difference.
     """
     contrasts = []
     for j, column in enumerate(attributes):
         own = [i for i, level in enumerate(peers.levels) if level.attribute == j]
-        own_tested = sorted(own, key=lambda i: peers.levels[i].rows)[:1] if len(own) == 2 else own
-        for i in own_tested:
-            level = peers.levels[i]
+        tested = sorted(own, key=lambda i: peers.levels[i].rows)[:1] if len(own) == 2 else own
+        for i in tested:
             others = sum(peers.levels[m].customers for m in own if m != i)
-            if min(level.customers, others) >= LEAST_CUSTOMERS:
+            if min(peers.levels[i].customers, others) >= MIN_CUSTOMERS:
                 contrasts.append(_contrast(peers, column, i, own))
-    return Segments(tuple(contrasts), same, peers.customers, peers.rows)
+    return Segments(tuple(contrasts), same)
 
 
 def _contrast(peers: Peers, column: str, i: int, own: Sequence[int]) -> Contrast:
@@ -260,12 +218,12 @@ def _contrast(peers: Peers, column: str, i: int, own: Sequence[int]) -> Contrast
         if m in peers.columns:
             on_coefficients[peers.columns.index(m)] = 1.0 if m == i else -levels[m].rows / rows_of_others
     adjusted = float(on_coefficients @ peers.coefficients)
-    clusters, rows = peers.customers, peers.rows
-    small = clusters / max(clusters - 1, 1)
-    within = float(small * (rows - 1) / max(rows - len(peers.columns) - peers.items, 1))
+    # Corrections for small samples, as usual with clustered variances: G / (G - 1), and (N - 1) / (N - K) within items.
+    clusters = peers.customers / max(peers.customers - 1, 1)
+    within = float(clusters * (peers.rows - 1) / max(peers.rows - len(peers.columns) - peers.items, 1))
     plain = np.zeros(count + len(peers.columns))
-    plain[i] = np.sqrt(small) / levels[i].rows
-    plain[others] = -np.sqrt(small) / rows_of_others
+    plain[i] = np.sqrt(clusters) / levels[i].rows
+    plain[others] = -np.sqrt(clusters) / rows_of_others
     line = np.zeros_like(plain)
     line[count:] = np.sqrt(within) * (peers.inverse @ on_coefficients)
     freedom = min(levels[i].customers, sum(levels[m].customers for m in others)) - 1.0

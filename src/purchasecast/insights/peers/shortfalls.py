@@ -1,16 +1,17 @@
-r"""Customers who pay far less than customers like them do for the same items.
+r"""Customers who pay much less than comparable customers do for the same items.
 
-A customer's residuals :math:`r_i` are what she paid less what customers alike pay for the same item (`peers`). Their
-mean is tested against 0, one-sided, by the customer's own spread or, where that is larger, by the spread that her
-items have among all who bought them. Purchases are skewed: who by chance has none of the few large ones has a low mean
-and a small spread at once, and by her own spread alone every ninth customer of a log-normal shop without effects would
-be called low. What the customer falls short by in sum is shrunken, as the lowest of many means are low by chance too:
+The residuals :math:`r_i` of a customer are what the customer paid minus what comparable customers pay for the same item
+(`regression`). Their mean is tested against 0, one-sided, with the customer's own spread or, where that is larger, with
+the spread that these items have among all buyers. This matters because purchases are skewed: a customer who by chance
+made none of the few large purchases has both a low mean and a small spread. With the own spread alone, one customer in
+nine of a log-normal shop without effects would be reported. The sum of a customer's shortfall is shrunken, because the
+lowest of many means are low by chance, too:
 
 .. math:: \hat R_c = n_c \bar r_c \frac{\tau^2}{\tau^2 + v_c}, \qquad
           v_c = \frac{\kappa}{n_c^2} \sum_{i \in c} \sigma^2_{p(i)},
 
-with :math:`\tau^2` the variance of customers' true means, by the method of moments, :math:`\sigma_p` the deviation of
-purchases of an item, and :math:`\kappa` the share of that variance which lies within customers.
+with :math:`\tau^2` the variance of the customers' true means (method of moments), :math:`\sigma_p` the standard
+deviation of the purchases of an item, and :math:`\kappa` the share of that variance within customers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from purchasecast.insights.significance import MOST_COLLECTED, Trials
+from purchasecast.insights.significance import MAX_COLLECTED, Evidence, Trials, normal_interval
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.spark.columns import number_literal
 
@@ -31,58 +32,44 @@ if TYPE_CHECKING:
     from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats
 
-__all__ = ["Shortfalls", "measure_shortfalls"]
+__all__ = ["LIST_NAME", "Shortfalls", "measure_shortfalls"]
 
-LEAST_ROWS = 10  # of a customer: a spread of fewer is not known
+#: Name of the target list, without suffix.
+LIST_NAME = "customers-below-peers"
+MIN_ROWS = 10  # of a customer: the spread of fewer is not known
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Shortfalls:
-    """Customers below their like, by how sure that is.
-
-    Attributes
-    ----------
-    customers : tuple of str
-        Who.
-    rows, totals, means, spreads, usual : ndarray
-        Transactions, revenue, mean and standard deviation of the residuals, and the deviation that is usual for what
-        she buys, one each a customer.
-    tried : int
-        How many customers have enough rows.
-    variance : float
-        Variance of customers' true means, money squared.
-    same : str
-        What is held equal, for sentences.
-    """
+class Shortfalls(Evidence):
+    """Customers with low residuals; one test per customer."""
 
     customers: tuple[str, ...]
+    # Of each customer: transactions, revenue, mean and standard deviation of the residuals, and the standard
+    # deviation that is usual for the items bought.
     rows: Floats
     totals: Floats
     means: Floats
     spreads: Floats
     usual: Floats
-    tried: int
-    variance: float
-    same: str
+    tried: int  # number of customers with enough rows
+    variance: float  # variance of the customers' true means, money squared
+    same: str  # what is compared, for sentences
 
     @property
     def trials(self) -> tuple[Trials, ...]:
-        """One-sided: paying less."""
-        return (Trials(stats.t.cdf(self.means / self._errors, self.rows - 1), self.tried),)
-
-    @property
-    def _errors(self) -> Floats:
-        return np.asarray(np.maximum(np.maximum(self.spreads, self.usual), 1e-12) / np.sqrt(self.rows))
+        """One-sided tests: paying less."""
+        errors = np.maximum(np.maximum(self.spreads, self.usual), 1e-12) / np.sqrt(self.rows)
+        return (Trials(stats.t.cdf(self.means / errors, self.rows - 1), self.tried),)
 
     def shrunken(self) -> tuple[Floats, Floats]:
-        """Return every customer's shortfall in sum, shrunken, and its standard error."""
+        """Return the shrunken shortfall of each customer, in sum, and its standard error."""
         noise = self.usual**2 / self.rows
         share = self.variance / (self.variance + noise) if self.variance > 0 else np.zeros_like(noise)
         return -self.rows * self.means * share, self.rows * np.sqrt(noise * share)
 
     def listing(self, q: Floats, rate: float) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
-        """Return the columns and the lines of the target list, largest shortfall first."""
+        """Return the columns and lines of the target list, largest shortfall first."""
         shortfall, error = self.shrunken()
         kept = [i for i in np.argsort(-shortfall, kind="stable") if q[i] <= rate]
         columns = ("customer", "purchases", "spent", "shortfall", "standard_error", "q_value")
@@ -93,72 +80,57 @@ class Shortfalls:
         return columns, lines
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:
-        """Return one finding of all customers that are below their like."""
+        """Return one finding on all customers who pay less than comparable customers."""
         kept = np.flatnonzero(q <= rate)
         if not len(kept):
             return []
         shortfall, error = self.shrunken()
-        value, half = float(shortfall[kept].sum()), float(stats.norm.ppf((1 + phrases.level) / 2))
-        spread = half * float(np.sqrt((error[kept] ** 2).sum()))
-        first = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
-        furthest = f"{self.customers[first[0]]} is furthest below her like: {phrases.money(shortfall[first[0]])}"
-        claim = (
-            f"{len(kept):,} of {self.tried:,} customers pay less than customers like them for {self.same}, together "
-            f"{phrases.money(value)} ({phrases.interval(value - spread, value + spread)})."
-        )
+        value = float(shortfall[kept].sum())
+        interval = normal_interval(value, float(np.sqrt((error[kept] ** 2).sum())), phrases.level)
+        largest = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
+        first = f"Customer {self.customers[largest[0]]} has the largest shortfall against comparable customers"
         return [
             Finding(
-                id="customers:below-their-like",
+                id="customers:below-peers",
                 kind="customers",
-                claim=claim,
+                claim=(
+                    f"{len(kept):,} of {self.tried:,} customers pay{'s' if len(kept) == 1 else ''} less "
+                    f"for {self.same} than comparable customers, together {phrases.money(value)} ({phrases.interval(*interval)})."
+                ),
                 value=value,
                 unit=phrases.money_unit,
-                interval=(value - spread, value + spread),
+                interval=interval,
                 support=Support(int(self.rows[kept].sum()), len(kept)),
                 method=(
-                    f"Each customer's purchases less what customers of the same attributes pay for {self.same}; "
-                    "one-sided t-test by customer, with her own spread or that of her items, the larger; the sum is "
-                    "shrunken toward 0 for the luck of the selection."
+                    f"Purchases of each customer minus what customers with the same attributes pay for {self.same}. "
+                    "One-sided t-test per customer, with the spread of the customer or of the items, whichever is "
+                    "larger. The sum is shrunken toward 0, because the lowest of many are low by chance, too."
                 ),
                 action=(
-                    "Work through the list below-their-like: ask what they buy elsewhere, offer larger packs, or "
-                    "decide to leave them be."
+                    f"Go through the list {LIST_NAME}: ask what these customers buy elsewhere, offer larger packs, or "
+                    "decide to do nothing."
                 ),
                 money=value,
-                caveat=f"They may buy the rest elsewhere, or need less: the data do not say. {phrases.no_trend}",
-                chart=Chart(
-                    "bar",
-                    ("customer", "shortfall"),
-                    tuple((self.customers[i], float(shortfall[i])) for i in first),
-                    f"Customer {furthest}",
-                    "shortfall",
+                caveat=f"They may buy elsewhere or need less; the data do not say. {phrases.no_trend}",
+                chart=Chart.bars(
                     "customer",
+                    "shortfall",
+                    [(self.customers[i], float(shortfall[i])) for i in largest],
+                    f"{first}: {phrases.money(shortfall[largest[0]])}",
                     phrases.money_unit,
                 ),
                 q_value=float(q[kept].max()),
-                stake="what they pay less than their like, as far as that is not luck",
+                stake="what they pay less than comparable customers, without the part that chance explains",
             )
         ]
 
 
 def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfalls:
-    """Find customers whose residuals are low.
+    """Find customers whose residuals (`Peers.residuals`) are low.
 
-    Parameters
-    ----------
-    residuals : DataFrame
-        One row a customer: ``level``, ``rows``, ``total``, ``r``, ``rr`` and ``usual_rr`` (see `peers`).
-    rate : float
-        Rate of false discoveries: customers with larger p-values are not brought to the driver.
-    same : str
-        What is held equal, for sentences.
-
-    Returns
-    -------
-    Shortfalls
-        At most `MOST_COLLECTED` customers.
+    The driver receives only customers whose p-value is below the false discovery rate, at most `MAX_COLLECTED`.
     """
-    known = residuals.where(f"level is not null and rows >= {LEAST_ROWS}").selectExpr(
+    known = residuals.where(f"level is not null and rows >= {MIN_ROWS}").selectExpr(
         "cast(level as string) as level",
         "cast(rows as double) as rows",
         "total",
@@ -173,14 +145,10 @@ def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfal
         "coalesce(sum(own * (rows - 1)) / nullif(sum(usual * (rows - 1)), 0D), 0D)",
     ).collect()[0]
     known = known.selectExpr("*", "sqrt(own) as spread", f"sqrt({number_literal(within)} * usual) as expected")
-    # Of the t-distributions the normal one has the lightest tail, so nothing with p below the rate is left out.
+    # The normal distribution has lighter tails than the t-distribution: no p-value below the rate is missed.
     lowest = number_literal(-stats.norm.isf(rate))
-    low = (
-        known.where(f"mean <= {lowest} * greatest(spread, expected) / sqrt(rows)")
-        .orderBy("mean", "level")
-        .limit(MOST_COLLECTED)
-    )
-    rows = low.collect()
+    low = known.where(f"mean <= {lowest} * greatest(spread, expected) / sqrt(rows)").orderBy("mean", "level")
+    rows = low.limit(MAX_COLLECTED).collect()
 
     def column(name: str) -> Floats:
         return np.array([float(row[name]) for row in rows])

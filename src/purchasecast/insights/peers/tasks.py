@@ -1,9 +1,10 @@
-r"""What the executors do to compare customers alike: rows packed by item, then sums by customer packed by customer.
+"""Executor side of the regression within items: rows packed by item, then sums by customer packed by customer.
 
-Whole items give their means, and with them the sums of squares within items and every row's residual; whole customers
-give their scores. Indicators are never written out row by row: a row has the places of its customer's levels.
+A task that has all rows of an item computes its means, the sums of squares within the item, and the residual of every
+row. A task that has all sums of a customer computes the scores of the customer. Indicators are sparse: a row has only
+the indices of its customer's levels.
 
-Spark ships this module to its executors by value, with what it takes from `arrow_buckets`.
+Spark sends this module to its executors by value, with the functions that it takes from `arrow_buckets`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ __all__ = [
 ]
 
 MOMENT_SCHEMA = "moments binary"
-#: Rows of a category by their share of the item's mean: spend, squares around that mean, what lies below it, and the
-#: squares of the residuals; or packed sums by customer.
+#: Either sums by category and share of the item's mean (spend, squares around that mean, what lies below it, squares of
+#: the residuals), or packed sums by customer.
 SUM_SCHEMA = (
     "category string, share double, rows double, spend double, around double, below double, rest double, "
     + PACKED_SCHEMA
@@ -56,46 +57,34 @@ SUM_SCHEMA = (
 CUSTOMER_SCHEMA = f"customer bigint, rows double, total double, r double, rr double, usual_rr double, {MOMENT_SCHEMA}"
 
 _SUMS = ("rows", "total", "r", "rr", "usual_rr")
-_SHARES = 2_000  # steps of share / (1 + share): a five-hundredth of the item's mean where that is what was paid
-_SLICE = 20_000  # customers whose scores are in memory at a time
+_SHARES = 2_000  # steps of share / (1 + share): near a share of 1, a step is 1/500 of the item's mean
+_SLICE = 20_000  # customers whose scores are multiplied at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the executors need to know.
+    """What the executors need to know about levels."""
 
-    Attributes
-    ----------
-    levels : tuple of dict of str to int
-        For each attribute, the place of each of its levels among all levels.
-    columns : tuple of int
-        Places of the levels that have an indicator.
-    means : tuple of float
-        Mean purchase of each level.
-    buckets : int
-        Into how many parts items, and then customers, are told.
-    """
-
-    levels: tuple[dict[str, int], ...]
-    columns: tuple[int, ...]
-    means: tuple[float, ...]
-    buckets: int
+    levels: tuple[dict[str, int], ...]  # for each attribute, the index of each of its levels among all levels
+    columns: tuple[int, ...]  # indices of the levels that have an indicator
+    means: tuple[float, ...]  # mean purchase of each level
+    buckets: int  # number of parts that items, and later customers, are divided into
 
     def column_of_level(self) -> Integers:
-        """Return the indicator of each level, -1 for levels without."""
-        found = np.full(len(self.means), -1)
-        found[list(self.columns)] = np.arange(len(self.columns))
-        return found
+        """Return the index of the indicator of each level, -1 for levels without one."""
+        indicators = np.full(len(self.means), -1)
+        indicators[list(self.columns)] = np.arange(len(self.columns))
+        return indicators
 
 
 @dataclass(frozen=True, slots=True)
 class _Items:
-    """The rows of whole items, and the items' means: of spend, its variance, and of the indicators (items x k)."""
+    """The rows of complete items, and for each item: rows, mean spend, variance, and mean indicators (items x k)."""
 
     spend: Floats
     item: Integers
     customer: Integers
-    levels: Integers  # rows x attributes; -1 where a customer's rows do not agree on a level
+    levels: Integers  # rows x attributes; -1 for a level that is the usual level of no customer
     indicators: sparse.csr_matrix
     rows: Floats
     usual: Floats
@@ -104,20 +93,7 @@ class _Items:
 
 
 def pack_items(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Pack rows by item.
-
-    Parameters
-    ----------
-    batches : iterable of RecordBatch
-        Columns ``spend``, ``item`` and ``customer`` (hashes), ``category`` and ``a_0`` ... (text).
-    layout : Layout
-        See there.
-
-    Yields
-    ------
-    RecordBatch
-        `PACKED_SCHEMA`.
-    """
+    """Yield rows of ``spend``, hashes ``item`` and ``customer``, ``category`` and attributes, packed by item."""
     for table in chunks(batches):
         kept = {name: table.column(name) for name in ("spend", "item", "customer")}
         for name in ("category", *(f"a_{j}" for j in range(len(layout.levels)))):
@@ -128,29 +104,29 @@ def pack_items(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa
 
 
 def within_moments(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Return rows, items, and the sums of squares within items: of the indicators, and of these with the spend."""
+    """Yield the numbers of rows and items, and the sums of products within items: W, and indicators times spend."""
     for table in unpack(batches):
-        found = _read_items(table, layout)
-        squares = (found.indicators.T @ found.indicators).toarray() - (found.means.T * found.rows) @ found.means
-        cross = found.indicators.T @ (found.spend - found.usual[found.item])
-        yield _moments(np.concatenate([[len(found.spend), len(found.rows)], squares.ravel(), cross]))
+        items = _read_items(table, layout)
+        squares = (items.indicators.T @ items.indicators).toarray() - (items.means.T * items.rows) @ items.means
+        cross = items.indicators.T @ (items.spend - items.usual[items.item])
+        yield _moments(np.concatenate([[len(items.spend), len(items.rows)], squares.ravel(), cross]))
 
 
 def customer_sums(batches: Iterable[pa.RecordBatch], layout: Layout, coefficients: Floats) -> Iterator[pa.RecordBatch]:
-    """Yield `SUM_SCHEMA`: sums by category and share, and sums by customer of these items, packed by customer."""
+    """Yield sums by category and share, and sums by customer, packed by customer, in `SUM_SCHEMA`."""
     for table in unpack(batches):
-        found = _read_items(table, layout)
-        own = found.indicators @ coefficients - (found.means @ coefficients)[found.item]
-        residual = found.spend - found.usual[found.item] - own
-        yield _by_category(table.column("category"), found, residual)
-        names, customer = np.unique(found.customer, return_inverse=True)
+        items = _read_items(table, layout)
+        own = items.indicators @ coefficients - (items.means @ coefficients)[items.item]
+        residual = items.spend - items.usual[items.item] - own
+        yield _by_category(table.column("category"), items, residual)
+        names, customer = np.unique(items.customer, return_inverse=True)
         levels = np.full((len(names), len(layout.levels)), -1)
-        np.maximum.at(levels, customer, found.levels)  # one a customer, whatever the order of the rows
-        values = (np.ones(len(residual)), found.spend, residual, residual**2, found.spread[found.item])
+        np.maximum.at(levels, customer, items.levels)  # one per customer, for any order of the rows
+        values = (np.ones(len(residual)), items.spend, residual, residual**2, items.spread[items.item])
         kept = {name: pa.array(np.bincount(customer, v)) for name, v in zip(_SUMS, values, strict=True)}
         kept["customer"] = pa.array(names)
-        shape = (len(names), len(found.rows))
-        pulls = sparse.csr_matrix((residual, (customer, found.item)), shape=shape) @ found.means
+        shape = (len(names), len(items.rows))
+        pulls = sparse.csr_matrix((residual, (customer, items.item)), shape=shape) @ items.means
         kept |= {f"level_{j}": pa.array(levels[:, j]) for j in range(len(layout.levels))}
         kept |= {f"pull_{j}": pa.array(pulls[:, j]) for j in range(len(layout.columns))}
         for bucket, packed in pack(pa.table(kept), names % layout.buckets, layout.buckets):
@@ -159,7 +135,7 @@ def customer_sums(batches: Iterable[pa.RecordBatch], layout: Layout, coefficient
 
 
 def customer_scores(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Yield `CUSTOMER_SCHEMA`: every customer's sums, and the outer squares of their scores, added up."""
+    """Yield the sums of every customer, and the sum of the outer products of their scores, in `CUSTOMER_SCHEMA`."""
     means, columns = np.array(layout.means), np.array(layout.columns, dtype=np.int64)
     for table in unpack(batches):
         names, customer = np.unique(table.column("customer").to_numpy(), return_inverse=True)
@@ -186,7 +162,7 @@ def customer_scores(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterat
 
 
 def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Add up moments into one value."""
+    """Yield the sum of all moments."""
     total: Floats | None = None
     for batch in batches:
         for value in batch.column("moments"):
@@ -201,7 +177,7 @@ def _moments(numbers: Floats) -> pa.RecordBatch:
 
 
 def _read_items(table: pa.Table, layout: Layout) -> _Items:
-    """Return the rows, and what their items have on average."""
+    """Return the rows, and the means of their items."""
     spend = numbers_of(table, "spend")
     _, item = np.unique(table.column("item").to_numpy(), return_inverse=True)
     rows = np.bincount(item).astype(np.float64)
@@ -220,26 +196,27 @@ def _read_items(table: pa.Table, layout: Layout) -> _Items:
 
 
 def _indicators(levels: Integers, layout: Layout) -> sparse.csr_matrix:
-    """Return the rows' indicators, a 1 a level that has one."""
+    """Return the indicators of the rows."""
     places = np.where(levels >= 0, layout.column_of_level()[levels], -1) if levels.size else levels
     row, attribute = np.nonzero(places >= 0)
     shape = (len(levels), len(layout.columns))
     return sparse.csr_matrix((np.ones(len(row)), (row, places[row, attribute])), shape=shape)
 
 
-def _by_category(category: pa.ChunkedArray, found: _Items, residual: Floats) -> pa.RecordBatch:
-    """Return sums by category and by what a purchase is of its item's mean."""
+def _by_category(category: pa.ChunkedArray, items: _Items, residual: Floats) -> pa.RecordBatch:
+    """Return sums by category and by the share of a purchase in the mean of its item."""
     codes, names = codes_of(category)
-    usual = found.usual[found.item]
-    off = found.spend - usual
+    usual = items.usual[items.item]
+    off = items.spend - usual
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(usual > 0, np.maximum(found.spend, 0.0) / usual, np.nan)
+        share = np.where(usual > 0, np.maximum(items.spend, 0.0) / usual, np.nan)
+    # Shares from 0 to infinity fall into steps of share / (1 + share); step -1 has items whose mean is not positive.
     step = np.where(np.isnan(share), -1, np.rint(_SHARES * share / (1 + share))).astype(np.int64)
     cell, place = np.unique(codes * (_SHARES + 2) + step + 1, return_inverse=True)
     middle = (cell % (_SHARES + 2) - 1) / _SHARES
     with np.errstate(divide="ignore"):
         shares = pa.array(middle / (1 - middle), mask=middle < 0)
-    terms = (None, found.spend, off**2, np.maximum(-off, 0.0), residual**2)
+    terms = (None, items.spend, off**2, np.maximum(-off, 0.0), residual**2)
     sums = [np.bincount(place, term).astype(np.float64) for term in terms]
     empty = [pa.nulls(len(cell), pa.int32()), pa.nulls(len(cell), pa.binary())]
     return to_batch(SUM_SCHEMA, names.take(pa.array(cell // (_SHARES + 2))), shares, *sums, *empty)

@@ -1,1 +1,1 @@
-"""Prices: spread and bands."""
+"""Price bands, products outside them, and expensive products with few buyers."""

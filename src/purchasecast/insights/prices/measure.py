@@ -1,8 +1,4 @@
-r"""What prices say: bands of categories, products judged by them, and the spread of what customers alike pay.
-
-The spread of a category is that of purchases around their item's mean. The share of it that customers' attributes
-account for is that by which the residuals of `peers` are smaller: what is left, customers alike pay differently.
-"""
+"""Measure price bands, products outside them, and expensive products with few buyers."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 from scipy import stats
 
-from purchasecast.insights.prices.findings import LEAST_ROWS, Band, Bands, Judged, OffBand, Reach
-from purchasecast.insights.significance import MOST_COLLECTED
+from purchasecast.insights.prices.findings import MIN_ROWS, Band, Bands, OffBand, PricedProduct, Reach
+from purchasecast.insights.significance import MAX_COLLECTED
 from purchasecast.spark.columns import number_literal
 
 if TYPE_CHECKING:
@@ -21,42 +17,67 @@ if TYPE_CHECKING:
 
     from purchasecast.insights.sales import Sales
 
-__all__ = ["Pricing", "measure_pricing"]
+__all__ = ["Prices", "measure_prices"]
 
-LEAST_PRODUCTS = 8  # of a category that has a band
-MOST_CATEGORIES = 200
+_MIN_PRODUCTS = 8  # of a category that has a band
+_MAX_CATEGORIES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Pricing:
-    """What prices say: three kinds of evidence from the same passes."""
+class Prices:
+    """Three kinds of evidence from the same passes; `reach` is None without customers."""
 
     bands: Bands
     off_band: OffBand
     reach: Reach | None
 
 
-def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing | None:
-    """Measure the bands, and judge every product by its category's.
+def measure_prices(sales: Sales, customers: int | None, rate: float) -> Prices | None:
+    """Measure the bands, and test every product against the band of its category; None where there is no band.
 
-    Parameters
-    ----------
-    sales : Sales
-        Transactions with products and a category.
-    customers : int, optional
-        How many customers there are.
-    rate : float
-        Rate of false discoveries: products with larger p-values are not brought to the driver.
-
-    Returns
-    -------
-    Pricing or None
-        None where there are no products, or no category has enough of them.
+    The driver receives only products whose p-value is below the false discovery rate.
     """
     if sales.products is None or sales.category is None:
         return None
-    squares = f"greatest(squares - rows * pow(total / rows - {number_literal(sales.mean)}, 2), 0D)"
-    products = sales.products.where(f"rows >= {LEAST_ROWS}").selectExpr(
+    products = _prices(sales.products, sales.mean)
+    bands = _bands(products)
+    if not bands:
+        return None
+    tested = products.join(_band_table(products, bands), "category").selectExpr(
+        "*", "greatest(error, spread / sqrt(rows)) as wide_error"
+    )
+    counts = tested.selectExpr(
+        "count(1)", "count_if(buyers <= few_buyers)", "sum(rows * greatest(low - mean, 0D))"
+    ).collect()[0]
+    # The normal distribution has lighter tails than the t-distribution: no p-value below the rate is missed.
+    two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
+    off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
+    expensive = f"buyers <= few_buyers and mean > median + {one_sided} * wide_error"
+    flagged = tested.selectExpr("*", f"coalesce({off}, false) as off", f"coalesce({expensive}, false) as expensive")
+    rows = flagged.where("error > 0 and (off or expensive)").orderBy("error", "product").limit(MAX_COLLECTED).collect()
+
+    def where(flag: str, error: str) -> tuple[PricedProduct, ...]:
+        return tuple(
+            PricedProduct(r["product"], r["category"], r["rows"], r["buyers"], r["mean"], r[error])
+            for r in rows
+            if r[flag]
+        )
+
+    by_name, category = {band.category: band for band in bands}, sales.category
+    reach = None
+    if customers:
+        reach = Reach(where("expensive", "wide_error"), by_name, int(counts[1]), customers)
+    return Prices(
+        Bands(bands, category, float(counts[2] or 0.0), customers),
+        OffBand(where("off", "error"), by_name, int(counts[0]), category),
+        reach,
+    )
+
+
+def _prices(products: DataFrame, overall_mean: float) -> DataFrame:
+    """Return the mean purchase of each product and its standard error."""
+    squares = f"greatest(squares - rows * pow(total / rows - {number_literal(overall_mean)}, 2), 0D)"
+    return products.where(f"rows >= {MIN_ROWS}").selectExpr(
         "cast(level as string) as product",
         "category",
         "rows",
@@ -65,35 +86,10 @@ def measure_pricing(sales: Sales, customers: int | None, rate: float) -> Pricing
         "total / rows as mean",
         f"sqrt({squares} / (rows - 1) / rows) as error",
     )
-    bands = _bands(products)
-    if not bands:
-        return None
-    with_bands = products.join(_band_table(products, bands), "category")
-    judged = with_bands.selectExpr("*", "greatest(error, spread / sqrt(rows)) as wide_error")
-    two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
-    few = "buyers <= few_buyers"
-    off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
-    dear = f"{few} and mean > median + {one_sided} * wide_error"
-    counts = judged.selectExpr("count(1)", f"count_if({few})", "sum(rows * greatest(low - mean, 0D))").collect()[0]
-    flagged = judged.selectExpr("*", f"coalesce({off}, false) as off", f"coalesce({dear}, false) as dear")
-    rows = flagged.where("error > 0 and (off or dear)").orderBy("error", "product").limit(MOST_COLLECTED).collect()
-
-    def those(flag: str, error: str) -> tuple[Judged, ...]:
-        return tuple(
-            Judged(r["product"], r["category"], r["rows"], r["buyers"], r["mean"], r[error]) for r in rows if r[flag]
-        )
-
-    named = {band.category: band for band in bands}
-    reach = Reach(those("dear", "wide_error"), named, int(counts[1]), sales.category, customers) if customers else None
-    return Pricing(
-        Bands(bands, sales.category, float(counts[2] or 0.0), customers),
-        OffBand(those("off", "error"), named, int(counts[0]), sales.category),
-        reach,
-    )
 
 
 def _bands(products: DataFrame) -> tuple[Band, ...]:
-    """Return the bands of the categories with most revenue."""
+    """Return the bands of the categories with the most revenue."""
     by_category = products.groupBy("category").agg(
         sf.expr("count(1) as products"),
         sf.expr("sum(rows) as rows"),
@@ -102,13 +98,13 @@ def _bands(products: DataFrame) -> tuple[Band, ...]:
         sf.expr("percentile(buyers, array(0.25, 0.5)) as reach"),
         sf.expr("sqrt(sum(error * error * rows * (rows - 1)) / sum(rows - 1)) as spread"),
     )
-    large = by_category.where(f"products >= {LEAST_PRODUCTS}").orderBy(sf.desc("total"), "category")
-    return tuple(map(_band, large.limit(MOST_CATEGORIES).collect()))
+    large = by_category.where(f"products >= {_MIN_PRODUCTS}").orderBy(sf.desc("total"), "category")
+    return tuple(map(_band, large.limit(_MAX_CATEGORIES).collect()))
 
 
 def _band(row: Any) -> Band:
     low, lower, median, upper, high = row["prices"]
-    few, typical = row["reach"] or (-1.0, 0.0)  # without buyers none are few
+    few, typical = row["reach"] or (-1.0, 0.0)  # without customers no product has few buyers
     return Band(
         row["category"],
         row["products"],

@@ -21,22 +21,7 @@ _SAME = 0.005  # change of a share that a reader would call no change
 
 
 def drift_page(report: DriftReport, schema: Schema, footer: str) -> Page:
-    """Return the page of a comparison of new rows with the training data.
-
-    Parameters
-    ----------
-    report : DriftReport
-        As `purchasecast.monitoring.monitor` returned it.
-    schema : Schema
-        Description of the rows.
-    footer : str
-        Last line of the page.
-
-    Returns
-    -------
-    Page
-        For the template.
-    """
+    """Return the page of a comparison of new rows with the training data."""
     alarms = report.alarms
     verdict = f"{counted(len(alarms), 'check')} failed." if alarms else "All checks passed: no drift was found."
     sections = [_check_section(report), _column_section(report)]
@@ -109,6 +94,7 @@ def _column_section(report: DriftReport) -> Section:
 
 
 def _shift_figure(column: ColumnDrift) -> Figure:
+    # Levels that are frequent on either side are shown, in the order of the profile.
     largest = sorted(column.levels, key=lambda shift: -max(shift.before, shift.after))[:_MAX_LEVELS]
     points = [
         (shift.level, share, series)

@@ -36,18 +36,7 @@ def theme_of(kind: str) -> str:
 
 
 def finding_section(insights: Insights | None) -> Section:
-    """Show every finding with its number, what it rests on, what to do, and its limits.
-
-    Parameters
-    ----------
-    insights : Insights or None
-        Findings of a run.
-
-    Returns
-    -------
-    Section
-        With a sentence where there are no findings.
-    """
+    """Show every finding with its number, what it rests on, what to do, and its limits."""
     if insights is None:
         text = "This report has no findings. Run “purchasecast insights MODEL DATA --out DIR” to compute them."
         return Section(_ID, _TITLE, _LEAD, (Note(text),))
@@ -66,6 +55,7 @@ def finding_section(insights: Insights | None) -> Section:
 
 def _theme_blocks(findings: list[Finding], insights: Insights) -> list[Block]:
     """Return a card for each chart, and a table of the findings after the first cards."""
+    # Findings on the levels of one column have the same chart, which is shown once.
     by_chart: dict[Any, list[Finding]] = {}
     for finding in findings:
         chart = finding.chart

@@ -15,18 +15,7 @@ __all__ = ["finding_figure"]
 
 
 def finding_figure(chart: Chart) -> Figure:
-    """Return the figure of a chart, with its numbers as a table.
-
-    Parameters
-    ----------
-    chart : Chart
-        A chart with at least one row.
-
-    Returns
-    -------
-    Figure
-        For the page.
-    """
+    """Return the figure of a chart that has rows, with its numbers as a table."""
     rows = [dict(zip(chart.columns, row, strict=True)) for row in chart.rows]
     table = Table(
         chart.title,

@@ -23,18 +23,7 @@ _TRANSFORMATIONS = {"none": "as it is", "log1p": "as its logarithm", "sqrt": "as
 
 
 def model_section(data: ReportData) -> Section:
-    """Show the steps of the model, the grid search and the coefficients.
-
-    Parameters
-    ----------
-    data : ReportData
-        Results of the training run.
-
-    Returns
-    -------
-    Section
-        With a sentence for each part that is missing.
-    """
+    """Show the steps of the model, the grid search and the coefficients."""
     blocks: list[Block] = []
     notes: list[Note] = []
     if data.model and data.model.stages:
@@ -140,18 +129,7 @@ def _coefficient_block(coefficients: Sequence[Coefficient], unit: str | None) ->
 
 
 def method_section(data: ReportData) -> Section:
-    """Show settings, versions, data fingerprint and timings.
-
-    Parameters
-    ----------
-    data : ReportData
-        Results of the training run.
-
-    Returns
-    -------
-    Section
-        Folded tables.
-    """
+    """Show settings, versions, data fingerprint and timings."""
     manifest = data.manifest
     versions = {"purchasecast": manifest.get("purchasecast", "unknown"), **manifest.get("libraries", {})}
     tables = [

@@ -21,18 +21,7 @@ _WEAK = 0.005  # an interaction that explains less of the variance is not worth 
 
 
 def pair_section(profile: Profile) -> Section | None:
-    """Show the target by pairs of features.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    Section or None
-        None where there is no pair.
-    """
+    """Show the target by pairs of features; None where there is no pair."""
     if not profile.pairs:
         return None
     figures = tuple(_figure(pair, profile) for pair in profile.pairs[:_MAX_PAIRS])
@@ -85,6 +74,7 @@ def _levels(pair: PairProfile, side: int, profile: Profile) -> list[str]:
     levels = [one.level for one in feature.levels] if feature else list({_level(cell, side) for cell in pair.cells})
     if feature and feature.kind != "nominal":
         return levels
+    # Numbers used as names sort by value: 2 before 10.
     return sorted(levels, key=lambda level: (not level.isdigit(), int(level) if level.isdigit() else 0, level))
 
 

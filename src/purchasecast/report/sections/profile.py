@@ -47,20 +47,7 @@ def explained_shares(profile: Profile) -> list[tuple[str, float]]:
 
 
 def data_section(profile: Profile | None, validation: ValidationReport | None) -> Section:
-    """Show accepted, rejected and empty rows, and warnings.
-
-    Parameters
-    ----------
-    profile : Profile or None
-        Univariate analysis.
-    validation : ValidationReport or None
-        Accepted and rejected rows.
-
-    Returns
-    -------
-    Section
-        With a sentence where there is no profile.
-    """
+    """Show accepted, rejected and empty rows, and warnings."""
     blocks: list[Block] = [] if validation is None else _validation_blocks(validation)
     if profile is None:
         blocks.append(Note("This model has no profile, so there are no charts of the data."))
@@ -91,21 +78,11 @@ def _validation_blocks(validation: ValidationReport) -> list[Block]:
 
 
 def target_section(profile: Profile) -> Section:
-    """Show the distribution of the target.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    Section
-        Histogram, shares of the total, and common amounts.
-    """
+    """Show the distribution of the target, its shares of the total, and common amounts."""
     target, unit = profile.target, profile.money
     quartiles = target.numbers.quantiles
     title = f"Half of the rows lie between {number(quartiles['0.25'])} and {money(quartiles['0.75'], unit)}"
+    # The largest tenth comes first.
     deciles = [(f"tenth {k + 1}", share, percent(share)) for k, share in enumerate(target.deciles)][::-1]
     shares = Figure(
         f"The largest tenth of the rows holds {percent(target.deciles[-1])} of the total, "
@@ -176,18 +153,7 @@ def _mode_blocks(profile: Profile) -> tuple[Fold, ...]:
 
 
 def feature_section(profile: Profile) -> Section:
-    """Show the target by the levels of every feature, most related features first.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    Section
-        With a curve for each column of very many levels.
-    """
+    """Show the target by the levels of every feature, most related features first."""
     label = profile.target.label
     blocks: list[Block] = []
     strengths = sorted(explained_shares(profile), key=lambda pair: -pair[1])
@@ -247,6 +213,7 @@ def _concentration_figure(one: Concentration, label: str) -> Figure:
 def _feature_figure(feature: FeatureProfile, profile: Profile) -> Figure:
     """Show the mean of the target by level; dates as a line."""
     mean, name = with_unit(f"mean {profile.target.label}", profile.money), with_unit(feature.label, feature.unit)
+    # A line of dates has room for all of them.
     most = len(feature.levels) if feature.kind == "date" else _MAX_LEVELS
     largest = sorted(feature.levels, key=lambda one: -one.rows)[:most]
     shown = [one for one in feature.levels if one in largest]
@@ -302,18 +269,7 @@ def _level_table(feature: FeatureProfile, unit: str | None) -> Table:
 
 
 def order_section(profile: Profile) -> Section | None:
-    """Show the mean of the target along the file.
-
-    Parameters
-    ----------
-    profile : Profile
-        Univariate analysis.
-
-    Returns
-    -------
-    Section or None
-        None where the table is too small.
-    """
+    """Show the mean of the target along the file; None where the table is too small."""
     parts, unit, mean = profile.file_order, profile.money, profile.target.numbers.mean
     if len(parts) < _MIN_PARTS:
         return None

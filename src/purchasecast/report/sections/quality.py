@@ -26,18 +26,7 @@ _DEFAULT_LEVEL = 0.9  # of evaluations that do not say it
 
 
 def best_baseline(part: Slice) -> tuple[str, float]:
-    """Return the baseline with the smallest error.
-
-    Parameters
-    ----------
-    part : Slice
-        Metrics of some rows.
-
-    Returns
-    -------
-    tuple of (str, float)
-        Its name in a sentence, and its RMSE.
-    """
+    """Return the baseline with the smallest error: its name in a sentence, and its RMSE."""
     name, error = min(part.baseline_rmse.items(), key=lambda pair: pair[1])
     return _BASELINES.get(name, name.replace("_", " ")), error
 
@@ -48,20 +37,7 @@ def interval_level(evaluation: Evaluation) -> str:
 
 
 def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
-    """Show how good the predictions are.
-
-    Parameters
-    ----------
-    evaluation : Evaluation or None
-        Errors on the holdout.
-    schema : Schema
-        Names of the columns.
-
-    Returns
-    -------
-    Section
-        With a warning where there is no evaluation.
-    """
+    """Show how good the predictions are, with a warning where this is not known."""
     title = "How good the predictions are"
     if evaluation is None:
         note = Note("No rows were held out, so the errors of this model are not known.", "warning")
@@ -125,6 +101,7 @@ def _baseline_figure(evaluation: Evaluation, unit: str | None) -> Figure:
 
 def _calibration(evaluation: Evaluation, unit: str | None) -> Figure | Note:
     """Compare the mean prediction with the mean actual amount in each tenth of the predictions."""
+    # The mean of the actual amounts is the mean prediction minus the bias.
     tenths = [
         (part, part.mean_prediction, part.mean_prediction - part.bias)
         for part in evaluation.slices
@@ -203,6 +180,7 @@ def _coverage(evaluation: Evaluation, unit: str | None, schema: Schema) -> Figur
     ]
     if evaluation.overall.coverage is None or not known:
         return Note("The model gives no intervals, so there is no coverage to show.")
+    # By the number of rows that are inside and should not be, or the reverse: small slices deviate by chance.
     known.sort(key=lambda one: -abs(one[2] - aim) * one[1].rows)
     shown = sorted(known[:_MAX_SLICES], key=lambda one: one[2])
     table = Table(

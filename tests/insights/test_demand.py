@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from purchasecast.errors import SettingsError
-from purchasecast.insights.demand.findings import Stock
+from purchasecast.insights.demand.findings import Demand
 from purchasecast.insights.demand.measure import (
     Cell,
     Noise,
@@ -105,14 +105,16 @@ def test_the_pair_is_a_category_and_a_place() -> None:
     assert default_pair(lone) is None
 
 
-def test_stock_is_told_with_the_interval_of_the_sum() -> None:
+def test_demand_is_reported_with_the_interval_of_the_sum() -> None:
     cells = (Cell("a1", "t1", 6, 2, 9.0, 600.0, 30.0), Cell("a0", "t1", 4, 2, 5.0, 400.0, 20.0))
-    stock = Stock((("aisle", "town"),), (cells,), Cell("all", "all", 10, 3, 14.0, 1_000.0, 40.0), (), "somewhere", "it")
-    (finding,) = stock.findings(np.empty(0), 0.1, Phrases(SCHEMA, 0.9))
+    demand = Demand(
+        (("aisle", "town"),), (cells,), Cell("all", "all", 10, 3, 14.0, 1_000.0, 40.0), (), "somewhere", "it"
+    )
+    (finding,) = demand.findings(np.empty(0), 0.1, Phrases(SCHEMA, 0.9))
     assert finding.interval == pytest.approx((1_000 - 1.645 * 40, 1_000 + 1.645 * 40), rel=1e-3)
     assert finding.money == pytest.approx(1.645 * 40, rel=1e-3)
     assert "14 units in 10 purchases" in finding.claim
-    columns, lines = stock.listing(0, Phrases(SCHEMA))
+    columns, lines = demand.listing(0, Phrases(SCHEMA))
     assert columns[:2] == ("aisle", "town")
     assert [line[0] for line in lines] == ["a1", "a0"]
 

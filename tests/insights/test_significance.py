@@ -107,11 +107,11 @@ def test_certain_money_comes_first_whatever_the_order() -> None:
         finding("no money", money=None),
     ]
     expected = ["certain", "large but vague", "small", "no money"]
-    assert [f.id for f in rank_findings(found, most_of_a_kind=10)] == expected
-    assert [f.id for f in rank_findings(found[::-1], most_of_a_kind=10)] == expected
+    assert [f.id for f in rank_findings(found, max_per_kind=10)] == expected
+    assert [f.id for f in rank_findings(found[::-1], max_per_kind=10)] == expected
 
 
 def test_one_kind_does_not_fill_the_list() -> None:
     found = [finding(f"s{i}", money=float(i)) for i in range(20)] + [finding("o", "offer", money=1.0)]
-    kept = rank_findings(found, most_of_a_kind=3)
+    kept = rank_findings(found, max_per_kind=3)
     assert [f.id for f in kept] == ["s19", "s18", "s17", "o"]
