@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from purchasecast import datasets, errors, search, stages
-    from purchasecast.api import evaluate, monitor, profile, train, validate
+    from purchasecast.api import draft_schema, evaluate, monitor, profile, train, validate
     from purchasecast.config import InsightSettings, MonitorSettings, TrainSettings
+    from purchasecast.drafting import SchemaDraft
     from purchasecast.io import read_table, write_table
     from purchasecast.model import Model, load
     from purchasecast.results import DriftReport, Evaluation, Insights, Profile, ValidationReport
@@ -34,9 +35,11 @@ __all__ = [
     "MonitorSettings",
     "Profile",
     "Schema",
+    "SchemaDraft",
     "TrainSettings",
     "ValidationReport",
     "datasets",
+    "draft_schema",
     "errors",
     "evaluate",
     "get_session",
@@ -55,8 +58,9 @@ __all__ = [
 # Where each name is defined. It is imported when it is first used, so that `import purchasecast` loads neither Spark
 # nor NumPy.
 _HOMES = {
-    "purchasecast.api": ("evaluate", "monitor", "profile", "train", "validate"),
+    "purchasecast.api": ("draft_schema", "evaluate", "monitor", "profile", "train", "validate"),
     "purchasecast.config": ("InsightSettings", "MonitorSettings", "TrainSettings"),
+    "purchasecast.drafting": ("SchemaDraft",),
     "purchasecast.io": ("read_table", "write_table"),
     "purchasecast.model": ("Model", "load"),
     "purchasecast.results": ("DriftReport", "Evaluation", "Insights", "Profile", "ValidationReport"),

@@ -1,4 +1,7 @@
-"""The verbs of the package: train, evaluate, validate, profile, monitor. The command line is a thin shell over them."""
+"""The verbs of the package: draft a schema, train, evaluate, validate, profile, monitor.
+
+The command line is a thin shell over them.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,48 @@ from purchasecast.validation import write_rejects
 
 if TYPE_CHECKING:
     from purchasecast.config import ModelName
+    from purchasecast.drafting import SchemaDraft
     from purchasecast.model import Session
     from purchasecast.results import DriftReport, Evaluation, Profile, ValidationReport
 
-__all__ = ["evaluate", "monitor", "profile", "train", "validate"]
+__all__ = ["draft_schema", "evaluate", "monitor", "profile", "train", "validate"]
 
 _READER = ("format", "table", "options")
+
+
+def draft_schema(data: Any, *, session: Session = None, steps: Steps | None = None, **reader: Any) -> SchemaDraft:
+    """Draft the schema of a table that nothing is known of.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        Past transactions.
+    session : SparkSession or callable, optional
+        Session to use; by default that of a Spark frame, else one is started.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **reader
+        ``format``, ``table`` and ``options`` for a path.
+
+    Returns
+    -------
+    SchemaDraft
+        The schema, the reason of every guess, questions where guesses are close, and how many rows it accepts.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or no column of numbers that can be the target.
+
+    Examples
+    --------
+    >>> import purchasecast as pc
+    >>> draft = pc.draft_schema("orders.csv")  # doctest: +SKIP
+    >>> pc.train("orders.csv", schema=draft.schema)  # doctest: +SKIP
+    """
+    from purchasecast.drafting import draft_schema as draft  # noqa: PLC0415  takes a second to load
+
+    return draft(data, session_of(session), steps=steps, **reader)
 
 
 def train(

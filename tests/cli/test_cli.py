@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = (
-    *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "serve", "train"),
-    "validate",
+    *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "schema", "serve"),
+    *("train", "validate"),
 )
 
 
@@ -157,3 +157,33 @@ def test_errors_of_the_library_name_arguments_and_those_of_the_command_line_opti
     assert told.startswith("purchasecast: --false-discovery-rate: expected a share")
     told = run("insights", "no-such-model", "data.csv", "--out", "found", "--by", "Region").stderr
     assert told.startswith("purchasecast: --by: expected two columns")
+
+
+def test_train_without_a_schema_offers_a_draft_before_spark_starts(tmp_path: Path) -> None:
+    (tmp_path / "my orders.csv").write_text("Kunde;Artikel;Umsatz\n1;2;3,5\n", encoding="utf-8")
+    code = """
+import sys, time
+from purchasecast import cli
+sys.argv = ["purchasecast", "train", "my orders.csv", "--out", "model"]
+try:
+    cli.main()
+finally:
+    assert "pyspark" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "purchasecast: my orders.csv: expected --schema, because its columns (Kunde, Artikel, Umsatz) are not those "
+        "of black_friday, found none; draft one with `purchasecast schema 'my orders.csv' > 'my orders.toml'`, look "
+        "at it, and add --schema 'my orders.toml'.\n"
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "my orders.csv"]
+
+
+def test_a_table_with_most_of_the_usual_columns_is_taken_for_the_usual_one(tmp_path: Path) -> None:
+    from purchasecast.cli.options import described_by
+
+    path = tmp_path / "shop.csv"
+    path.write_text("User_ID,Product_ID,Gender,Age,Occupation,City_Category,Purchases\n", encoding="utf-8")
+    source = {"table": None, "source_format": None, "option": ()}
+    assert described_by(None, str(path), source).name == "black_friday"

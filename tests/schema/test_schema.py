@@ -250,3 +250,25 @@ def test_two_quantities_are_refused() -> None:
     data["columns"]["More"] = {"kind": "numeric", "role": "quantity"}  # type: ignore[index]
     with pytest.raises(SchemaError, match="one column with the role quantity"):
         Schema.from_dict(data)
+
+
+def test_how_csv_files_are_written_is_a_part_of_the_schema(tmp_path: Path) -> None:
+    schema = load_schema(
+        write(tmp_path, GOOD.replace("[columns.Customer]", '[csv]\nsep = ";"\n\n[columns.Customer]', 1))
+    )
+    assert schema.csv == {"sep": ";"}
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+    assert hash(schema) == hash(Schema.from_dict(schema.to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('nullvalue = "NA"', r"line \d+, csv.nullvalue: expected one of sep, .*; did you mean nullValue"),
+        ('decimal = ";"', 'line \\d+, csv.decimal: expected "." or ",", found \';\''),
+        ("sep = 3", r"line \d+, csv: expected a table of texts in quotes"),
+    ],
+)
+def test_what_no_csv_file_can_be_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        load_schema(write(tmp_path, GOOD.replace("[columns.Customer]", f"[csv]\n{line}\n\n[columns.Customer]", 1)))

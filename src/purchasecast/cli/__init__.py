@@ -28,6 +28,7 @@ def cli() -> None:
 
 
 for _command in (
+    data.schema,
     data.validate,
     data.profile,
     data.generate,

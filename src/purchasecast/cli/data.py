@@ -1,4 +1,4 @@
-"""Commands about data: check, describe, generate."""
+"""Commands about data: draft a schema, check, describe, generate."""
 
 from __future__ import annotations
 
@@ -8,11 +8,33 @@ from typing import Any
 import click
 
 import purchasecast as pc
-from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
+from purchasecast.cli.options import (
+    Run,
+    common,
+    described_by,
+    rate_option,
+    reader_options,
+    rejects_option,
+    schema_option,
+    source,
+)
 from purchasecast.cli.texts import counts_text
 from purchasecast.results import check_reject_rate
 
-__all__ = ["generate", "profile", "validate"]
+__all__ = ["generate", "profile", "schema", "validate"]
+
+
+@click.command()
+@click.argument("data")
+@source
+@common
+def schema(run: Run, data: str, **source: Any) -> int:
+    """Draft a schema of DATA: a TOML file on stdout, each guess with its reason."""
+    draft = pc.draft_schema(data, **run.spark_and_steps, **reader_options(source))
+    for question in draft.questions:
+        click.echo(f"question: {question.text}", err=True)
+    run.result(draft.to_dict(), draft.to_toml().rstrip("\n"))
+    return 0
 
 
 @click.command()
@@ -22,9 +44,11 @@ __all__ = ["generate", "profile", "validate"]
 @rejects_option
 @rate_option
 @common
-def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_rate: float, **source: Any) -> int:
+def validate(
+    run: Run, data: str, schema: str | None, rejects: Path | None, max_reject_rate: float, **source: Any
+) -> int:
     """Check DATA row by row: what is wrong, and where."""
-    described = pc.load_schema(schema)
+    described = described_by(schema, data, source)
     report = pc.validate(data, described, rejects=rejects, **run.spark_and_steps, **reader_options(source))
     lines = [counts_text(report)]
     lines += [f"  {count:>10,}  {described.explain(reason)}" for reason, count in report.reasons.items()]
@@ -44,10 +68,11 @@ def validate(run: Run, data: str, schema: str, rejects: Path | None, max_reject_
 @rejects_option
 @rate_option
 @common
-def profile(run: Run, data: str, schema: str, out: Path, **options: Any) -> int:
+def profile(run: Run, data: str, schema: str | None, out: Path, **options: Any) -> int:
     """Describe DATA: the target, every feature, and how they go together."""
     gate = {name: options.pop(name) for name in ("rejects", "max_reject_rate")}
-    result = pc.profile(data, schema, out=out, **gate, **run.spark_and_steps, **reader_options(options))
+    described = described_by(schema, data, options)
+    result = pc.profile(data, described, out=out, **gate, **run.spark_and_steps, **reader_options(options))
     lines = [f"{result.rows:,} rows described", *[f"  {warning.sentence}" for warning in result.warnings]]
     validation = result.validation.to_dict() if result.validation else {}
     document = {"page": str(out), **validation, "profile": result.to_dict()}

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 import purchasecast as pc
-from purchasecast.cli.options import Run, common, rate_option, reader_options, rejects_option, schema_option, source
+from purchasecast.cli.options import (
+    Run,
+    common,
+    described_by,
+    rate_option,
+    reader_options,
+    rejects_option,
+    schema_option,
+    source,
+)
 from purchasecast.cli.texts import training_text
 from purchasecast.config import TARGET_TRANSFORMS, TrainSettings
 
@@ -59,9 +68,9 @@ __all__ = ["demo", "evaluate", "predict", "train"]
 @rejects_option
 @rate_option
 @common
-def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refit: bool, **options: Any) -> int:
+def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, no_refit: bool, **options: Any) -> int:
     """Train a model on DATA, measure it on rows it has not seen, and save it."""
-    reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
+    source = {name: options.pop(name) for name in ("source_format", "table", "option")}
     rejects = options.pop("rejects")
     candidates = None
     if grid:
@@ -74,7 +83,8 @@ def train(run: Run, data: str, out: Path, schema: str, grid: str | None, no_refi
         reg_param=candidates.reg_param if candidates else (),
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
-    model = pc.train(data, schema, out=out, rejects=rejects, settings=settings, **run.spark_and_steps, **reader)
+    described, reader = described_by(schema, data, source), reader_options(source)
+    model = pc.train(data, described, out=out, rejects=rejects, settings=settings, **run.spark_and_steps, **reader)
     run.result(model.training.to_dict() if model.training else {}, training_text(model))
     return 0
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +15,23 @@ import click
 
 from purchasecast.cli.interrupts import Interrupts
 from purchasecast.cli.terminal import TerminalWatcher, print_result
-from purchasecast.errors import PurchasecastError, SettingsError
+from purchasecast.errors import ColumnMismatchError, PurchasecastError, SettingsError
+from purchasecast.io import peek_names
 from purchasecast.progress import Steps
+from purchasecast.schema import load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyspark.sql import SparkSession
 
+    from purchasecast.schema import Schema
+
 __all__ = [
     "Run",
     "column_pair",
     "common",
+    "described_by",
     "in_options",
     "rate_option",
     "reader_options",
@@ -143,12 +149,12 @@ def source(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_USUAL_SCHEMA = "black_friday"
+
 schema_option = click.option(
     "--schema",
-    default="black_friday",
-    show_default=True,
     metavar="NAME|FILE",
-    help="Schema: a shipped one or a TOML file.",
+    help=f"Schema: a shipped one or a TOML file; {_USUAL_SCHEMA} where DATA has its columns.",
 )
 rate_option = click.option(
     "--max-reject-rate",
@@ -182,6 +188,50 @@ def reader_options(source: dict[str, Any]) -> dict[str, Any]:
         "table": source["table"],
         "options": _pairs(source["option"]),
     }
+
+
+def described_by(schema: str | None, data: str, source: dict[str, Any]) -> Schema:
+    """Return the schema of DATA.
+
+    Parameters
+    ----------
+    schema : str or None
+        What ``--schema`` said.
+    data : str
+        The table. Without a schema it should be one of the usual columns, which is looked up before Spark starts.
+    source : dict
+        What `source` has taken.
+
+    Returns
+    -------
+    Schema
+        The schema.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If there is no schema and the table is another shop's.
+    """
+    if schema is not None:
+        return load_schema(schema)
+    usual = load_schema(_USUAL_SCHEMA)
+    if source["table"] is not None or source["source_format"] not in {None, "csv", "parquet"}:
+        return usual
+    names = peek_names(data)
+    expected = set(usual.required_columns(with_target=False))
+    # With half of the columns there, it is that table with a mistake in it, and what differs is worth more.
+    if names is None or len(expected & set(names)) >= len(expected) / 2:
+        return usual
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    draft = f"purchasecast schema {shlex.quote(data)} > {shlex.quote(f'{_stem(data)}.toml')}"
+    raise ColumnMismatchError(
+        f"{data}: expected --schema, because its columns ({shown}) are not those of {_USUAL_SCHEMA}, found none; "
+        f"draft one with `{draft}`, look at it, and add --schema {shlex.quote(f'{_stem(data)}.toml')}."
+    )
+
+
+def _stem(data: str) -> str:
+    return Path(data.rstrip("/")).name.partition(".")[0].strip("*?") or "shop"
 
 
 def column_pair(text: str) -> tuple[str, str]:

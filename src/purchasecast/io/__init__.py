@@ -1,7 +1,39 @@
-"""Read and write tables."""
+"""Read and write tables, and look into files before anything else has started."""
 
-from purchasecast.io.data import is_spark_frame, take_table
-from purchasecast.io.single_csv import check_single_csv, write_single_csv
-from purchasecast.io.tables import read_table, write_table
+from __future__ import annotations
 
-__all__ = ["check_single_csv", "is_spark_frame", "read_table", "take_table", "write_single_csv", "write_table"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.io.local_files import peek_csv_options, peek_names
+
+if TYPE_CHECKING:
+    from purchasecast.io.data import is_spark_frame, take_table, take_untyped
+    from purchasecast.io.single_csv import write_single_csv
+    from purchasecast.io.tables import read_table, write_table
+
+__all__ = [
+    "is_spark_frame",
+    "peek_csv_options",
+    "peek_names",
+    "read_table",
+    "take_table",
+    "take_untyped",
+    "write_single_csv",
+    "write_table",
+]
+
+# What needs Spark is loaded when it is asked for: a wrong file is told of before that.
+_HOMES = {
+    "data": ("is_spark_frame", "take_table", "take_untyped"),
+    "single_csv": ("write_single_csv",),
+    "tables": ("read_table", "write_table"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs Spark."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect.dataframe import DataFrame as ConnectDataFrame
 
 from purchasecast.frames import to_arrow
-from purchasecast.io.tables import read_table, take_frame
+from purchasecast.io.tables import read_table, read_untyped, take_frame, untyped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["is_spark_frame", "take_table"]
+__all__ = ["is_spark_frame", "take_table", "take_untyped"]
 
 
 def is_spark_frame(data: Any) -> bool:
@@ -68,3 +68,21 @@ def take_table(
     if is_spark_frame(data):
         return take_frame(data, schema, target=target)
     return take_frame(session().createDataFrame(to_arrow(data)), schema, target=target)
+
+
+def take_untyped(data: Any, session: Callable[[], SparkSession], **reader: Any) -> tuple[list[str], DataFrame]:
+    """Return all columns of a table of any kind that no schema describes yet.
+
+    Parameters
+    ----------
+    data, session, **reader
+        As in `take_table`.
+
+    Returns
+    -------
+    tuple of (list of str, DataFrame)
+        As `read_untyped` returns it.
+    """
+    if isinstance(data, str | Path):
+        return read_untyped(session(), data, **reader)
+    return untyped(data if is_spark_frame(data) else session().createDataFrame(to_arrow(data)))

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from gzip import BadGzipFile
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
 from purchasecast.io.csv_header import read_header
 from purchasecast.io.single_csv import write_single_csv
+from purchasecast.schema.decimal_comma import DECIMAL_COMMA, THOUSANDS
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.spark.columns import col
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["read_table", "take_frame", "write_single_csv", "write_table"]
+__all__ = ["read_table", "read_untyped", "take_frame", "untyped", "write_single_csv", "write_table"]
 
 
 _LOGGER = logging.getLogger(__name__)
 _IGNORED = "_pc_ignored_"
+_PLACE = "_pc_column_"
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".xz")
 _FORMAT_OF_SUFFIX = {
     ".csv": "csv",
@@ -60,6 +63,7 @@ _CSV_OWN = {
     "ignoreLeadingWhiteSpace": "true",
     "ignoreTrailingWhiteSpace": "true",
 }
+_SYNONYMS = {"delimiter": "sep", "charset": "encoding"}
 _UNREADABLE: tuple[type[Exception], ...] = (*SPARK_FAILURES, EOFError, BadGzipFile)
 _USER_VARIABLE = "PURCHASECAST_JDBC_USER"
 _PASSWORD_VARIABLE = "PURCHASECAST_JDBC_PASSWORD"  # noqa: S105  the name of a variable, not a password
@@ -115,25 +119,93 @@ def read_table(
         If an option is one that purchasecast sets itself, or `table` does not fit `location`.
     """
     place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
+    opened = _open(spark, place, format, table, given, schema.csv)
+    if opened.frame is not None:
+        return _checked(opened.frame, place, schema, target)
+    _check_columns(place, opened.names, schema, target)
+    frame = _load(spark, place, "csv", {**opened.csv_options, **_CSV_OWN}, _csv_schema(opened.header, schema))
+    if schema.csv.get("decimal") == ",":
+        frame = _with_points(frame, schema)
+    return _with_position(frame, schema)
+
+
+def read_untyped(
+    spark: SparkSession,
+    location: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  Spark's own name for it
+    table: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> tuple[list[str], DataFrame]:
+    """Read all columns of a table that no schema describes yet.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        The session.
+    location, format, table, options
+        As in `read_table`.
+
+    Returns
+    -------
+    tuple of (list of str, DataFrame)
+        The names in the source, which may be empty or there twice; and the rows, whose columns are called by their
+        places, ``_pc_column_0`` and so on (CSV: all text, lines with too few or too many fields left out).
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be found or read.
+    """
+    place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
+    opened = _open(spark, place, format, table, given, {})
+    if opened.frame is not None:
+        return untyped(opened.frame)
+    made = [f"{_PLACE}{number}" for number in range(len(opened.names))]
+    # Columns that folder names hold come after those of the files.
+    fields = [StructField(name, StringType()) for name in [*made[: len(opened.header)], CORRUPT]]
+    frame = _load(spark, place, "csv", {**opened.csv_options, **_CSV_OWN}, StructType(fields))
+    return opened.names, frame.where(sf.col(CORRUPT).isNull()).drop(CORRUPT).toDF(*made)
+
+
+def untyped(frame: DataFrame) -> tuple[list[str], DataFrame]:
+    """Return a frame's names, and the frame with its columns called by their places; as `read_untyped` does."""
+    return frame.columns, frame.toDF(*(f"{_PLACE}{number}" for number in range(len(frame.columns))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A table whose columns are known: a frame, or what a CSV file is to be read with."""
+
+    names: list[str]
+    frame: DataFrame | None
+    header: list[str] = field(default_factory=list)
+    csv_options: dict[str, str] = field(default_factory=dict)
+
+
+def _open(
+    spark: SparkSession, place: str, kind: str | None, table: str | None, given: dict[str, str], csv: Mapping[str, str]
+) -> _Opened:
+    """Find out the names of a table's columns; `csv` is what its schema says of CSV files."""
     if place.startswith("jdbc:"):
         frame = _load(spark, place, "jdbc", _jdbc_options(place, table, given))
-        return _checked(frame, place, schema, target)
+        return _Opened(frame.columns, frame)
     if table is not None:
         raise SettingsError(f"table: expected one for a jdbc: URL only, found {table} for {place}; leave it out.")
-    if format is not None and format.lower() not in {"csv", *_FORMAT_OF_SUFFIX.values()}:
-        return _checked(_load(spark, place, format, given), place, schema, target)
+    if kind is not None and kind.lower() not in {"csv", *_FORMAT_OF_SUFFIX.values()}:
+        frame = _load(spark, place, kind, given)
+        return _Opened(frame.columns, frame)
     files, partition_columns = _list_files(spark, place)
-    kind = (format or _format_of(files[0])).lower()
+    kind = (kind or _format_of(files[0])).lower()
     if kind != "csv":
-        return _checked(_load(spark, place, kind, given), place, schema, target)
-    given = _csv_options(given, files[0])
+        frame = _load(spark, place, kind, given)
+        return _Opened(frame.columns, frame)
+    options = _csv_options(given, files[0], csv)
     try:
-        header = read_header(spark, files, given)
+        header = read_header(spark, files, options)
     except _UNREADABLE as error:
         raise SourceError(f"{place}: cannot read it as csv: {reason(error)}.") from error
-    _check_columns(place, [*header, *partition_columns], schema, target)
-    frame = _load(spark, place, "csv", {**given, **_CSV_OWN}, _csv_schema(header, schema))
-    return _with_position(frame, schema)
+    return _Opened([*header, *partition_columns], None, header, options)
 
 
 def take_frame(frame: DataFrame, schema: Schema, *, target: Literal["required", "optional"] = "required") -> DataFrame:
@@ -255,11 +327,15 @@ def _format_of(file: str) -> str:
     return kind
 
 
-def _csv_options(given: Mapping[str, str], file: str) -> dict[str, str]:
+def _csv_options(given: Mapping[str, str], file: str, described: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of the reader: what the user says, else the schema, else what is usual."""
     own = {name.lower() for name in _CSV_OWN}
     for name in given:
         if name.lower() in own:
             raise SettingsError(f"options: expected none that purchasecast sets itself, found {name}; leave it out.")
+    said = {_SYNONYMS.get(name.lower(), name.lower()) for name in given}
+    described = {name: value for name, value in described.items() if name.lower() not in {"decimal", *said}}
+    given = {**described, **given}
     separator = {"sep": "\t"} if _suffix(file) == ".tsv" and "delimiter" not in given else {}
     encoding = next((value for name, value in given.items() if name.lower() in {"encoding", "charset"}), "")
     # Spark splits lines at the byte of a line feed, which in these encodings is only a part of a character.
@@ -281,6 +357,20 @@ def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:
 def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataFrame:
     _check_columns(place, frame.columns, schema, target)
     return _with_position(frame.withColumn(CORRUPT, sf.lit(None).cast("string")), schema)
+
+
+def _with_points(frame: DataFrame, schema: Schema) -> DataFrame:
+    """Write the decimal commas of numeric columns as points."""
+    numeric = {column.name for column in schema.columns if column.kind == "numeric"}
+    columns = []
+    for name in frame.columns:
+        value = col(name)
+        if name in numeric:
+            text = sf.trim(value)
+            pointed = sf.translate(sf.translate(text, THOUSANDS, ""), ",", ".")
+            value = sf.when(text.rlike(DECIMAL_COMMA), pointed).otherwise(value).alias(name)
+        columns.append(value)
+    return frame.select(*columns)
 
 
 def _with_position(frame: DataFrame, schema: Schema) -> DataFrame:

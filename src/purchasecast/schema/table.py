@@ -7,6 +7,10 @@ A schema is a TOML file with some settings of the table and one table ``[columns
     key = ["Customer", "Product"]   # columns that together identify a row; leave it out if there are none
     ignore = ["Profit", "note_*"]   # columns that the file may have and that are not used
 
+    [csv]                           # how its CSV files are written, where it is not the usual way
+    sep = ";"
+    decimal = ","
+
     [columns.Customer]
     kind = "nominal"
     role = "customer"
@@ -27,7 +31,7 @@ This module imports neither Spark nor NumPy, because the scorer without Java rea
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Column", "Schema", "load_schema", "shipped_schemas"]
 
+#: How a CSV file may be written: options of Spark's reader, and the decimal sign.
+_CSV_OPTIONS = ("sep", "encoding", "quote", "escape", "nullValue", "decimal")
 _SINGLE_ROLES = ("customer", "product", "target", "quantity", "time", "weight")
 _PIECES = frozenset({"pieces", "units", "items"})  # what a quantity was called before it was a role
 
@@ -66,6 +72,10 @@ class Schema:
         without a name.
     money : str, optional
         Unit of the target, such as ``USD``.
+    csv : mapping of str to str, optional
+        How its CSV files are written, where it is not the usual way: ``sep``, ``encoding``, ``quote``, ``escape``,
+        ``nullValue`` (a word for an empty value), and ``decimal``, which may be ``","``. The columns of another source
+        know by themselves.
 
     Raises
     ------
@@ -79,10 +89,13 @@ class Schema:
     key: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     money: str | None = None
+    csv: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for field in ("columns", "key", "ignore"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
+        for name in ("columns", "key", "ignore"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "csv", dict(self.csv))
+        self._check_csv()
         self._check_names()
         self._check_roles()
         self._check_key()
@@ -258,6 +271,7 @@ class Schema:
             "money": self.money,
             "key": list(self.key),
             "ignore": list(self.ignore),
+            **({"csv": dict(self.csv)} if self.csv else {}),
             "columns": [column.to_dict() for column in self.columns],
         }
 
@@ -294,6 +308,14 @@ class Schema:
 
     def _with_role(self, role: str) -> str | None:
         return next((column.name for column in self.columns if column.role == role), None)
+
+    def _check_csv(self) -> None:
+        for option, value in self.csv.items():
+            if option not in _CSV_OPTIONS:
+                hint = did_you_mean(option, _CSV_OPTIONS)
+                raise FieldError(("csv", option), f"expected one of {', '.join(_CSV_OPTIONS)}, found {option}{hint}")
+            if option == "decimal" and value not in {".", ","}:
+                raise FieldError(("csv", option), f'expected "." or ",", found {value!r}')
 
     def _check_names(self) -> None:
         folded: dict[str, str] = {}

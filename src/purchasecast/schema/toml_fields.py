@@ -108,6 +108,10 @@ TABLE_FIELDS: dict[str, _Field] = {
     "money": _TEXT,
     "key": _TEXTS,
     "ignore": _TEXTS,
+    "csv": (
+        "a table of texts in quotes",
+        lambda value: isinstance(value, Mapping) and all(map(_is_text, value.values())),
+    ),
     "columns": ("a table of columns", lambda value: isinstance(value, Mapping)),
 }
 

@@ -1,0 +1,101 @@
+"""How a CSV file writes what it means: the decimal sign, and a word for an empty value."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from purchasecast.drafting.sample import Sample
+from purchasecast.drafting.survey import DIRTY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from purchasecast.drafting.counts import ColumnCounts
+
+__all__ = ["find_decimal_sign", "find_empty_word", "without_word"]
+
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$")  # 1,234 may be English
+
+
+def find_decimal_sign(columns: Sequence[ColumnCounts]) -> str:
+    """Return the decimal sign of a table's numbers.
+
+    Parameters
+    ----------
+    columns : sequence of ColumnCounts
+        Its columns.
+
+    Returns
+    -------
+    {".", ","}
+        A comma where a column holds numbers only if it is one.
+    """
+    for counts in columns:
+        numbers = counts.numbers + counts.decimal_commas
+        if not counts.decimal_commas or numbers < (1 - DIRTY) * counts.filled:
+            continue
+        if any("," in level and not _THOUSANDS.match(level) for level in counts.levels):
+            return ","
+    return "."
+
+
+def find_empty_word(columns: Sequence[ColumnCounts]) -> str | None:
+    """Return the word that stands for an empty value: what alone keeps a column from being all numbers.
+
+    Parameters
+    ----------
+    columns : sequence of ColumnCounts
+        Columns of a table of text.
+
+    Returns
+    -------
+    str or None
+        The word, as it is written most often; None where there is none.
+    """
+    found: Counter[str] = Counter()
+    for counts in columns:
+        rest = counts.filled - sum(counts.words.values())
+        numbers = counts.numbers + counts.decimal_commas
+        if counts.words and (rest == 0 or numbers >= (1 - DIRTY) * rest > 0):
+            found.update(counts.words)
+    return found.most_common(1)[0][0] if found else None
+
+
+def without_word(columns: Sequence[ColumnCounts], sample: Sample, word: str) -> tuple[list[ColumnCounts], Sample]:
+    """Take a word for an empty value, in all columns.
+
+    Parameters
+    ----------
+    columns : sequence of ColumnCounts
+        The columns.
+    sample : Sample
+        Their sample.
+    word : str
+        What stands for an empty value.
+
+    Returns
+    -------
+    tuple of (list of ColumnCounts, Sample)
+        The same, with those values empty.
+    """
+    counted = []
+    for counts in columns:
+        rows = counts.levels.get(word, 0)
+        levels = {level: number for level, number in counts.levels.items() if level != word}
+        words = {other: number for other, number in counts.words.items() if other != word}
+        counted.append(
+            replace(
+                counts, empty=counts.empty + rows, distinct=counts.distinct - (rows > 0), levels=levels, words=words
+            )
+        )
+    codes = {}
+    for name, values in sample.codes.items():
+        labels = sample.labels[name]
+        place = labels.index(word) if word in labels else -2
+        codes[name] = np.where(values == place, np.int32(-1), values)
+    return counted, Sample(codes, sample.labels, sample.random, sample.whole)

@@ -1,0 +1,62 @@
+"""The survey of a small table in plain Python: slow, obvious, and without Spark."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from purchasecast.drafting.counts import ColumnCounts
+from purchasecast.drafting.numbers import EMPTY_WORDS, NUMBER, PADDED, WHOLE, parse_number
+from purchasecast.drafting.sample import Sample
+from purchasecast.drafting.sampling import choose_owners
+from purchasecast.drafting.survey import Survey, make_survey
+from purchasecast.schema.decimal_comma import DECIMAL_COMMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def count_column(name: str, values: Sequence[str | None], decimal: str = ".") -> ColumnCounts:
+    """Count one column's values."""
+    trimmed = [None if value is None or not value.strip(" ") else value.strip(" ") for value in values]
+    filled = [value for value in trimmed if value is not None]
+    numbers = [number for value in filled if not np.isnan(number := parse_number(value, decimal))]
+    levels = Counter(filled)
+    return ColumnCounts(
+        name=name,
+        storage="text",
+        rows=len(values),
+        empty=len(values) - len(filled),
+        distinct=len(levels),
+        integers=sum(bool(re.match(WHOLE, value)) for value in filled),
+        padded=sum(bool(re.match(PADDED, value)) for value in filled),
+        numbers=sum(bool(re.match(NUMBER, value)) for value in filled),
+        decimal_commas=sum(bool(re.match(DECIMAL_COMMA, value)) for value in filled),
+        negatives=sum(number < 0 for number in numbers),
+        zeros=sum(number == 0 for number in numbers),
+        minimum=min(numbers, default=None),
+        maximum=max(numbers, default=None),
+        mean_length=sum(map(len, filled)) / len(filled) if filled else 0.0,
+        spaced=sum(" " in value for value in filled),
+        words={word: n for value, n in levels.items() if (word := value).lower() in EMPTY_WORDS},
+        levels=dict(levels),
+        complete=True,
+    )
+
+
+def survey_of(table: pd.DataFrame, csv: Mapping[str, str] | None = None) -> Survey:
+    """Survey a table of text, all rows of it."""
+    csv = dict(csv or {})
+    columns: dict[str, list[str | None]] = {}
+    for name in table.columns:
+        texts = [None if pd.isna(value) else str(value).strip(" ") or None for value in table[name]]
+        columns[str(name)] = texts
+    counts = [count_column(name, values, csv.get("decimal", ".")) for name, values in columns.items()]
+    sample = Sample.from_columns(columns)
+    owners = {owner.name for owner in choose_owners(counts)}
+    sample = Sample(sample.codes, sample.labels, sample.random, dict.fromkeys(owners, sample.random))
+    return make_survey(len(table), counts, sample, csv=csv)
