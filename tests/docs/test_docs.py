@@ -31,9 +31,10 @@ PROGRAM = re.compile(r"^(?:\S*/)?purchasecast(?: |$)")
 
 
 def commands_of(text: str) -> list[list[str]]:
-    """Return the words of every command line of ours in a block, comments left out."""
+    """Return the words of every command line of ours in a block, without comments and where its output goes."""
     lines = [line.strip().removeprefix("$ ") for line in text.splitlines()]
-    return [shlex.split(line, comments=True)[1:] for line in lines if PROGRAM.match(line)]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if PROGRAM.match(line)]
+    return [words[: words.index(">")] if ">" in words else words for words in commands]
 
 
 COMMANDS = [(name, words) for name, language, text in BLOCKS if language != "python" for words in commands_of(text)]
