@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 from tests.tiny_model import TinyShop
 
@@ -25,6 +26,16 @@ from purchasecast.errors import SettingsError
 from purchasecast.serve import create_app
 from purchasecast.serve.json_logs import JsonFormatter
 from purchasecast.serve.model_holder import ModelHolder
+from purchasecast.serve.response_models import (
+    Explanation,
+    ModelDescription,
+    Predictions,
+    Problem,
+    Recommendations,
+    ReloadResult,
+    SearchResult,
+    SimilarProducts,
+)
 from purchasecast.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -267,7 +278,7 @@ def test_the_page_signs_in_with_a_cookie(model: Path) -> None:
         assert "HttpOnly" in answer.headers["set-cookie"]
         assert "SameSite=strict" in answer.headers["set-cookie"]
         assert TOKEN not in answer.headers["set-cookie"]
-        assert "What will be spent?" in client.get("/").text
+        assert "Predict a purchase" in client.get("/").text
         assert client.get("/v1/model").status_code == 200
         until, _, signature = client.cookies["purchasecast_session"].partition(".")
         client.cookies.clear()
@@ -376,7 +387,7 @@ def test_bad_rows_of_a_file_are_told_and_the_others_scored(client: TestClient, s
         (b"", "nothing"),
         (b"Customer,Product\n1,2\n", "missing: Age"),
         (b"Customer,Product,Age,City,Category,Quantity,Day\n", "header alone"),
-        (b"Customer,Product,Age,City,Category,Quantity,Day\n1,2,old\n", "Expected 7 fields, found 3"),
+        (b"Customer,Product,Age,City,Category,Quantity,Day\n1,2,old\n", "line 2: expected 7 fields, found 3"),
         (b"Customer,Product,Age,City,Category,Quantity,Day\n1,\xff,old,A,1,1,\n", "UTF-8"),
         (b"\x00\x01\x02" * 100, ""),
     ],
@@ -518,3 +529,22 @@ def test_the_api_describes_itself_by_the_model(client: TestClient, shop: TinySho
     example = body["examples"]["two rows"]["value"]
     assert client.post("/v1/predict", json=example).status_code == 200
     assert {"/", "/login", "/report"}.isdisjoint(document["paths"])
+
+
+def test_answers_are_of_the_types_that_the_document_names(client: TestClient, shop: TinyShop) -> None:
+    question = "Customer=1003&Product=P004"
+    rows = {"rows": shop.random_rows(2), "explain": True}
+    answers: dict[Any, Any] = {
+        Predictions: client.post("/v1/predict", json=rows).json(),
+        Explanation: client.get(f"/v1/explain?{question}").json(),
+        Recommendations: client.get("/v1/recommend/1003").json(),
+        SimilarProducts: client.get("/v1/similar/P004").json(),
+        SearchResult: client.get("/v1/search/product").json(),
+        ModelDescription: client.get("/v1/model").json(),
+        ReloadResult: client.post("/v1/reload").json(),
+        Problem: client.get("/v1/explain?Customer=x").json(),
+    }
+    described = client.get("/openapi.json").json()["components"]["schemas"]
+    for kind, answer in answers.items():
+        TypeAdapter(kind).validate_python(answer)
+        assert set(answer) <= set(kind.__annotations__) == set(described[kind.__name__]["properties"])

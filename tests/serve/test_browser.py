@@ -126,7 +126,7 @@ def test_a_new_customer_is_described(page: Page, shop: TinyShop) -> None:
     form.get_by_label("City").select_option("B")
     page.get_by_role("button", name="Predict").click()
     page.wait_for_selector(".notice")
-    assert "has not seen this customer" in page.locator(".notice").inner_text()
+    assert "does not have this customer" in page.locator(".notice").inner_text()
     found = amount(page.locator(".price").inner_text())
     assert found == pytest.approx(expected(shop, Customer=77777, Age="old", City="B"), abs=0.5)
 
@@ -173,10 +173,10 @@ def test_a_file_is_sent_and_comes_back_scored(page: Page, shop: TinyShop, tmp_pa
     frame.loc[7, "City"] = "Z"
     frame.to_csv(tmp_path / "shop.csv", index=False)
     page.get_by_label("CSV or Parquet file").set_input_files(tmp_path / "shop.csv")
-    page.get_by_role("button", name="Score the file").click()
+    page.get_by_role("button", name="Predict the file").click()
     link = page.get_by_role("link", name="Download shop.scored.csv")
     link.wait_for()
-    assert "500 rows scored, 1 of them without" in page.locator("#upload-done").inner_text()
+    assert "500 rows read, 1 of them without" in page.locator("#upload-done").inner_text()
     with page.expect_download() as download:
         link.click()
     found = pd.read_csv(download.value.path())
@@ -184,7 +184,7 @@ def test_a_file_is_sent_and_comes_back_scored(page: Page, shop: TinyShop, tmp_pa
     assert found["prediction"].to_numpy() == pytest.approx(wanted, rel=1e-12, nan_ok=True)
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
     page.get_by_label("CSV or Parquet file").set_input_files(tmp_path / "wrong.csv")
-    page.get_by_role("button", name="Score the file").click()
+    page.get_by_role("button", name="Predict the file").click()
     page.wait_for_selector("#file-error:not([hidden])")
     assert "missing: Customer" in page.locator("#file-error").inner_text()
 

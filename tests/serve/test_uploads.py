@@ -1,9 +1,11 @@
-"""Uploaded uploads that are small and unpack to much, that lie about it, or that the server has no room for."""
+"""Uploaded files that are small and unpack to much, that lie about it, or that the server has no room for."""
 
 from __future__ import annotations
 
 import errno
 import io
+import time
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +15,10 @@ import pytest
 
 from purchasecast.errors import DataError
 from purchasecast.scorer import Scorer, load
-from purchasecast.serve import uploads
+from purchasecast.serve import file_scoring, parquet_guard
+from purchasecast.serve.file_scoring import CSV, PARQUET, score_file
 from purchasecast.serve.parquet_guard import page_sizes
 from purchasecast.serve.problems import ProblemError
-from purchasecast.serve.uploads import CSV, PARQUET, score_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,9 +78,9 @@ def test_what_a_file_unpacks_to_is_limited(scorer: Scorer, shop: TinyShop, monke
     assert len(packed(table, **options).read()) < 50_000
     with score_file(packed(table, **options), PARQUET, scorer, MOST_ROWS).content as content:
         assert pq.ParquetFile(content).metadata.num_rows == 10_000
-    for name, value in (("_MOST_UNPACKED_BYTES", 1_000_000), ("_MOST_PAGE_BYTES", 50_000), ("_MOST_PAGES", 5)):
+    for name, value in (("_MAX_UNPACKED_BYTES", 1_000_000), ("_MAX_PAGE_BYTES", 50_000), ("_MAX_PAGES", 5)):
         with monkeypatch.context() as patched:
-            patched.setattr(uploads, name, value)
+            patched.setattr(parquet_guard, name, value)
             assert refused(packed(table, **options), scorer).status == 413
 
 
@@ -109,6 +111,17 @@ def test_damaged_pages_are_told(scorer: Scorer, shop: TinyShop) -> None:
             list(page_sizes(io.BytesIO(bytes(content)), file))
 
 
+def test_a_header_that_python_would_read_for_seconds_is_refused() -> None:
+    numbers = b"\x19\xf5" + b"\xff\xff\xff\x04" + b"\x02" * 11_000_000  # a list of eleven million small numbers
+    column = SimpleNamespace(data_page_offset=0, has_dictionary_page=False, total_compressed_size=len(numbers))
+    group = SimpleNamespace(num_columns=1, column=lambda _: column)
+    file: Any = SimpleNamespace(metadata=SimpleNamespace(num_row_groups=1, row_group=lambda _: group))
+    started = time.monotonic()
+    with pytest.raises(DataError, match="page header"):
+        list(page_sizes(io.BytesIO(numbers), file))
+    assert time.monotonic() - started < 2.0  # was 4 seconds and more, in which no other request was answered
+
+
 def test_columns_of_lists_are_refused(scorer: Scorer, shop: TinyShop) -> None:
     table = pa.Table.from_pylist(shop.random_rows(2))
     told = refused(packed(table.append_column("note_1", pa.array([["a"], ["b"]]))), scorer)
@@ -119,7 +132,7 @@ def test_columns_of_lists_are_refused(scorer: Scorer, shop: TinyShop) -> None:
 def test_a_file_of_short_bad_rows_is_scored_in_parts(
     scorer: Scorer, shop: TinyShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "_BATCH_ROWS", 1_000)
+    monkeypatch.setattr(file_scoring, "_BATCH_ROWS", 1_000)
     sizes: list[int] = []
     predict = scorer.predict
 
@@ -139,7 +152,7 @@ def test_a_full_disk_is_not_the_files_fault(scorer: Scorer, shop: TinyShop, monk
         def write(self, *_: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(uploads, "new_spool", Full)
+    monkeypatch.setattr(file_scoring, "new_spool", Full)
     text = "Customer,Product,Age,City,Category,Quantity,Day\n1003,P004,old,A,7,1,\n"
     for kind, content in ((CSV, text.encode()), (PARQUET, packed(pa.Table.from_pylist(shop.random_rows(3))).read())):
         assert refused(io.BytesIO(content), scorer, kind).status == 503

@@ -173,7 +173,7 @@ class Catalogue:
         """Return a row with typical values of the columns that belong to neither customer nor product."""
         return {**{name: value for name, value in self._typical.items() if name not in row}, **row}
 
-    def candidates(self, row: Mapping[str, Any], role: str = "product", most: int = 1_000_000) -> pa.Table:
+    def candidates(self, row: Mapping[str, Any], role: str = "product", limit: int = 1_000_000) -> pa.Table:
         """Return a table of one customer with every product, to be scored.
 
         Parameters
@@ -182,7 +182,7 @@ class Catalogue:
             The customer's columns, and those of neither.
         role : {"product", "customer"}, default "product"
             The side that varies.
-        most : int, default 1,000,000
+        limit : int, default 1,000,000
             Largest number of rows, the busiest ones.
 
         Returns
@@ -192,8 +192,8 @@ class Catalogue:
         """
         side = self._sides[role]
         chosen = np.arange(side.table.rows)
-        if len(chosen) > most:
-            chosen = np.sort(side.busiest(most))
+        if len(chosen) > limit:
+            chosen = np.sort(side.busiest(limit))
         columns = {side.column: side.table.keys.take(pa.array(chosen))}
         columns |= {name: side.table.column(column).take(pa.array(chosen)) for name, column in side.attributes.items()}
         for name, value in row.items():

@@ -1,84 +1,95 @@
-"""The routes under ``/v1``, and those that machines watch."""
+"""The routes under ``/v1``, and those for health checks and metrics."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
-import logging
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.datastructures import UploadFile
 
 from purchasecast.errors import PurchasecastError
+from purchasecast.serve.file_scoring import score_file
 from purchasecast.serve.metrics import CONTENT_TYPE_LATEST
+from purchasecast.serve.openapi import FILE_BODY, FILE_CONTENT, problems
 from purchasecast.serve.predictions import explain_row, known_to_dict, predict_rows, recommend
 from purchasecast.serve.problems import ProblemError
 from purchasecast.serve.request_rows import parse_body, row_of_query, rows_of_body
+from purchasecast.serve.response_models import (
+    Explanation,
+    ModelDescription,
+    Predictions,
+    Recommendations,
+    ReloadResult,
+    SearchResult,
+    SimilarProducts,
+)
 from purchasecast.serve.state import state_of
-from purchasecast.serve.uploads import CSV, PARQUET, new_spool, score_file
+from purchasecast.serve.uploads import media_type, receive_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import IO
 
+    from purchasecast.serve.response_models import ExplainedRow, Prediction
     from purchasecast.serve.state import State
 
-__all__ = ["router"]
+__all__ = ["predict", "router"]
 
-logger = logging.getLogger(__name__)
-router = APIRouter()
+router = APIRouter(responses=problems(400, 401, 403, 408, 413, 421, 503))
 
-_INLINE_ROWS = 32  # fewer are scored faster than a thread is woken
+_INLINE_ROWS = 32  # up to so many are scored faster than a thread is woken
 _CHUNK_BYTES = 1 << 16
 _encode = json.JSONEncoder(allow_nan=False).encode
-_KINDS = {CSV: CSV, "application/csv": CSV, PARQUET: PARQUET, "application/x-parquet": PARQUET}
-_FORM = "multipart/form-data"
 
+Id = Annotated[str, Path(max_length=256)]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Role = Literal["customer", "product"]
 
 
-@router.post("/v1/predict")
+@router.post("/v1/predict", response_model=Predictions, responses=problems(415, 422))
 async def predict(request: Request) -> Response:
-    """Score 1 to 1,000 rows."""
+    """Predict 1 to 1,000 rows."""
     state = state_of(request)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(415, "Expected a body of the type application/json.")
+    if media_type(request) != "application/json":
+        raise ProblemError(415, "Content-Type: expected application/json, found another type; send JSON.")
     body = await request.body()
     served = state.holder.served
     document = parse_body(body)
     rows = rows_of_body(document, state.settings.max_rows)
-    explain = bool(document.get("explain", False))
+    explain = document.get("explain", False)
     score = partial(predict_rows, served.scorer, served.reader, rows, explain=explain)
     if len(rows) > _INLINE_ROWS and explain:
-        answers = await state.heavy.run(score)  # parts of trees take up to a second for 1,000 rows
+        predictions = await state.heavy.run(score)  # the parts of a thousand rows can take seconds
     elif len(rows) > _INLINE_ROWS or explain:
-        answers = await anyio.to_thread.run_sync(score)
+        predictions = await anyio.to_thread.run_sync(score)
     else:
-        answers = score()
-    asyncio.get_running_loop().call_soon(_count, state, "/v1/predict", answers)  # once the answer is on its way
-    found = {"model": served.id, "money": served.scorer.schema.money, "predictions": answers}
-    return Response(_encode(found), media_type="application/json")
+        predictions = score()
+    # The client does not wait for the counting: the answer is sent first.
+    asyncio.get_running_loop().call_soon(_count, state, "/v1/predict", predictions)
+    answer: Predictions = {"model": served.id, "money": served.scorer.schema.money, "predictions": predictions}
+    return Response(_encode(answer), media_type="application/json")
 
 
-@router.post("/v1/predict/file")
+@router.post(
+    "/v1/predict/file",
+    response_class=Response,
+    responses={**problems(415, 422), 200: {"content": FILE_CONTENT}},
+    openapi_extra={"requestBody": FILE_BODY},
+)
 async def predict_file(request: Request) -> Response:
-    """Score a CSV or Parquet file; the answer is the same file with predictions."""
+    """Predict the rows of a CSV or Parquet file; the answer is the same file with predictions."""
     state = state_of(request)
     served = state.holder.served
-    source, kind, name = await _received(request)
+    source, kind, name = await receive_file(request)
     try:
-        # The slot is taken only now: clients that send slowly must not keep others from it.
+        # Only now is a slot taken: a client that sends slowly must not keep others waiting.
         scored = await state.heavy.run(partial(score_file, source, kind, served.scorer, state.settings.max_file_rows))
     finally:
         source.close()
-    state.measures.rows("/v1/predict/file", scored.rows)
+    state.metrics.count_rows("/v1/predict/file", scored.rows)
     headers = {
         "x-rows": str(scored.rows),
         "x-rows-without-prediction": str(scored.bad),
@@ -88,155 +99,125 @@ async def predict_file(request: Request) -> Response:
     return StreamingResponse(_chunks(scored.content), media_type=kind, headers=headers)
 
 
-@router.get("/v1/explain")
+@router.get("/v1/explain", response_model=Explanation, responses=problems(422))
 async def explain(request: Request) -> Response:
-    """Score the row that the query describes, and say what drives its prediction."""
+    """Predict the row that the query describes, and show what drives the prediction."""
     state = state_of(request)
     served = state.holder.served
     row = row_of_query(request.query_params, served.scorer)
-    found = await anyio.to_thread.run_sync(lambda: explain_row(served.scorer, row))
-    _count(state, "/v1/explain", [{"seen": found.seen}])
-    document: dict[str, Any] = {
-        "model": served.id,
-        "money": served.scorer.schema.money,
-        "row": found.row,
-        "prediction": found.prediction,
-        "base": found.base,
-        "contributions": found.contributions,
-        "seen": found.seen,
-    }
-    if found.lower is not None and found.upper is not None:
-        document |= {"lower": found.lower, "upper": found.upper}
-    return JSONResponse(document)
+    explained = await anyio.to_thread.run_sync(partial(explain_row, served.scorer, row))
+    _count(state, "/v1/explain", [explained])
+    answer: Explanation = {"model": served.id, "money": served.scorer.schema.money, **explained}
+    return JSONResponse(answer)
 
 
-@router.get("/v1/recommend/{customer}")
-async def recommendations(
-    request: Request, customer: Annotated[str, Path(max_length=256)], limit: Limit = 10
-) -> Response:
-    """Return the products that a customer is predicted to spend most on."""
+@router.get("/v1/recommend/{customer}", response_model=Recommendations, responses=problems(404, 422))
+async def recommendations(request: Request, customer: Id, limit: Limit = 10) -> Response:
+    """Return the products with the highest predictions for a customer."""
     state = state_of(request)
     served = state.holder.served
     scorer = served.scorer
     column = scorer.schema.customer
     if column is None or not scorer.catalogue.knows("customer", customer):
-        raise ProblemError(404, "Expected a customer that the model knows, found none of that id.")
+        raise ProblemError(
+            404, "customer: expected an id that the model knows, found another; see /v1/search/customer."
+        )
     row = dict(scorer.catalogue.complete({column: customer}))
     items = await state.heavy.run(partial(recommend, scorer, row, limit))
-    return JSONResponse(
-        {"model": served.id, "money": scorer.schema.money, "customer": customer, "recommendations": items}
-    )
+    answer: Recommendations = {
+        "model": served.id,
+        "money": scorer.schema.money,
+        "customer": customer,
+        "recommendations": items,
+    }
+    return JSONResponse(answer)
 
 
-@router.get("/v1/similar/{product}")
-async def similar(request: Request, product: Annotated[str, Path(max_length=256)], limit: Limit = 8) -> Response:
-    """Return the products that are bought with the same tastes."""
+@router.get("/v1/similar/{product}", response_model=SimilarProducts, responses=problems(404, 422))
+async def similar(request: Request, product: Id, limit: Limit = 8) -> Response:
+    """Return the products that the same customers like."""
     state = state_of(request)
     served = state.holder.served
     catalogue = served.scorer.catalogue
     if not catalogue.knows("product", product):
-        raise ProblemError(404, "Expected a product that the model knows, found none of that id.")
-    found = await state.heavy.run(partial(catalogue.similar, "product", product, limit))
-    return JSONResponse({"model": served.id, "product": product, "similar": [known_to_dict(k) for k in found]})
+        raise ProblemError(404, "product: expected an id that the model knows, found another; see /v1/search/product.")
+    products = await state.heavy.run(partial(catalogue.similar, "product", product, limit))
+    answer: SimilarProducts = {
+        "model": served.id,
+        "product": product,
+        "similar": [known_to_dict(known) for known in products],
+    }
+    return JSONResponse(answer)
 
 
-@router.get("/v1/search/{role}")
+@router.get("/v1/search/{role}", response_model=SearchResult, responses=problems(422))
 async def search(
-    request: Request, role: Role, q: Annotated[str, Query(max_length=64)] = "", limit: Limit = 10
+    request: Request,
+    role: Literal["customer", "product"],
+    q: Annotated[str, Query(max_length=64)] = "",
+    limit: Limit = 10,
 ) -> Response:
-    """Return customers or products by the beginning or a part of their id; the busiest ones without a text."""
+    """Find customers or products by a part of their id; without a text, those with the most training rows."""
     catalogue = state_of(request).holder.served.scorer.catalogue
     try:
         q.encode()
-    except UnicodeEncodeError:
-        raise ProblemError(422, "Expected text in UTF-8.") from None
-    found = await anyio.to_thread.run_sync(lambda: catalogue.search(role, q.strip(), limit))
-    return JSONResponse({"found": [known_to_dict(known) for known in found]})
+    except UnicodeEncodeError:  # a lone surrogate, which %-escapes can spell
+        raise ProblemError(422, "q: expected text in UTF-8, found other bytes; correct the query.") from None
+    found = await anyio.to_thread.run_sync(partial(catalogue.search, role, q.strip(), limit))
+    answer: SearchResult = {"found": [known_to_dict(known) for known in found]}
+    return JSONResponse(answer)
 
 
-@router.get("/v1/model")
+@router.get("/v1/model", response_model=ModelDescription)
 async def model(request: Request) -> Response:
-    """Return what the model is, what it was trained on, and how good it was on rows it had not seen."""
+    """Describe the model: its schema, its training data, and its figures on held-out rows."""
     return JSONResponse(state_of(request).holder.served.describe())
 
 
-@router.post("/v1/reload")
+@router.post("/v1/reload", response_model=ReloadResult, responses=problems(409))
 async def reload(request: Request) -> Response:
-    """Put the model that lies in the bundle's place now to use; if it does not verify, the old one stays."""
+    """Load the bundle again and use it, if it passes its checks; otherwise the old model stays in use."""
     state = state_of(request)
     try:
         served, changed = await anyio.to_thread.run_sync(state.reload)
     except PurchasecastError as error:
+        kept = state.holder.served.id
         raise ProblemError(
-            409, f"The new model does not verify ({type(error).__name__}); {state.holder.served.id} stays in use."
+            409, f"The new model does not pass its checks ({type(error).__name__}); model {kept} stays in use."
         ) from None
-    return JSONResponse({"model": served.id, "changed": changed})
+    answer: ReloadResult = {"model": served.id, "changed": changed}
+    return JSONResponse(answer)
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_class=PlainTextResponse)
 async def health() -> Response:
     """Say that the server runs."""
     return PlainTextResponse("ok")
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_class=PlainTextResponse)
 async def ready(request: Request) -> Response:
-    """Say whether the server takes requests: it has a model, and is not about to stop."""
+    """Say whether the server takes requests; it does until it is asked to stop."""
     if state_of(request).is_stopping:
-        raise ProblemError(503, "The server is about to stop.", headers={"retry-after": "5"})
+        raise ProblemError(503, "The server is about to stop; ask another one.", headers={"retry-after": "5"})
     return PlainTextResponse("ready")
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Return counts and times in Prometheus' text format."""
-    return Response(state_of(request).measures.text(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-
-async def _received(request: Request) -> tuple[IO[bytes], str, str]:
-    """Return the file that was sent, as a body or in a form, its kind, and a name for the answer."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in _KINDS:
-        spool = new_spool()
-        try:
-            async for piece in request.stream():
-                spool.write(piece)
-        except BaseException as error:
-            spool.close()
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise ProblemError(503, "The server has no room for the file; try again later.") from None
-            raise
-        spool.seek(0)
-        return spool, _KINDS[media_type], _answer_name("", _KINDS[media_type])
-    if media_type != _FORM:
-        raise ProblemError(415, f"Expected a body of the type {CSV}, {PARQUET} or {_FORM}.")
-    form = await request.form(max_files=1, max_fields=4)
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        await form.close()
-        raise ProblemError(422, "Expected a file.", [{"pointer": "#/file", "field": "file", "detail": "not there"}])
-    name = file.filename or ""
-    guessed = PARQUET if name.lower().endswith((".parquet", ".pq")) else CSV
-    kind = _KINDS.get((file.content_type or "").partition(";")[0].strip().lower(), guessed)
-    return file.file, kind, _answer_name(name, kind)
-
-
-def _answer_name(name: str, kind: str) -> str:
-    """Return a file name for the answer, of harmless characters only."""
-    stem = name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
-    stem = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in stem)
-    return f"{stem[:60] or 'rows'}.scored.{'csv' if kind == CSV else 'parquet'}"
+    """Return counts and times in the text format of Prometheus."""
+    return Response(state_of(request).metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 def _chunks(content: IO[bytes]) -> Iterator[bytes]:
     with content:
-        while piece := content.read(_CHUNK_BYTES):
-            yield piece
+        while chunk := content.read(_CHUNK_BYTES):
+            yield chunk
 
 
-def _count(state: State, route: str, answers: list[dict[str, Any]]) -> None:
-    state.measures.rows(route, len(answers))
-    for answer in answers:
-        for role, is_seen in answer["seen"].items():
+def _count(state: State, route: str, rows: Sequence[Prediction | ExplainedRow]) -> None:
+    state.metrics.count_rows(route, len(rows))
+    for row in rows:
+        for role, is_seen in row["seen"].items():
             if not is_seen:
-                state.measures.unseen(role)
+                state.metrics.count_unseen(role)

@@ -1,4 +1,4 @@
-"""Who may ask: a bearer token, or, for the page, a cookie that proves its holder knew the token."""
+"""Access: a bearer token or, for the page, a signed cookie that a browser gets for the token."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ SESSION_SECONDS = 12 * 3_600
 
 
 class Guard:
-    """Tells whether a request may pass; every comparison takes the same time whatever is compared.
+    """Decides which requests may pass.
 
     Parameters
     ----------
     token : str or None
-        The token; None lets everybody in.
+        The token; None lets every request pass.
+
+    Notes
+    -----
+    Comparisons take the same time whatever they compare, so that nobody can guess a token letter by letter.
     """
 
     def __init__(self, token: str | None) -> None:
@@ -38,11 +42,11 @@ class Guard:
         """Tell whether this is the token."""
         if self._digest is None:
             return True
-        found = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        return hmac.compare_digest(found, self._digest)
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        return hmac.compare_digest(digest, self._digest)
 
     def admits(self, headers: Headers) -> bool:
-        """Tell whether a request carries the token or a session."""
+        """Tell whether a request carries the token or a valid session cookie."""
         if self._digest is None:
             return True
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -55,15 +59,16 @@ class Guard:
         return cookie is not None and self._is_session(cookie.value)
 
     def session(self) -> str:
-        """Return a cookie's value that `admits` a request for twelve hours."""
-        until = str(int(time.time()) + SESSION_SECONDS)
-        return f"{until}.{self._signature(until)}"
+        """Return the value of a cookie that is valid for twelve hours: its end, and the signature of that."""
+        end = str(int(time.time()) + SESSION_SECONDS)
+        return f"{end}.{self._signature(end)}"
 
     def _is_session(self, value: str) -> bool:
-        until, _, signature = value.partition(".")
-        if not until.isdecimal() or len(until) > 12 or not signature.isascii():
+        end, _, signature = value.partition(".")
+        if not end.isdecimal() or len(end) > 12 or not signature.isascii():
             return False
-        return hmac.compare_digest(signature, self._signature(until)) and time.time() < int(until)
+        return hmac.compare_digest(signature, self._signature(end)) and time.time() < int(end)
 
-    def _signature(self, until: str) -> str:
-        return hmac.new(self._digest or b"", f"session {until}".encode(), hashlib.sha256).hexdigest()
+    def _signature(self, end: str) -> str:
+        # The digest of the token is the key: a new token ends all sessions.
+        return hmac.new(self._digest or b"", f"session {end}".encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""The page's form: its fields by the model's schema, and what a submitted one says."""
+"""The form of the page: its fields, made of the model's schema, and what a submitted form says."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.serve.problems import ProblemError
-from purchasecast.serve.request_rows import expected, row_of_query
+from purchasecast.serve.request_rows import allowed, row_of_query
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
 
     from purchasecast.schema import Column
     from purchasecast.scorer import Scorer
-    from purchasecast.serve.problems import FieldProblem
+    from purchasecast.serve.response_models import FieldError
 
-__all__ = ["WHAT_IF", "FormField", "FormReading", "form_fields", "read_form"]
+__all__ = ["FormField", "FormReading", "form_fields", "options_of", "read_form"]
 
-WHAT_IF = "if:"  # before a column's name: the value that the second prediction takes
-_MOST_OPTIONS = 40
+_WHAT_IF = "if:"  # before a column's name in the query: the value to compare with
+_MAX_OPTIONS = 40  # of a drop-down list; with more, typing is faster
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field.
+    """One field of the form.
 
     Attributes
     ----------
     name : str
         The column.
     id : str
-        The element's id.
+        Id of the HTML element.
     label, hint : str
-        For people.
+        Texts for people.
     control : {"search", "select", "input"}
-        What it is filled in with.
+        Kind of control.
     options : tuple of str
-        Levels to choose from, or to suggest.
+        Values to choose from, or to suggest.
     role : str
-        ``customer`` or ``product``, where the field is its id; else empty.
+        ``customer`` or ``product`` if the column is its id; otherwise empty.
     group : {"id", "customer", "product", "purchase"}
-        Where it stands.
+        Part of the form.
     value : str
-        What is in it.
+        What the field holds.
     error : str
-        What is wrong with it; empty for nothing.
+        What is wrong with it; empty if nothing is.
     is_number : bool
-        Whether a keyboard of digits suits it.
+        Whether a phone should show a keyboard of digits.
     """
 
     name: str
@@ -69,9 +69,9 @@ class FormReading:
     Attributes
     ----------
     row : dict of str to object
-        The row; fields that were left empty are left out.
+        Values by column, without empty fields.
     changed : dict of str to object or None
-        The row of the what-if, where there is one.
+        The row to compare with, if the form asks what would be if.
     errors : dict of str to str
         What is wrong, by column.
     """
@@ -87,21 +87,29 @@ def form_fields(scorer: Scorer, reading: FormReading) -> dict[str, list[FormFiel
     for number, name in enumerate(scorer.columns):
         column = scorer.schema.column(name)
         value = reading.row.get(name)
-        made = FormField(
+        role = column.role if column.role in {"customer", "product"} else ""
+        group = "id" if role else column.of or "purchase"
+        form_field = FormField(
             name=name,
             id=f"field-{number}",
             label=column.label,
             hint=_hint(column),
-            control=_control(column, scorer),
-            options=_options(column, scorer),
-            role=column.role if column.role in {"customer", "product"} else "",
-            group="id" if column.role in {"customer", "product"} else column.of or "purchase",
+            control=_control(column, role, scorer),
+            options=options_of(column, scorer),
+            role=role,
+            group=group,
             value="" if value is None else str(value),
             error=reading.errors.get(name, ""),
             is_number=column.type in {"integer", "number"},
         )
-        groups[made.group].append(made)
+        groups[group].append(form_field)
     return groups
+
+
+def options_of(column: Column, scorer: Scorer) -> tuple[str, ...]:
+    """Return the values to choose from: those of the schema in its order, else those of the training data, sorted."""
+    # Short labels first, so that numbers stand in their order.
+    return column.levels or tuple(sorted(scorer.labels.get(column.name, ()), key=lambda label: (len(label), label)))
 
 
 def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
@@ -110,61 +118,53 @@ def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
     Parameters
     ----------
     query : QueryParams
-        Columns by name, and, with ``if:`` before the name, what a what-if changes.
+        Values by column; under ``if:`` and a column's name, a value to compare with.
     scorer : Scorer
         The model.
 
     Returns
     -------
     FormReading
-        The row, the changed row, or what is wrong.
+        The row and the row to compare with, or what is wrong.
     """
-    plain = [(name, value) for name, value in query.multi_items() if not name.startswith(WHAT_IF) and value.strip()]
-    changes = {name.removeprefix(WHAT_IF): value for name, value in query.items() if name.startswith(WHAT_IF)}
-    query_type = type(query)
-    row: dict[str, Any] = dict(plain)
+    filled = [(name, value) for name, value in query.multi_items() if not name.startswith(_WHAT_IF) and value.strip()]
+    changes = {name.removeprefix(_WHAT_IF): value for name, value in query.items() if name.startswith(_WHAT_IF)}
+    make_query = type(query)
+    row: dict[str, Any] = dict(filled)
+    changed = None
     try:
-        row = row_of_query(query_type(plain), scorer)
-        changed = None
+        row = row_of_query(make_query(filled), scorer)
         if changes:
             complete = dict(scorer.catalogue.complete(row))
-            changed = complete | row_of_query(query_type(list({**_texts(complete), **changes}.items())), scorer)
+            texts = {name: "" if value is None else str(value) for name, value in complete.items()}
+            changed = complete | row_of_query(make_query(list({**texts, **changes}.items())), scorer)
     except ProblemError as problem:
-        errors = {error["field"]: _for_people(error, row, scorer) for error in problem.errors} or {"": problem.detail}
+        errors = {error["field"]: _text_of(error, row, scorer) for error in problem.errors} or {"": problem.detail}
         return FormReading(row=row, errors=errors)
     return FormReading(row=row, changed=changed)
 
 
-def _for_people(error: FieldProblem, row: dict[str, Any], scorer: Scorer) -> str:
-    """Return what is wrong with a field; of an empty one, what to do."""
+def _text_of(error: FieldError, row: dict[str, Any], scorer: Scorer) -> str:
+    """Return what is wrong with a field; if it is empty, what to do."""
     name = error["field"]
     if name not in scorer.columns or row.get(name):
-        return str(error["detail"])
+        return error["detail"]
     column = scorer.schema.column(name)
-    return "Choose one." if column.levels else f"Fill this in: {expected(column).removeprefix('expected ')}."
-
-
-def _texts(row: dict[str, Any]) -> dict[str, str]:
-    return {name: "" if value is None else str(value) for name, value in row.items()}
-
-
-def _control(column: Column, scorer: Scorer) -> str:
-    if column.role in {"customer", "product"} and scorer.catalogue.has(column.role):
-        return "search"
-    return "select" if column.levels and len(column.levels) <= _MOST_OPTIONS else "input"
-
-
-def _options(column: Column, scorer: Scorer) -> tuple[str, ...]:
     if column.levels:
-        return column.levels
-    labels = scorer.labels.get(column.name, ())
-    return tuple(sorted(labels, key=lambda label: (len(label), label)))
+        return "Choose one."
+    return "Enter a value." if allowed(column) == "text" else f"Enter {allowed(column)}."
+
+
+def _control(column: Column, role: str, scorer: Scorer) -> str:
+    if role and scorer.catalogue.has(role):
+        return "search"
+    return "select" if 0 < len(column.levels) <= _MAX_OPTIONS else "input"
 
 
 def _hint(column: Column) -> str:
     if column.kind == "date":
         return f"Written as {column.format or '2024-12-31'}."
     if column.minimum is not None or column.maximum is not None:
-        said = expected(column).removeprefix("expected ")
-        return said[0].upper() + said[1:] + "."
+        text = allowed(column)
+        return f"{text[0].upper()}{text[1:]}."
     return f"In {column.unit}." if column.unit else ""

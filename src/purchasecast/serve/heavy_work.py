@@ -1,4 +1,4 @@
-"""Heavy work: scoring of files, recommendations and explanations of many rows, in few threads of their own."""
+"""Run heavy work, such as scoring a file, in a few threads of its own, so that single rows never wait for it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 class HeavyWork:
-    """Runs a limited number of heavy calls at a time, and refuses more.
+    """Runs a limited number of calls at a time and refuses more.
 
     Parameters
     ----------
     limit : int
-        Largest number of calls that run at the same time.
+        Largest number of calls at a time.
 
     Notes
     -----
     A thread cannot be stopped. A call whose request has timed out therefore keeps its slot until it really ends:
-    otherwise clients that retry after a timeout would pile up threads without limit.
+    otherwise clients that try again after a timeout would start threads without limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -37,16 +37,6 @@ class HeavyWork:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run a call in a thread and return its result.
-
-        Parameters
-        ----------
-        call : callable
-            A function without arguments.
-
-        Returns
-        -------
-        object
-            What the call returns.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, without paths, stacks or secrets."""
+"""Structured logs: one JSON object a line on stderr, without paths, stack traces or secrets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonFormatter", "place_of", "set_up_logs"]
 
-_FIELDS = "fields"
-_encode = json.JSONEncoder(default=str).encode  # in ASCII: no line end of a value can end the line
+_encode = json.JSONEncoder(default=str).encode  # writes ASCII, so that no value can break the line
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; of an exception, its type and the function that raised it."""
+    """Formats a record as one line of JSON; of an exception, only its type and the line that raised it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -27,7 +26,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, _FIELDS, {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
             document["error"] = record.exc_info[0].__name__
@@ -37,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def place_of(trace: TracebackType | None) -> str | None:
-    """Return the module and line that raised an exception, which is no path."""
+    """Return the module and line that raised an exception, without the path of its file."""
     if trace is None:
         return None
     while trace.tb_next is not None:
@@ -51,7 +50,7 @@ def set_up_logs(*, verbose: bool = False) -> None:
     Parameters
     ----------
     verbose : bool, default False
-        Whether to log what helps to find mistakes in the program.
+        Whether to log debugging messages as well.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())

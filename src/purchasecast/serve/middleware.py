@@ -1,7 +1,7 @@
-"""The outermost layer: every request passes here, and every answer leaves here.
+"""The outermost layer, which every request and every answer passes.
 
-Request ids, access, limits on size, time and number, security headers, one log line and the metrics. Plain ASGI, as
-a layer more costs a third of the time that a row takes.
+It gives ids to requests, checks access, limits size, time and number, adds security headers, writes one log line a
+request and counts it. It is plain ASGI: one more layer of Starlette's own would cost a third of the time of a row.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from purchasecast.serve.json_logs import place_of
-from purchasecast.serve.problems import ProblemError, problem_response
+from purchasecast.serve.problems import SERVER_DEFECT, ProblemError
 from purchasecast.serve.settings import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from purchasecast.serve.auth import Guard
-    from purchasecast.serve.metrics import Measures
+    from purchasecast.serve.metrics import Metrics
     from purchasecast.serve.settings import ServeSettings
 
-__all__ = ["FILE_ROUTE", "Gate"]
+__all__ = ["Middleware"]
 
 logger = logging.getLogger(__name__)
 
-FILE_ROUTE = "/v1/predict/file"
-_ALWAYS = ("/healthz", "/metrics")  # whoever restarts or watches the server must reach it under any load
-_OPEN = ("/healthz", "/readyz", "/login", "/static/")
-_PROCESS, _numbers = secrets.token_hex(8), count(1)  # together a request's id
+_FILE_ROUTE = "/v1/predict/file"
+_FILE_BODY_FACTOR, _FILE_TIME_FACTOR = 6, 10  # how much longer a file may take than other requests
+_ALWAYS = ("/healthz", "/metrics")  # answered under any load, or an orchestrator restarts a server that is only busy
+_OPEN = ("/healthz", "/readyz", "/login", "/static/")  # need no token
+_PROCESS, _numbers = secrets.token_hex(8), count(1)  # a request id is made of both
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -52,86 +53,89 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-_BROKEN = 499  # the client went away: no answer, and for the log only
+_NO_ANSWER = 499  # for the log only: the client has hung up, or an answer has not begun
 
 
-class Gate:
-    """Wraps the application.
+class Middleware:
+    """Wraps an application.
 
     Parameters
     ----------
     app : ASGI application
-        What answers.
+        Answers the requests that pass.
     settings : ServeSettings
         The limits.
     guard : Guard
-        Who may ask.
-    measures : Measures
-        Counts and times.
+        Checks access.
+    metrics : Metrics
+        Counts requests.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, guard: Guard, measures: Measures) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, settings: ServeSettings, guard: Guard, metrics: Metrics) -> None:
+        self._app = app
         self._settings = settings
         self._guard = guard
-        self._measures = measures
+        self._metrics = metrics
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._settings)
         self._active += 1
         try:
-            self._admit(exchange)
+            self._check(exchange)
             async with exchange.clock:
-                await self.app(scope, exchange.receive, exchange.send)
+                await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
-            await exchange.tell(problem)
+            await exchange.send_problem(problem)
         except TimeoutError:
-            await exchange.tell(exchange.lateness())
+            await exchange.send_problem(exchange.timeout())
         except ClientDisconnect:
-            pass  # nobody waits for an answer; the log has status 499
+            pass  # nobody waits for an answer
         except Exception as error:  # noqa: BLE001  nothing of it may reach the client
             exchange.error = f"{type(error).__name__} at {place_of(error.__traceback__)}"
-            await exchange.tell(ProblemError(500, "The server made a mistake; its log has the request's id."))
+            await exchange.send_problem(ProblemError(500, SERVER_DEFECT))
         finally:
             self._active -= 1
             exchange.seconds = time.perf_counter() - exchange.started
-            # The loop sends the answer before it comes to this: no client waits for a log line.
-            asyncio.get_running_loop().call_soon(self._finish, exchange)
+            # The event loop sends the answer before it comes to this, so no client waits for a log line.
+            asyncio.get_running_loop().call_soon(self._record, exchange)
 
-    def _admit(self, exchange: _Exchange) -> None:
-        headers = exchange.headers
+    def _check(self, exchange: _Exchange) -> None:
+        """Raise a problem if the request may not pass."""
+        headers, path = exchange.headers, exchange.path
         if self._guard.is_open and not _is_own_name(headers.get(b"host", b"")):
-            # A page elsewhere may make a browser look up its own name here; without a token the name must be ours.
-            raise ProblemError(421, "Expected a request to this machine by its own name; set a token to serve others.")
-        if exchange.method not in {"GET", "HEAD"} and headers.get(b"sec-fetch-site") == b"cross-site":
-            raise ProblemError(403, "Expected a request from this site, found one from another.")
-        is_open = self._guard.is_open or exchange.path.startswith(_OPEN) or exchange.path == "/"
-        if not is_open and not self._guard.admits(Headers(scope=exchange.scope)):
+            # Against DNS rebinding: a foreign page can make its own name point to this machine.
             raise ProblemError(
-                401, "Expected the header `Authorization: Bearer TOKEN`.", headers={"www-authenticate": "Bearer"}
+                421, "Host: expected this machine's own name, found another; set a token to serve others."
             )
+        if exchange.method not in {"GET", "HEAD"} and headers.get(b"sec-fetch-site") == b"cross-site":
+            raise ProblemError(403, "Request: expected one from this site, found one from another.")
+        needs_token = not (self._guard.is_open or path == "/" or path.startswith(_OPEN))  # "/" shows the sign-in page
+        if needs_token and not self._guard.admits(Headers(scope=exchange.scope)):
+            detail = "Authorization: expected `Bearer TOKEN`, found no valid token; send it."
+            raise ProblemError(401, detail, headers={"www-authenticate": "Bearer"})
         announced = headers.get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced[:18]) > exchange.most_bytes:
-            raise ProblemError(413, f"Expected a body of at most {exchange.most_bytes:,} bytes, found a larger one.")
-        if self._active > self._settings.max_requests and exchange.path not in _ALWAYS:
+        if not announced.isdigit() or int(announced[:18]) > exchange.max_bytes:
+            raise exchange.too_large()
+        if self._active > self._settings.max_requests and path not in _ALWAYS:
             raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
 
-    def _finish(self, exchange: _Exchange) -> None:
+    def _record(self, exchange: _Exchange) -> None:
         """Count and log a request that has been answered."""
+        # The route's template, because the address itself may name a customer.
         route = getattr(exchange.scope.get("route"), "path", "other")
-        self._measures.request(exchange.method, route, exchange.status, exchange.seconds)
+        self._metrics.count_request(exchange.method, route, exchange.status, exchange.seconds)
         level = logging.ERROR if exchange.error else logging.INFO
         if not logger.isEnabledFor(level):
             return
         fields: dict[str, Any] = {
             "request_id": exchange.id,
             "method": exchange.method,
-            "route": route,  # the template, not the address: that may name a customer
+            "route": route,
             "status": exchange.status,
             "milliseconds": round(exchange.seconds * 1_000, 3),
         }
@@ -145,71 +149,73 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServeSettings) -> None:
         self.scope = scope
-        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of two alike the first counts
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of repeated headers the first counts
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.started = time.perf_counter()
         self.seconds = 0.0
         wished = self.headers.get(b"x-request-id", b"").decode("latin-1")
-        self.id = wished if wished and _REQUEST_ID.fullmatch(wished) else f"{_PROCESS}{next(_numbers):016x}"
-        self.status = _BROKEN
+        self.id = wished if _REQUEST_ID.fullmatch(wished) else f"{_PROCESS}{next(_numbers):016x}"
+        self.status = _NO_ANSWER
         self.error: str | None = None
-        is_file = self.path == FILE_ROUTE
-        self.most_bytes = settings.max_file_bytes if is_file else settings.max_body_bytes
+        is_file = self.path == _FILE_ROUTE
+        self.max_bytes = settings.max_file_bytes if is_file else settings.max_body_bytes
         self._receive, self._send = receive, send
         self._bytes = 0
-        self._complete = b"transfer-encoding" not in self.headers and self.headers.get(b"content-length", b"0") == b"0"
+        has_body = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
+        self._is_complete = not has_body
         self._is_waiting = self._is_gone = False
         now = asyncio.get_running_loop().time()
-        self._until = now + settings.request_seconds * (10 if is_file else 1)
-        self._body_until = min(now + settings.body_seconds * (6 if is_file else 1), self._until)
-        self.clock = asyncio.timeout_at(self._until)
+        self._end = now + settings.request_seconds * (_FILE_TIME_FACTOR if is_file else 1)
+        self._body_end = min(now + settings.body_seconds * (_FILE_BODY_FACTOR if is_file else 1), self._end)
+        self.clock = asyncio.timeout_at(self._end)
 
     async def receive(self) -> Message:
-        """Take a piece of the body, within the limits of size and time."""
-        if self._complete:
+        """Receive a piece of the body, within the limits of size and time."""
+        if self._is_complete:
             return await self._receive()
         self._is_waiting = True
-        self.clock.reschedule(self._body_until)
+        self.clock.reschedule(self._body_end)
         message = await self._receive()
-        self.clock.reschedule(self._until)
+        self.clock.reschedule(self._end)
         self._is_waiting = False
         self._bytes += len(message.get("body", b""))
         self._is_gone = message["type"] == "http.disconnect"
-        self._complete = self._is_gone or not message.get("more_body", False)
-        if self._bytes > self.most_bytes:
-            raise ProblemError(
-                413,
-                f"Expected a body of at most {self.most_bytes:,} bytes, found a larger one.",
-                headers={"connection": "close"},
-            )
+        self._is_complete = self._is_gone or not message.get("more_body", False)
+        if self._bytes > self.max_bytes:
+            raise self.too_large()
         return message
 
-    def lateness(self) -> ProblemError:
-        """Return what is told when the clock has run out."""
-        if self._is_waiting:
-            return ProblemError(408, "Expected the whole body sooner.", headers={"connection": "close"})
-        return ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
-
     async def send(self, message: Message) -> None:
-        """Send a piece of the answer; to its start, add what every answer carries."""
+        """Send a piece of the answer; its first piece gets the headers that all answers have."""
         if self._is_gone:
-            return  # FastAPI answers even so: the log must not say that anything was sent
+            return  # FastAPI answers even now; the log must not say that the client got anything
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
-            there = {name for name, _ in headers}
-            more = [pair for pair in _HEADERS.items() if pair[0] not in there]
-            message["headers"] = [*headers, *more, (b"x-request-id", self.id.encode())]
+            present = {name for name, _ in headers}
+            added = [pair for pair in _HEADERS.items() if pair[0] not in present]
+            message["headers"] = [*headers, *added, (b"x-request-id", self.id.encode())]
         await self._send(message)
 
-    async def tell(self, problem: ProblemError) -> None:
-        """Answer with a problem, if nothing has been answered yet."""
-        if self.status != _BROKEN:
-            self.error = self.error or f"cut short: {problem.status}"
+    async def send_problem(self, problem: ProblemError) -> None:
+        """Answer with a problem, unless an answer has begun."""
+        if self.status != _NO_ANSWER:
+            self.error = self.error or f"answer cut short: {problem.status}"
             return
-        response = problem_response(problem.status, problem.detail, problem.errors, problem.headers)
-        await response(self.scope, self._receive, self.send)
+        await problem.response()(self.scope, self._receive, self.send)
+
+    def timeout(self) -> ProblemError:
+        """Return the problem of a request that has run out of time."""
+        if self._is_waiting:
+            detail = "Body: expected all of it in time, found only a part; send it faster."
+            return ProblemError(408, detail, headers={"connection": "close"})
+        return ProblemError(503, "The request took too long; ask for less.", headers={"retry-after": "5"})
+
+    def too_large(self) -> ProblemError:
+        """Return the problem of a body that is too large."""
+        detail = f"Body: expected at most {self.max_bytes:,} bytes, found more; send less."
+        return ProblemError(413, detail, headers={"connection": "close"})
 
 
 @lru_cache(maxsize=64)

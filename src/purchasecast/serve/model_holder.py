@@ -1,4 +1,4 @@
-"""The model that is being served, and its replacement by a newer one without dropping a request."""
+"""The model in use, and its replacement by a newer one while requests go on."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from purchasecast.bundle import Bundle
     from purchasecast.scorer import Scorer
+    from purchasecast.serve.response_models import ModelDescription
 
 __all__ = ["ModelHolder", "Served"]
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # to read a bundle that is replaced meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,19 @@ class Served:
     Attributes
     ----------
     id : str
-        Twelve hexadecimal digits, the same for all bundles that predict by the same files.
+        Twelve hexadecimal digits, made of the files that predictions depend on.
     bundle : Bundle
-        Its manifest.
+        The bundle, with its manifest.
     scorer : Scorer
         The portable model.
     reader : InputReader
-        What holds JSON rows to exact types.
+        Checks JSON rows by exact types.
     loaded_at : str
-        When it was loaded, UTC.
+        Time of loading, UTC.
     report : bytes or None
-        The report for people, where the bundle has one.
+        The report, if the bundle has one.
     evaluation : dict or None
-        Figures of the holdout.
+        Figures on held-out rows.
     """
 
     id: str
@@ -58,8 +59,8 @@ class Served:
     report: bytes | None
     evaluation: dict[str, Any] | None
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a client may know of the model."""
+    def describe(self) -> ModelDescription:
+        """Return what clients may know of the model."""
         manifest, catalogue = self.bundle.manifest, self.scorer.catalogue
         data = manifest.get("data") or {}
         return {
@@ -80,12 +81,12 @@ class Served:
 
 
 class ModelHolder:
-    """Holds the model in use; whoever took it keeps it until done.
+    """Holds the model in use. A request that took it keeps it to its end, also after a reload.
 
     Parameters
     ----------
     path : Path
-        The bundle; a reload reads what is there then.
+        The bundle; a reload reads what is there at that time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,17 +100,17 @@ class ModelHolder:
         return self._served
 
     def reload(self) -> tuple[Served, bool]:
-        """Read the bundle again and put it to use, if it is whole and passes its own test.
+        """Read the bundle again and use it, if it passes its checks.
 
         Returns
         -------
         tuple of Served and bool
-            The model in use now, and whether it is another one than before.
+            The model in use, and whether it is another one than before.
 
         Raises
         ------
         BundleError
-            If the new one does not verify; the old one stays in use.
+            If the new model does not pass its checks; the old one stays in use.
         """
         with self._lock:
             fresh = self._load()
@@ -119,29 +120,30 @@ class ModelHolder:
         return fresh, changed
 
     def _load(self) -> Served:
-        """Read the bundle; again where another one took its place meanwhile, so that no part is of two models."""
+        """Read the bundle; again if it was replaced meanwhile, so that no model is half old and half new."""
         for _ in range(_ATTEMPTS):
             before, failure = self._digest(), None
             try:
                 served = self._read()
             except (BundleError, OSError) as error:
                 failure = error
-            stayed = before == self._digest()
-            if stayed and failure is None:
+            is_same = before == self._digest()
+            if is_same and failure is None:
                 return served
-            if stayed and before:
+            if is_same and before:
                 break
         if isinstance(failure, BundleError):
             raise failure
         raise BundleCorruptError(
-            "the bundle: expected files that stay as they are while they are read, found others; try again."
+            "bundle: expected files that stay as they are during reading, found changes; try again."
         ) from failure
 
     def _digest(self) -> str:
+        """Return a hash of the manifest, which changes with every file; empty if there is none."""
         try:
             return hashlib.sha256((self._path / MANIFEST).read_bytes()).hexdigest()
         except OSError:
-            return ""  # reading the bundle will say what is wrong
+            return ""
 
     def _read(self) -> Served:
         bundle = load_bundle(self._path)
@@ -159,7 +161,7 @@ class ModelHolder:
 
 
 def _identity(bundle: Bundle) -> str:
-    """Return what a model is called: a bundle that was given a report or findings still is the same model."""
+    """Return the id of a model: a report that is added to the bundle does not change it."""
     files = bundle.manifest["files"]
     predicting = [f"{name} {files[name]}" for name in sorted(files) if name.startswith(f"{SCORER}/")]
     return hashlib.sha256("\n".join(predicting).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The page: rendered here, made lively by a little JavaScript, usable without it."""
+"""The web page: rendered on the server, made smoother by a little JavaScript, and usable without it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 
 _TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
+_render = _TEMPLATES.TemplateResponse
 _REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "frame-ancestors 'none'; base-uri 'none'; sandbox allow-scripts allow-popups"
@@ -36,19 +37,17 @@ async def index(request: Request) -> Response:
     """Show the page; with a query, also the result that it asks for."""
     state = state_of(request)
     if not state.guard.admits(request.headers):
-        return _TEMPLATES.TemplateResponse(request, "login.html", {"failed": False})
+        return _render(request, "login.html", {"failed": False})
     served = state.holder.served
-    reading = read_form(request.query_params, served.scorer) if request.query_params else FormReading()
-    result = await _result(served, reading, state) if request.query_params else None
+    is_asked = bool(request.query_params)
+    reading = read_form(request.query_params, served.scorer) if is_asked else FormReading()
     context = {
-        **_common(served, state),
+        **await _context(state, served, reading, is_asked=is_asked),
         "fields": form_fields(served.scorer, reading),
-        "reading": reading,
-        "result": result,
         "examples": examples(served.scorer),
         "columns": served.scorer.columns,
     }
-    return _TEMPLATES.TemplateResponse(request, "index.html", context, status_code=422 if reading.errors else 200)
+    return _render(request, "index.html", context, status_code=422 if reading.errors else 200)
 
 
 @router.get("/ui/result")
@@ -57,27 +56,27 @@ async def result(request: Request) -> Response:
     state = state_of(request)
     served = state.holder.served
     reading = read_form(request.query_params, served.scorer)
-    context = {**_common(served, state), "reading": reading, "result": await _result(served, reading, state)}
-    return _TEMPLATES.TemplateResponse(request, "result.html", context, status_code=422 if reading.errors else 200)
+    context = await _context(state, served, reading, is_asked=True)
+    return _render(request, "result.html", context, status_code=422 if reading.errors else 200)
 
 
 @router.get("/report")
 async def report(request: Request) -> Response:
-    """Show the report that lies in the bundle; it runs in a sandbox, as it brings scripts of its own."""
-    found = state_of(request).holder.served.report
-    if found is None:
-        raise ProblemError(404, "This model has no report; make one with `purchasecast report`.")
-    return Response(found, media_type="text/html", headers={"content-security-policy": _REPORT_POLICY})
+    """Show the report of the bundle, in a sandbox because it brings scripts of its own."""
+    content = state_of(request).holder.served.report
+    if content is None:
+        raise ProblemError(404, "Report: expected one in the model, found none; make it with `purchasecast report`.")
+    return Response(content, media_type="text/html", headers={"content-security-policy": _REPORT_POLICY})
 
 
 @router.post("/login")
 async def login(request: Request) -> Response:
-    """Exchange the token for a cookie."""
+    """Exchange the token for a session cookie."""
     state = state_of(request)
     form = await request.form(max_files=0, max_fields=1)
     token = form.get("token")
     if not isinstance(token, str) or not state.guard.knows(token.strip()):
-        return _TEMPLATES.TemplateResponse(request, "login.html", {"failed": True}, status_code=401)
+        return _render(request, "login.html", {"failed": True}, status_code=401)
     response = RedirectResponse("/", status_code=303)
     response.set_cookie(
         COOKIE,
@@ -92,24 +91,21 @@ async def login(request: Request) -> Response:
 
 @router.post("/logout")
 async def logout() -> Response:
-    """Forget the cookie."""
+    """Delete the session cookie."""
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(COOKIE)
     return response
 
 
-def _common(served: Served, state: State) -> dict[str, Any]:
+async def _context(state: State, served: Served, reading: FormReading, *, is_asked: bool) -> dict[str, Any]:
+    """Return what both templates use; the result is computed if the form asks for one and has no errors."""
+    has_result = is_asked and not reading.errors
     return {
         "facts": model_facts(served),
         "money": Money(served.scorer.schema.money),
-        "schema": served.scorer.schema,
         "has_report": served.report is not None,
         "has_login": not state.guard.is_open,
-        "most_bytes": state.settings.max_file_bytes,
+        "max_bytes": state.settings.max_file_bytes,
+        "reading": reading,
+        "result": await state.heavy.run(partial(result_view, served.scorer, reading)) if has_result else None,
     }
-
-
-async def _result(served: Served, reading: FormReading, state: State) -> dict[str, Any] | None:
-    if reading.errors:
-        return None
-    return await state.heavy.run(partial(result_view, served.scorer, reading))

@@ -1,7 +1,8 @@
-"""What a Parquet file unpacks to, read off its page headers before anything is unpacked.
+"""Refuse Parquet files that are small and unpack to much, before anything is unpacked.
 
-The footer also names sizes, but nobody holds a file to them; the header of a page is held to by whoever unpacks it. It
-is a struct in Thrift's compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
+The footer names sizes, too, but readers do not hold a file to them. The sizes in the page headers are what a reader
+allocates, so these are added up. A page header is a struct in Thrift's compact protocol
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
 from __future__ import annotations
@@ -9,70 +10,84 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 from purchasecast.errors import DataError
+from purchasecast.serve.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow.parquet as pq
 
-__all__ = ["DELTA_BYTE_ARRAY", "page_sizes"]
+__all__ = ["check_unpacked_size", "page_sizes"]
 
-DELTA_BYTE_ARRAY = 7  # values as endings of the one before: a page of it can unpack to any size
-_SIZE, _PACKED_SIZE = 2, 3
-_DATA_HEADERS = {5: 2, 8: 4}  # of versions 1 and 2: the field of a page's header, and the encoding's within
-_FIRST_READ, _LONGEST_HEADER = 4_096, 16 << 20
+_MAX_PAGE_BYTES, _MAX_UNPACKED_BYTES = 64 << 20, 1 << 30  # of one page, and of all pages of a file
+_MAX_PAGES = 100_000
+_DELTA_BYTE_ARRAY = 7  # an encoding that stores only how a value differs from the last: a page can unpack to any size
+_SIZE, _PACKED_SIZE = 2, 3  # fields of a page header
+_ENCODINGS = {5: 2, 8: 4}  # data page header of version 1 and 2 -> the field of the encoding in it
+_FIRST_READ = 4_096
+_MAX_HEADER_BYTES, _MAX_HEADERS_BYTES = 1 << 18, 4 << 20  # of one, and of all: Python reads about 3 MB a second
 _I16, _I32, _I64, _BINARY, _LIST, _SET, _STRUCT = 4, 5, 6, 8, 9, 10, 12
-_FIXED = {1: 0, 2: 0, 3: 1, 7: 8}  # booleans, a byte, a double: bytes that follow
-_DEEPEST = 16
+_FIXED = {1: 0, 2: 0, 3: 1, 7: 8}  # true, false, a byte, a double -> bytes that follow
+_MAX_DEPTH = 16
 
 
-def page_sizes(source: IO[bytes], file: pq.ParquetFile) -> Iterator[tuple[int, int | None]]:
-    """Yield the size of every page, unpacked, and its encoding.
+def check_unpacked_size(source: IO[bytes], file: pq.ParquetFile) -> None:
+    """Check that a file stays small when it is unpacked.
 
     Parameters
     ----------
     source : file object
-        The file; its place is moved.
+        The file; its position is moved.
     file : ParquetFile
         The same file, opened.
 
-    Yields
-    ------
-    tuple of int and int or None
-        Bytes, and Parquet's number of the encoding; None for a page that holds no rows.
-
     Raises
     ------
+    ProblemError
+        If it unpacks to too much (413), or one of its encodings hides how much (422).
     DataError
         If a page header cannot be read.
     """
+    total = 0
+    for number, (size, encoding) in enumerate(page_sizes(source, file)):
+        total += size
+        if size > _MAX_PAGE_BYTES or total > _MAX_UNPACKED_BYTES or number >= _MAX_PAGES:
+            limit = f"{_MAX_UNPACKED_BYTES >> 20:,} MiB unpacked, in at most {_MAX_PAGES:,} pages"
+            raise ProblemError(413, f"Parquet file: expected at most {limit}, found more; send several files.")
+        if encoding == _DELTA_BYTE_ARRAY:
+            raise ProblemError(422, "Parquet file: expected no encoding DELTA_BYTE_ARRAY, found it; write it without.")
+
+
+def page_sizes(source: IO[bytes], file: pq.ParquetFile) -> Iterator[tuple[int, int | None]]:
+    """Yield every page's unpacked size in bytes, and Parquet's number of its encoding (None for a dictionary)."""
+    budget = _MAX_HEADERS_BYTES
     for group in range(file.metadata.num_row_groups):
-        described = file.metadata.row_group(group)
-        for number in range(described.num_columns):
-            column = described.column(number)
-            offsets = [column.data_page_offset]
+        for number in range(file.metadata.row_group(group).num_columns):
+            column = file.metadata.row_group(group).column(number)
+            start = column.data_page_offset
             if column.has_dictionary_page and column.dictionary_page_offset:
-                offsets.append(column.dictionary_page_offset)
-            place = min(offsets)
-            end = place + column.total_compressed_size
+                start = min(start, column.dictionary_page_offset)
+            place, end = start, start + column.total_compressed_size
             while place < end:
                 header, length = _read_header(source, place)
                 size, packed = header.get(_SIZE, -1), header.get(_PACKED_SIZE, -1)
-                if size < 0 or packed < 0:
-                    raise DataError("expected a page's sizes, found none.")
-                encodings = [header[field].get(inner) for field, inner in _DATA_HEADERS.items() if field in header]
+                budget -= length
+                if size < 0 or packed < 0 or budget < 0:
+                    raise DataError("expected short page headers with sizes, found others.")
+                encodings = [header[field].get(inner) for field, inner in _ENCODINGS.items() if field in header]
                 yield size, encodings[0] if encodings else None
                 place += length + packed
 
 
 def _read_header(source: IO[bytes], place: int) -> tuple[dict[int, Any], int]:
-    """Return the header at a place, and its length."""
+    """Return the page header at a place of the file, and its length."""
     wanted = _FIRST_READ
-    while wanted <= _LONGEST_HEADER:
+    while wanted <= _MAX_HEADER_BYTES:
         source.seek(place)
         data = source.read(wanted)
+        reader = _ThriftReader(data)
         try:
-            return _struct(data, 0, 0)
+            return reader.struct(0), reader.at
         except IndexError:
             if len(data) < wanted:
                 break
@@ -80,72 +95,72 @@ def _read_header(source: IO[bytes], place: int) -> tuple[dict[int, Any], int]:
     raise DataError("expected a page header, found none.")
 
 
-def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """Return a struct's numbers and structs by field, and where it ends; IndexError where the data end before."""
-    if depth > _DEEPEST:
-        raise DataError("expected a page header, found deeper structs than one has.")
-    fields: dict[int, Any] = {}
-    field = 0
-    while True:
-        head = data[at]
-        at += 1
-        if head == 0:
-            return fields, at
-        if head >> 4:
-            field += head >> 4
+class _ThriftReader:
+    """Reads a struct from its beginning; IndexError means that the data end before the struct does."""
+
+    def __init__(self, data: bytes) -> None:
+        self.at = 0
+        self._data = data
+
+    def struct(self, depth: int) -> dict[int, Any]:
+        """Return a struct's values by field number."""
+        if depth > _MAX_DEPTH:
+            raise DataError("expected a page header, found structs nested too deeply.")
+        fields: dict[int, Any] = {}
+        field = 0
+        while (head := self._byte()) != 0:
+            field = field + (head >> 4) if head >> 4 else self._signed()
+            fields[field] = self._value(head & 15, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        """Return a number or a struct; skip any other value and return None."""
+        if kind in {_I16, _I32, _I64}:
+            return self._signed()
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        if kind in _FIXED:
+            self._skip(_FIXED[kind])
+        elif kind == _BINARY:
+            self._skip(self._unsigned())
+        elif kind in {_LIST, _SET}:
+            self._skip_list(depth)
         else:
-            field, at = _signed(data, at)
-        value, at = _value(data, at, head & 15, depth)
-        fields[field] = value
+            raise DataError("expected a page header, found a type that it cannot have.")
+        return None
 
+    def _skip_list(self, depth: int) -> None:
+        head = self._byte()
+        count, kind = head >> 4, head & 15
+        if count == 15:
+            count = self._unsigned()
+        if kind in {1, 2}:
+            self._skip(count)  # in a list a boolean takes a byte
+            return
+        for _ in range(count):
+            self._value(kind, depth + 1)
 
-def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
-    """Return a value, None where it is neither a number nor a struct, and where it ends."""
-    if kind in {_I16, _I32, _I64}:
-        return _signed(data, at)
-    if kind == _STRUCT:
-        return _struct(data, at, depth + 1)
-    if kind in _FIXED:
-        return None, _within(data, at + _FIXED[kind])
-    if kind == _BINARY:
-        length, at = _unsigned(data, at)
-        return None, _within(data, at + length)
-    if kind in {_LIST, _SET}:
-        return None, _skip_list(data, at, depth)
-    raise DataError("expected a page header, found a type that one does not have.")
+    def _byte(self) -> int:
+        value = self._data[self.at]
+        self.at += 1
+        return value
 
+    def _skip(self, count: int) -> None:
+        self.at += count
+        if self.at > len(self._data):
+            raise IndexError
 
-def _skip_list(data: bytes, at: int, depth: int) -> int:
-    count, kind = data[at] >> 4, data[at] & 15
-    at += 1
-    if count == 15:
-        count, at = _unsigned(data, at)
-    if kind in {1, 2}:
-        return _within(data, at + count)  # in a list a boolean takes a byte
-    for _ in range(count):
-        _, at = _value(data, at, kind, depth + 1)
-    return at
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > 63:
+                raise DataError("expected a page header, found a number that is too long.")
 
-
-def _within(data: bytes, at: int) -> int:
-    if at > len(data):
-        raise IndexError
-    return at
-
-
-def _unsigned(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise DataError("expected a page header, found a number too long for one.")
-
-
-def _signed(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _unsigned(data, at)
-    return (value >> 1) ^ -(value & 1), at
+    def _signed(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)  # zigzag

@@ -1,44 +1,42 @@
-"""Errors as RFC 9457 problem details: what was expected, what was found, and which field it is about."""
+"""Errors as RFC 9457 problem details: what was expected, what was found, and which fields are wrong."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PROBLEM_TYPE", "FieldProblem", "ProblemError", "problem_response"]
+    from purchasecast.serve.response_models import FieldError, Problem
+
+__all__ = ["PROBLEM_TYPE", "SERVER_DEFECT", "ProblemError"]
 
 PROBLEM_TYPE = "application/problem+json"
-FieldProblem = dict[str, Any]
-_MOST_FIELDS = 100  # field errors of one answer
+SERVER_DEFECT = "The server made a mistake; its log has the request's id."
+_MAX_FIELDS = 100  # field errors in one answer; the rest are only counted
 
 
 class ProblemError(Exception):
-    """A request that is answered with a problem.
+    """An error that the client is told.
 
     Parameters
     ----------
     status : int
         The HTTP status.
     detail : str
-        One sentence for the client; no path, no stack, no secret.
-    errors : sequence of dict
-        What is wrong with which field: ``pointer`` (into the body) or ``parameter``, ``field`` and ``detail``.
-    headers : mapping of str to str
+        One sentence for the client, without paths, stack traces or secrets.
+    errors : sequence of FieldError, default ()
+        What is wrong with each field.
+    headers : mapping of str to str, optional
         Headers of the answer.
     """
 
     def __init__(
-        self,
-        status: int,
-        detail: str,
-        errors: Sequence[FieldProblem] = (),
-        headers: Mapping[str, str] | None = None,
+        self, status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -46,40 +44,13 @@ class ProblemError(Exception):
         self.errors = list(errors)
         self.headers = dict(headers or {})
 
-
-def problem_response(
-    status: int,
-    detail: str,
-    errors: Sequence[FieldProblem] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Return the answer that tells a problem.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    detail : str
-        Sentence for people.
-    errors : sequence of FieldProblem, default ()
-        Problems of single fields.
-    headers : mapping of str to str, optional
-        Further headers.
-
-    Returns
-    -------
-    Response
-        ``application/problem+json``; past 100 fields the rest are counted only.
-    """
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    if errors:
-        document["errors"] = list(errors[:_MOST_FIELDS])
-    if len(errors) > _MOST_FIELDS:
-        document["more_errors"] = len(errors) - _MOST_FIELDS
-    body = json.dumps(document, ensure_ascii=True).encode()
-    return Response(body, status_code=status, media_type=PROBLEM_TYPE, headers=dict(headers or {}))
+    def response(self) -> Response:
+        """Return the answer, of the type ``application/problem+json``."""
+        title = HTTPStatus(self.status).phrase
+        document: Problem = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+        if self.errors:
+            document["errors"] = self.errors[:_MAX_FIELDS]
+        if len(self.errors) > _MAX_FIELDS:
+            document["more_errors"] = len(self.errors) - _MAX_FIELDS
+        body = json.dumps(document, ensure_ascii=True).encode()
+        return Response(body, status_code=self.status, media_type=PROBLEM_TYPE, headers=self.headers)

@@ -1,4 +1,4 @@
-"""Run the application: one process, one socket, a clean stop."""
+"""Run the application in one process on one socket, until a signal says stop."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["run_server"]
 
-_MOST_HEADER_BYTES = 65_536
-_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_MAX_HEADER_BYTES = 65_536
+_GRACE_SECONDS = 30  # for requests in progress when the server is asked to stop, and for idle connections
+_TIMEOUT_ANSWER = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class _HurryingProtocol(HttpToolsProtocol):
-    """Closes a connection whose request line and headers do not arrive in time: uvicorn itself would wait for ever."""
+class _DeadlineProtocol(HttpToolsProtocol):
+    """Closes connections whose request line and headers do not arrive in time; uvicorn itself waits for ever."""
 
     header_seconds = 10.0
     _deadline: asyncio.TimerHandle | None = None
@@ -35,63 +36,63 @@ class _HurryingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect_headers()
+        self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        waiting = self._deadline is not None
-        if waiting:
+        was_waiting = self._deadline is not None
+        if was_waiting:
             self._header_bytes += len(data)
         super().data_received(data)
-        if waiting and self._deadline is not None and self._header_bytes > _MOST_HEADER_BYTES:
-            self._give_up()
+        if was_waiting and self._deadline is not None and self._header_bytes > _MAX_HEADER_BYTES:
+            self._close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._deadline is None:
-            self._expect_headers()
+        if self._deadline is None:  # a later request on the same connection
+            self._start_deadline()
 
     def on_headers_complete(self) -> None:
-        self._forget()
+        self._cancel_deadline()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _expect_headers(self) -> None:
+    def _start_deadline(self) -> None:
         self._header_bytes = 0
-        self._deadline = self.loop.call_later(self.header_seconds, self._give_up)
+        self._deadline = self.loop.call_later(self.header_seconds, self._close)
 
-    def _forget(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _give_up(self) -> None:
-        self._forget()
+    def _close(self) -> None:
+        self._cancel_deadline()
         if not self.transport.is_closing():
-            self.transport.write(_LATE)
+            self.transport.write(_TIMEOUT_ANSWER)
             self.transport.close()
 
 
 def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], None]) -> None:
-    """Serve a model until a signal says stop; requests under way are finished first.
+    """Serve a model until SIGTERM or SIGINT; requests in progress are finished first.
 
     Parameters
     ----------
     model : Path
-        The bundle.
+        The model directory, written by ``purchasecast train``.
     settings : ServeSettings
         Address, limits and token.
     announce : callable
-        Is told the server's address once it can be reached.
+        Called with the server's address once it accepts connections.
 
     Raises
     ------
     SettingsError
-        If the address cannot be listened on.
+        If the server cannot listen on the address.
     BundleError
-        If the bundle cannot be used.
+        If the model cannot be used.
     """
     app = create_app(model, settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -104,20 +105,20 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
         ) from error
     config = uvicorn.Config(
         app,
-        http=type("Protocol", (_HurryingProtocol,), {"header_seconds": settings.header_seconds}),
+        http=type("Protocol", (_DeadlineProtocol,), {"header_seconds": settings.header_seconds}),
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=30,
+        timeout_keep_alive=_GRACE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     host = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     announce(f"http://{host}:{listener.getsockname()[1]}/")
     # uvicorn stops cleanly and then raises the signal again, which would make a clean stop look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    # The model stays: without this, every full collection would go through it and hold requests up.
+    # Full garbage collections would go through the whole model again and again and hold requests up.
     gc.collect()
     gc.freeze()
     with listener:

@@ -1,4 +1,4 @@
-"""What the server is told: where to listen, whom to let in, and how much a request may ask for."""
+"""Settings of the server: where to listen, who may ask, and how much one request may ask for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_VARIABLE", "ServeSettings", "is_loopback", "read_token"]
 
 TOKEN_VARIABLE = "PURCHASECAST_TOKEN"  # noqa: S105  the name of a variable
-_SHORTEST_TOKEN = 16
+_MIN_TOKEN = 16  # characters
+_POSITIVE = ("max_rows", "max_body_bytes", "max_file_bytes", "max_file_rows", "max_requests", "max_heavy_requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +25,34 @@ class ServeSettings:
     Parameters
     ----------
     host : str, default "127.0.0.1"
-        Address to listen on. Any but this machine's own needs a token.
+        Address to listen on. An address that other machines can reach needs a token.
     port : int, default 8000
         Port to listen on; 0 takes a free one.
     token : str, optional
-        The bearer token that every request must carry; none by default.
+        Bearer token that every request must carry; at least 16 characters. Without one, no request needs a token.
     max_rows : int, default 1000
-        Largest number of rows of one ``/v1/predict``.
+        Largest number of rows in one ``POST /v1/predict``.
     max_body_bytes : int, default 1 MiB
-        Largest body, files excepted.
+        Largest body, except of files.
     max_file_bytes : int, default 64 MiB
-        Largest file to be scored.
+        Largest file to score.
     max_file_rows : int, default 2,000,000
-        Largest number of rows of a file.
+        Largest number of rows in a file.
     header_seconds : float, default 10.0
-        Longest time in which a request's headers must arrive.
+        Longest time for the headers of a request to arrive, in seconds.
     body_seconds : float, default 10.0
-        Longest time in which a body must arrive; a file may take six times as long.
+        Longest time for a body to arrive, in seconds; six times as long for a file.
     request_seconds : float, default 30.0
-        Longest time of a request; a file may take ten times as long.
+        Longest time for a whole request, in seconds; ten times as long for a file.
     max_requests : int, default 512
-        Requests at a time; more are answered with 503.
+        Largest number of requests at a time; more are answered with 503.
     max_heavy_requests : int, default 4
-        Files, recommendations and large explanations at a time, so that they never hold up single rows.
+        Largest number of files, recommendations and large explanations that are computed at a time.
 
     Raises
     ------
     SettingsError
-        If a setting is outside its range, or a public address has no token.
+        If a setting is outside its range, or the address needs a token and there is none.
     """
 
     host: str = "127.0.0.1"
@@ -68,34 +69,27 @@ class ServeSettings:
     max_heavy_requests: int = 4
 
     def __post_init__(self) -> None:
-        for name in (
-            "max_rows",
-            "max_body_bytes",
-            "max_file_bytes",
-            "max_file_rows",
-            "max_requests",
-            "max_heavy_requests",
-        ):
+        for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         if not 0 <= self.port <= 65_535:
             raise SettingsError(f"port: expected 0 to 65535, found {self.port}.")
-        if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
+        if self.token is not None and len(self.token) < _MIN_TOKEN:
             raise SettingsError(
-                f"token: expected at least {_SHORTEST_TOKEN} characters, found {len(self.token)}; "
+                f"token: expected at least {_MIN_TOKEN} characters, found {len(self.token)}; "
                 "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`."
             )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise SettingsError("token: expected printable ASCII characters, found others.")
+            raise SettingsError("token: expected printable ASCII characters, found others; make another token.")
         if self.token is None and not is_loopback(self.host):
             raise SettingsError(
-                f"host: expected this machine's own address, as no token is set, found {self.host}; "
-                f"set {TOKEN_VARIABLE} or give a token."
+                f"host: expected this machine's own address, because no token is set, found {self.host}; "
+                f"set {TOKEN_VARIABLE} or pass --token-file."
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address reaches this machine only.
+    """Tell whether only this machine can reach an address.
 
     Examples
     --------
@@ -111,7 +105,7 @@ def is_loopback(host: str) -> bool:
 
 
 def read_token(file: Path) -> str:
-    """Read a token from a file, such as a mounted secret; blanks around it do not count.
+    """Read a token from a file, such as a mounted secret, without the white space around it.
 
     Raises
     ------
@@ -121,4 +115,6 @@ def read_token(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"token_file: expected a readable file, found none ({type(error).__name__}).") from error
+        raise SettingsError(
+            f"--token-file: expected a text file that can be read, found {type(error).__name__} of {file}; check it."
+        ) from error

@@ -1,4 +1,4 @@
-"""What the routes share: the model, the settings, the counts, and whether the server is about to stop."""
+"""What the routes share: the model, the settings, the metrics, and whether the server is about to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from purchasecast.serve.auth import Guard
     from purchasecast.serve.heavy_work import HeavyWork
-    from purchasecast.serve.metrics import Measures
+    from purchasecast.serve.metrics import Metrics
     from purchasecast.serve.model_holder import ModelHolder, Served
     from purchasecast.serve.settings import ServeSettings
 
@@ -24,36 +24,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class State:
-    """What one application has."""
+    """The state of one application."""
 
     holder: ModelHolder
     settings: ServeSettings
     guard: Guard
-    measures: Measures
+    metrics: Metrics
     heavy: HeavyWork
     is_stopping: bool = False
 
     def reload(self) -> tuple[Served, bool]:
-        """Put the model that lies in the bundle's place now to use, and count it.
+        """Load the bundle again and use it; return the model in use, and whether it is another one than before.
 
         Raises
         ------
         PurchasecastError
-            If the new one does not verify; the old one stays in use.
+            If the new model does not pass its checks; the old one stays in use.
         """
         try:
             served, changed = self.holder.reload()
         except PurchasecastError as error:
-            self.measures.reload(worked=False)
+            self.metrics.count_reload(worked=False)
             kept = self.holder.served.id
-            logger.error("the new model does not verify (%s); %s stays in use", type(error).__name__, kept)  # noqa: TRY400
+            # The error's own text may name a path, which no log line should.
+            logger.error("new model refused (%s); model %s stays in use", type(error).__name__, kept)  # noqa: TRY400
             raise
-        self.measures.reload(worked=True)
-        self.measures.model(served.id)
+        self.metrics.count_reload(worked=True)
+        self.metrics.set_model(served.id)
         return served, changed
 
     def reload_quietly(self) -> None:
-        """Reload where nobody waits for an answer; the log has the outcome."""
+        """Reload after a signal, when nobody waits for an answer; the log has the outcome."""
         try:
             self.reload()
         except PurchasecastError:

@@ -1,8 +1,8 @@
-// A little liveliness for a page that works without: choices while typing, results in place, a progress bar.
+// Makes a page smoother that also works without JavaScript: suggestions, results in place, a progress bar.
 
 const result = document.getElementById("result");
 
-/** Ask the server for the result of a form and put it in place; errors go to their fields. */
+/** Get the result of a form from the server and show it; show errors at their fields. */
 async function ask(form) {
   const query = new URLSearchParams(new FormData(form));
   for (const [name, value] of [...query]) {
@@ -45,7 +45,7 @@ function clearErrors(form) {
   for (const summary of form.querySelectorAll(":scope > .error")) summary.remove();
 }
 
-/** Show each error at its field, and go to the first one. */
+/** Show each error at its field, and focus the first field. */
 function showErrors(form, answer) {
   clearErrors(form);
   let first = null;
@@ -78,7 +78,7 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-/** Make an input a combobox over the customers or products that the model knows. */
+/** Turn an input into a combobox of the customers or products that the model knows. */
 function makeSearch(input) {
   const role = input.dataset.search;
   const list = document.createElement("ul");
@@ -88,10 +88,10 @@ function makeSearch(input) {
   list.setAttribute("aria-label", document.querySelector(`label[for="${input.id}"]`).textContent);
   list.hidden = true;
   const none = input.parentElement.querySelector("[data-none]");
-  const told = document.createElement("p");
-  told.className = "unseen-by-eyes";
-  told.setAttribute("role", "status");
-  input.after(list, told);
+  const status = document.createElement("p");
+  status.className = "unseen-by-eyes";
+  status.setAttribute("role", "status");
+  input.after(list, status);
   for (const [name, value] of Object.entries({
     role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
   })) input.setAttribute(name, value);
@@ -134,7 +134,7 @@ function makeSearch(input) {
     if (mine !== asked) return;
     const isKnown = found.length > 0 || !input.value.trim();
     none.hidden = isKnown;
-    told.textContent = isKnown ? `${found.length} found` : none.textContent;
+    status.textContent = isKnown ? `${found.length} found` : none.textContent;
     list.replaceChildren(...found.map((known, k) => {
       const item = document.createElement("li");
       item.id = `${list.id}-${k}`;
@@ -175,7 +175,7 @@ function makeSearch(input) {
 
 for (const input of document.querySelectorAll("[data-search]")) makeSearch(input);
 
-/** Send a file, show how far it is, and offer the scored one for download. */
+/** Upload a file, show the progress, and offer the answer for download. */
 function send(form) {
   const input = form.elements.namedItem("file");
   const [file] = input.files;
@@ -195,7 +195,7 @@ function send(form) {
   input.removeAttribute("aria-invalid");
   done.replaceChildren();
   if (!file) return fail("Choose a file first.");
-  if (file.size > Number(input.dataset.most)) return fail("This file is larger than the server takes; split it.");
+  if (file.size > Number(input.dataset.max)) return fail("This file is too large for the server. Split it.");
 
   const request = new XMLHttpRequest();
   request.open("POST", form.action);
@@ -203,15 +203,15 @@ function send(form) {
   request.upload.addEventListener("progress", (event) => {
     if (event.lengthComputable) bar.value = (100 * event.loaded) / event.total;
   });
-  request.upload.addEventListener("load", () => { state.textContent = "Scoring"; bar.removeAttribute("value"); });
+  request.upload.addEventListener("load", () => { state.textContent = "Predicting"; bar.removeAttribute("value"); });
   request.addEventListener("loadend", async () => {
     area.hidden = true;
     button.disabled = false;
     if (request.status === 200) return offer(request, file);
-    const told = await request.response?.text().then(JSON.parse).catch(() => null);
-    fail(told?.detail ?? "The server could not be reached.");
+    const problemDetails = await request.response?.text().then(JSON.parse).catch(() => null);
+    fail(problemDetails?.detail ?? "The server could not be reached.");
   });
-  state.textContent = "Sending";
+  state.textContent = "Uploading";
   bar.value = 0;
   area.hidden = false;
   button.disabled = true;
@@ -225,7 +225,7 @@ function send(form) {
     link.textContent = `Download ${link.download}`;
     const bad = Number(answer.getResponseHeader("x-rows-without-prediction"));
     const rows = Number(answer.getResponseHeader("x-rows")).toLocaleString("en");
-    done.append(`${rows} rows scored${bad ? `, ${bad.toLocaleString("en")} of them without a prediction (see the column problem)` : ""}. `, link);
+    done.append(`${rows} rows read${bad ? `, ${bad.toLocaleString("en")} of them without a prediction (the column “problem” says why)` : ""}. `, link);
     link.focus();
   }
 }
