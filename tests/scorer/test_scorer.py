@@ -163,6 +163,14 @@ def test_bad_values_are_named_and_never_scored(
     assert marked.to_columns()["prediction"].null_count == 1
 
 
+def test_leading_zeros_do_not_matter_however_many(scorer: Scorer, shop: TinyShop) -> None:
+    row = shop.random_rows(1)[0]
+    for zeros in ("0" * 5_000, "+0", "00"):
+        assert scorer.predict_one(row | {"Category": f"{zeros}7"}) == scorer.predict_one(row | {"Category": 7})
+    for digits in ("-7", "0" * 5_000, "9" * 5_000):
+        assert scorer.check(row | {"Category": digits})["Category"] in {"below minimum", "not an integer"}
+
+
 ODD = [1, 1.0, True, "1", 7, 7.0, "7", 0, False, None, float("nan"), "", " old", "old", "1/2/2024", 1e300, 2**70]
 
 

@@ -16,8 +16,8 @@ from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.inputs import Encoded
 from purchasecast.scorer.levels import LevelTable
 from purchasecast.scorer.steps import KINDS
+from purchasecast.scorer.steps.amounts import Blend
 from purchasecast.scorer.steps.base import Context
-from purchasecast.scorer.steps.blend import Blend
 from purchasecast.scorer.steps.boosted_trees import BoostedTrees, _read_trees
 from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
@@ -62,7 +62,7 @@ def by_row(step: Any, columns: dict[str, Any], name: str) -> list[float]:
 
 def test_an_unseen_pair_has_its_parents_statistic_and_a_lift_is_in_money() -> None:
     outputs = [{"output": name, "levels": 1, "parent": 0, "name": name} for name in ("rank", "lift")]
-    step = LevelStatistics.from_manifest({"scale": "spread", "outputs": outputs}, CONTEXT)
+    step = LevelStatistics({"scale": "spread", "outputs": outputs}, CONTEXT)
     columns = {"spread": [100.0, 100.0, 200.0, 200.0]}
     many = batch(columns)
     step.batch(many)
@@ -74,7 +74,7 @@ def test_an_unseen_pair_has_its_parents_statistic_and_a_lift_is_in_money() -> No
 
 
 def test_a_blend_adds_up_members_and_their_parts() -> None:
-    step = Blend.from_manifest({"members": {"x": 0.25, "y": 0.75}, "output": "out"}, CONTEXT)
+    step = Blend({"members": {"x": 0.25, "y": 0.75}, "output": "out"}, CONTEXT)
     columns = {"x": [4.0, 8.0, 0.0, 1.0], "y": [4.0, 0.0, 8.0, 1.0]}
     many = batch(columns, explains=True)
     step.batch(many)
@@ -100,7 +100,7 @@ def interval() -> Interval:
         "grid": list(steps),
         "groups": {"2": {"borders": [400.0], "rows": [100_000] * 2, "grids": [list(9 * steps), list(2 * steps)]}},
     }
-    return Interval.from_manifest(entry, CONTEXT)
+    return Interval(entry, CONTEXT)
 
 
 COLUMNS = {"p": [500.0, 500.0, 500.0, 10.0], "s": [30.0, 30.0, 30.0, 30.0], "n": [1e9, 1e9, 0.0, 1e9]}
@@ -140,7 +140,7 @@ def trees(folder: Path, **changed: Any) -> BoostedTrees:
     params = {"max_depth": 5, "base_score": 7.5, "nthread": 1, **changed}
     xgboost.train(params, xgboost.DMatrix(x, label, nthread=1), 60).save_model(folder / "booster.json")
     entry = {"file": "booster.json", "inputs": ["x", "y"], "output": "out"}
-    return BoostedTrees.from_manifest(entry, Context(folder, LEVELS, {}))
+    return BoostedTrees(entry, Context(folder, LEVELS, {}))
 
 
 def test_trees_predict_the_same_bits_by_row_and_by_table(tmp_path: Path) -> None:

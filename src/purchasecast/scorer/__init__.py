@@ -1,4 +1,4 @@
-"""Score without Spark: load the portable part of a bundle and predict with NumPy and Arrow.
+"""Score without Spark: load the portable part of a model and predict with NumPy and Arrow.
 
 Examples
 --------
@@ -30,12 +30,12 @@ def load(path: str | Path) -> Scorer:
     Parameters
     ----------
     path : str or Path
-        Directory of a trained model.
+        The model directory, written by ``purchasecast train``.
 
     Returns
     -------
     Scorer
-        The model; its files have been checked against their checksums, and it has passed its own test.
+        The model; its files match their checksums, and it has passed its own test.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Rows on their way through the steps: the inputs, the columns derived so far, and where each row stands in the tables.
+"""Rows on their way through the steps: inputs, derived columns, and positions in the level tables.
 
-Two forms of the same thing: `Batch` holds arrays, `Row` holds plain Python values, because NumPy's cost a call is a
-hundred times that of an addition.
+There are two forms. `Batch` holds arrays. `Row` holds plain Python values, because a call of NumPy takes a hundred
+times as long as an addition.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERCEPT", "RANGE", "Batch", "KeyedLevels", "Row", "Source"]
 
-Source = tuple[str, ...]  # the schema's columns that a part of a prediction comes from
+Source = tuple[str, ...]  # the columns of the schema that a part of a prediction comes from
 INTERCEPT: Source = ()
-RANGE: Source = ("",)  # what holding a prediction to its allowed range adds
+RANGE: Source = ("",)  # what limiting a prediction to its allowed range adds
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedLevels:
-    """A level table and the columns whose values make its key."""
+    """A level table, and the columns whose values make its keys."""
 
     columns: tuple[str, ...]
     table: LevelTable
@@ -45,17 +45,17 @@ class Batch:
     rows : int
         Number of rows.
     inputs : dict of str to Encoded or ndarray
-        Columns of the schema, and texts that steps made of them.
+        Columns of the schema, and texts that steps make of them.
     levels : tuple of KeyedLevels
-        Tables that steps look rows up in.
+        Level tables.
     explains : bool
-        Whether steps keep the parts of what they add up.
+        Whether steps keep the parts of the sums they compute.
     columns : dict of str to ndarray
-        What the steps have derived: numbers, or level indices.
+        Derived columns: numbers or level indices.
     sources : dict of str to Source
-        Columns of the schema that a derived column comes from, where it is one term.
+        Columns of the schema that a derived column comes from, if it is a single term.
     parts : dict of str to dict of Source to ndarray
-        Additive parts of a derived column, where it is a sum.
+        Additive parts of a derived column, if it is a sum.
     """
 
     rows: int
@@ -81,7 +81,7 @@ class Batch:
         return column.numbers() if isinstance(column, Encoded) else column
 
     def positions(self, k: int) -> NDArray[np.intp]:
-        """Return every row's position in a level table; looked up once a batch."""
+        """Return the position of every row in a level table; looked up once a batch."""
         if k not in self._positions:
             first, *others = [self.encoded(name) for name in self.levels[k].columns]
             table, firsts = self.levels[k].table, _texts(first)
@@ -91,8 +91,14 @@ class Batch:
                 self._positions[k] = table.find_all(firsts)[first.codes]
         return self._positions[k]
 
+    def add_column(self, name: str, values: NDArray[Any], source: Source | None = None) -> None:
+        """Add a derived column; with a source if it is a single term."""
+        self.columns[name] = values
+        if source is not None:
+            self.sources[name] = source
+
     def add_part(self, name: str, source: Source, values: NDArray[np.float64]) -> None:
-        """Note a part of a derived column."""
+        """Add to the part of a derived column that comes from a source."""
         parts = self.parts.setdefault(name, {})
         parts[source] = parts[source] + values if source in parts else values
 
@@ -100,8 +106,8 @@ class Batch:
         """Return the parts of a derived column; a single term is its own part."""
         return self.parts.get(name) or {self.sources.get(name, INTERCEPT): self.columns[name]}
 
-    def hold(self, name: str, output: str, values: NDArray[np.float64]) -> None:
-        """Add a derived column that another one was held to a range for; the difference is a part of its own."""
+    def add_held(self, name: str, output: str, values: NDArray[np.float64]) -> None:
+        """Add a column that is another one, held to a range; the difference becomes a part of its own."""
         self.columns[output] = values
         if self.explains:
             for source, part in self.parts_of(name).items():
@@ -115,9 +121,9 @@ class Row:
     Parameters
     ----------
     values : dict of str to object
-        Canonical inputs by column of the schema; steps add what they derive.
+        Parsed inputs by column of the schema; steps add what they derive.
     levels : tuple of KeyedLevels
-        Tables that steps look the row up in.
+        Level tables.
     """
 
     __slots__ = ("_levels", "_positions", "values")
@@ -128,7 +134,7 @@ class Row:
         self._positions: list[int | None] = [None] * len(levels)
 
     def position(self, k: int) -> int:
-        """Return the row's position in a level table; looked up once."""
+        """Return the position of the row in a level table; looked up once."""
         position = self._positions[k]
         if position is None:
             columns, table = self._levels[k].columns, self._levels[k].table

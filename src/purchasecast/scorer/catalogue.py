@@ -1,4 +1,4 @@
-"""What the model knows of customers and products: to find them, to fill in their attributes, to see which are alike."""
+"""What the model knows of customers and products: find them, fill in their attributes, compare them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue", "Known"]
 
-_MOST_SCANNED = 200_000  # keys that a search reads in full where no key starts with the text
+_MAX_SCANNED = 200_000  # keys that a search reads in full if too few of them start with the text
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One customer or product that training has seen.
+    """A customer or product of the training data.
 
     Attributes
     ----------
     key : str
         Its id.
     rows : float
-        Training rows (sum of their weights).
+        Number of training rows (sum of their weights).
     mean : float or None
         Mean of the target over them, in money.
     attributes : dict of str to object
-        What the training rows say of it, by column.
+        Its attributes by column.
     similarity : float or None
-        Cosine to the one that was asked about, where that was the question.
+        Cosine with the one it is compared with, if it is.
     """
 
     key: str
@@ -52,18 +52,18 @@ class Known:
 class _Side:
     """The customers or the products."""
 
-    def __init__(self, schema: Schema, column: str, table: LevelTable, entry: Mapping[str, Any]) -> None:
-        self.column = column
-        self.table = table
-        self._parse = value_parser(schema.column(column))
-        self._whole = {described.name for described in schema.columns if described.type == "integer"}
+    def __init__(self, schema: Schema, keyed: KeyedLevels, entry: Mapping[str, Any]) -> None:
+        self.column = keyed.columns[0]
+        self.table: LevelTable = keyed.table
         self.attributes: dict[str, str] = dict(entry["attributes"])
         self.factors: list[str] = list(entry.get("factors", ()))
+        self._parse = value_parser(schema.column(self.column))
+        self._whole = {column.name for column in schema.columns if column.type == "integer"}
         self._rows, self._mean = entry["rows"], entry["mean"]
-        self._busiest: NDArray[np.intp] = np.empty(0, dtype=np.intp)  # as many as were asked for so far
+        self._busiest: NDArray[np.intp] = np.empty(0, dtype=np.intp)  # as many as anybody has asked for
 
     def known(self, position: int, similarity: float | None = None) -> Known:
-        """Return what there is at a position."""
+        """Return the customer or product at a position."""
         mean = float(self.table.numbers(self._mean)[position])
         return Known(
             key=self.table.key(position),
@@ -75,23 +75,23 @@ class _Side:
 
     def values(self, position: int) -> dict[str, Any]:
         """Return the attributes at a position."""
-        found = {name: self.table.column(column)[position].as_py() for name, column in self.attributes.items()}
-        return {name: int(v) if name in self._whole and v is not None else v for name, v in found.items()}
+        values = {name: self.table.column(column)[position].as_py() for name, column in self.attributes.items()}
+        return {name: int(v) if name in self._whole and v is not None else v for name, v in values.items()}
 
     def find(self, key: Any) -> int | None:
-        """Return the position of an id as it was given; None where there is none."""
+        """Return the position of an id, in any form that the schema accepts; None if it is unknown."""
         try:
-            canonical = self._parse(key)
+            value = self._parse(key)
         except BadValueError:
             return None
-        position = self.table.find(None if canonical is None else str(canonical))
+        position = self.table.find(None if value is None else str(value))
         return position if position < self.table.rows else None
 
-    def busiest(self, most: int) -> NDArray[np.intp]:
-        """Return the positions of the levels with the most training rows."""
-        if most > len(self._busiest) < self.table.rows:
-            self._busiest = np.argsort(-self.table.numbers(self._rows)[:-1], kind="stable")[:most]
-        return self._busiest[:most]
+    def busiest(self, limit: int) -> NDArray[np.intp]:
+        """Return the positions with the most training rows."""
+        if limit > len(self._busiest) < self.table.rows:
+            self._busiest = np.argsort(-self.table.numbers(self._rows)[:-1], kind="stable")[:limit]
+        return self._busiest[:limit]
 
 
 class Catalogue:
@@ -100,60 +100,73 @@ class Catalogue:
     Parameters
     ----------
     schema : Schema
-        Description of the rows.
+        The schema of the rows.
     document : mapping
-        The scorer's manifest.
+        Content of ``scorer.json``.
     levels : sequence of KeyedLevels
         Its level tables.
     """
 
     def __init__(self, schema: Schema, document: Mapping[str, Any], levels: Sequence[KeyedLevels]) -> None:
-        self._schema = schema
         self._typical: dict[str, Any] = dict(document.get("typical", {}))
-        self._sides: dict[str, _Side] = {}
-        for role, entry in document.get("known", {}).items():
-            keyed = levels[entry["levels"]]
-            self._sides[role] = _Side(schema, keyed.columns[0], keyed.table, entry)
+        self._sides = {
+            role: _Side(schema, levels[entry["levels"]], entry) for role, entry in document.get("known", {}).items()
+        }
 
     def has(self, role: str) -> bool:
-        """Tell whether there are customers, or products."""
+        """Tell whether the model knows customers, or products."""
         return role in self._sides
 
     def size(self, role: str) -> int:
-        """Return how many the model knows."""
+        """Return how many customers, or products, the model knows."""
         return self._sides[role].table.rows if role in self._sides else 0
 
     def find(self, role: str, key: Any) -> Known | None:
-        """Return a customer or product by id; None where the model does not know it."""
+        """Return a customer or product by its id; None if it is unknown."""
         if role not in self._sides:
             return None
         position = self._sides[role].find(key)
         return None if position is None else self._sides[role].known(position)
 
     def knows(self, role: str, key: Any) -> bool:
-        """Tell whether training has seen a customer or product."""
+        """Tell whether a customer or product is in the training data."""
         return role in self._sides and self._sides[role].find(key) is not None
 
     def search(self, role: str, text: str, limit: int = 10) -> list[Known]:
-        """Return customers or products whose id starts with a text, else contains it; the busiest without a text."""
+        """Return customers or products by a part of their id.
+
+        Parameters
+        ----------
+        role : {"customer", "product"}
+            Which side.
+        text : str
+            Beginning or, less preferred, another part of the id; without a text, those with most training rows match.
+        limit : int, default 10
+            Largest number.
+
+        Returns
+        -------
+        list of Known
+            The matches.
+        """
         if role not in self._sides:
             return []
         side = self._sides[role]
         if not text:
             return [side.known(int(position)) for position in side.busiest(limit)]
-        found = list(side.table.prefixed(text, limit))
-        if len(found) < limit and side.table.rows <= _MOST_SCANNED:
-            others = [position for position in side.table.containing(text, limit) if position not in found]
-            found += others[: limit - len(found)]
-        return [side.known(position) for position in found]
+        positions = list(side.table.prefixed(text, limit))
+        if len(positions) < limit and side.table.rows <= _MAX_SCANNED:
+            others = [position for position in side.table.containing(text, limit) if position not in positions]
+            positions += others[: limit - len(positions)]
+        return [side.known(position) for position in positions]
 
     def complete(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a row with the attributes that it leaves out, as far as its customer and product are known.
+        """Return a row with the attributes of its customer and product filled in.
 
         Parameters
         ----------
         row : mapping of str to object
-            Values by column; one that is there stays, also where it is None.
+            Values by column. A column that is there keeps its value, even if that is None.
 
         Returns
         -------
@@ -174,16 +187,16 @@ class Catalogue:
         return {**{name: value for name, value in self._typical.items() if name not in row}, **row}
 
     def candidates(self, row: Mapping[str, Any], role: str = "product", limit: int = 1_000_000) -> pa.Table:
-        """Return a table of one customer with every product, to be scored.
+        """Return a table that combines one customer with every product, to be scored.
 
         Parameters
         ----------
         row : mapping of str to object
-            The customer's columns, and those of neither.
+            Columns of the customer and of the purchase.
         role : {"product", "customer"}, default "product"
             The side that varies.
         limit : int, default 1,000,000
-            Largest number of rows, the busiest ones.
+            Largest number of rows; of more, those with the most training rows.
 
         Returns
         -------
@@ -202,39 +215,34 @@ class Catalogue:
         return pa.table(columns)
 
     def similar(self, role: str, key: str, limit: int = 8) -> list[Known]:
-        """Return the customers or products whose tastes or buyers are most alike.
+        """Return the customers or products that are most similar.
 
         Parameters
         ----------
         role : {"customer", "product"}
             Which side.
         key : str
-            The one to compare with.
+            Id of the one to compare with.
         limit : int, default 8
-            How many.
+            Largest number.
 
         Returns
         -------
         list of Known
-            By cosine of the latent factors, most alike first; empty for one that is unknown or has no factors.
+            Most similar first, by the cosine of the latent factors; empty if it is unknown or has no factors.
         """
-        if role not in self._sides or not self._sides[role].factors:
+        position = self._sides[role].find(key) if role in self._sides else None
+        if position is None or not self._sides[role].factors:
             return []
         side = self._sides[role]
-        position = side.find(key)
-        if position is None:
-            return []
-        cosines = np.zeros(side.table.rows)
-        lengths, own_length = np.zeros(side.table.rows), 0.0
+        products, squares = np.zeros(side.table.rows), np.zeros(side.table.rows)
         for name in side.factors:
-            factors = side.table.numbers(name)
-            own = factors[position].astype(np.float64)
-            cosines += factors[:-1] @ own
-            lengths += np.einsum("ij,ij->i", factors[:-1], factors[:-1])
-            own_length += float(own @ own)
-        if own_length == 0:
+            factors = side.table.numbers(name)[:-1]
+            products += factors @ factors[position].astype(np.float64)
+            squares += np.einsum("ij,ij->i", factors, factors)
+        if squares[position] == 0:
             return []
-        cosines /= np.sqrt(np.maximum(lengths, 1e-30) * own_length)
+        cosines = products / np.sqrt(np.maximum(squares, 1e-30) * products[position])
         cosines[position] = -np.inf
         best = np.argsort(-cosines, kind="stable")[:limit]
         return [side.known(int(p), float(cosines[p])) for p in best if np.isfinite(cosines[p])]

@@ -1,4 +1,4 @@
-"""What drives a prediction: its exact additive parts, by column of the schema, around those of an average row."""
+"""What drives a prediction: its exact additive parts by column of the schema, relative to an average row."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Contributions:
 
     Attributes
     ----------
-    base : ndarray
-        What is predicted for an average row, one a row.
-    parts : dict of tuple of str to ndarray
-        What a row's value in these columns adds to the base, one a row; two columns together for their
-        interaction; ``("",)`` for what holding the prediction to its allowed range adds.
+    base : ndarray of float
+        Prediction for an average row, one a row.
+    parts : dict of tuple of str to ndarray of float
+        What the values of these columns add to the base, one a row. Two columns stand for their interaction;
+        ``("",)`` stands for limiting the prediction to its allowed range.
 
     Notes
     -----
-    ``base + sum(parts)`` is the prediction, to rounding.
+    ``base + sum(parts)`` is the prediction, up to rounding.
     """
 
     base: NDArray[np.float64]
@@ -48,7 +48,18 @@ class Contributions:
         return columns
 
     def to_dicts(self, row: int) -> list[dict[str, Any]]:
-        """Return the parts of one row, largest first, as JSON-safe data."""
+        """Return the parts of one row as JSON-safe dictionaries, largest first.
+
+        Parameters
+        ----------
+        row : int
+            Number of the row, from 0.
+
+        Returns
+        -------
+        list of dict
+            With ``columns`` and ``contribution``.
+        """
         listed = [
             {"columns": [name for name in source if name], "contribution": float(values[row])}
             for source, values in self.parts.items()
@@ -58,7 +69,7 @@ class Contributions:
 
 
 def contributions_of(batch: Batch, name: str, averages: Mapping[Source, float]) -> Contributions:
-    """Return the parts of a derived column around their averages.
+    """Return the parts of a derived column relative to their averages.
 
     Parameters
     ----------
@@ -67,23 +78,22 @@ def contributions_of(batch: Batch, name: str, averages: Mapping[Source, float]) 
     name : str
         The column, such as the prediction.
     averages : mapping of tuple of str to float
-        The average part over training rows, by source.
+        Average part over training rows by source; 0 for a source that is not there.
 
     Returns
     -------
     Contributions
-        The parts; sources that are not averaged are taken around 0.
+        The averages are added to the base.
     """
     parts = dict(batch.parts_of(name))
     base = parts.pop(INTERCEPT, np.zeros(batch.rows))
     around = {source: averages.get(source, 0.0) for source in parts}
-    return Contributions(
-        base + sum(around.values()), {source: values - around[source] for source, values in parts.items()}
-    )
+    relative = {source: values - around[source] for source, values in parts.items()}
+    return Contributions(base + sum(around.values()), relative)
 
 
 def write_averages(parts: Mapping[Source, NDArray[np.float64]]) -> list[dict[str, Any]]:
-    """Return the average of every part, as JSON-safe data."""
+    """Return the average of every part, as JSON-safe dictionaries."""
     return [
         {"columns": list(source), "average": float(values.mean())}
         for source, values in parts.items()
@@ -92,5 +102,5 @@ def write_averages(parts: Mapping[Source, NDArray[np.float64]]) -> list[dict[str
 
 
 def read_averages(entries: Sequence[Mapping[str, Any]]) -> dict[Source, float]:
-    """Return what `write_averages` wrote, by source."""
+    """Return by source what `write_averages` wrote."""
     return {tuple(entry["columns"]): float(entry["average"]) for entry in entries}

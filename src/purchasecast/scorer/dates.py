@@ -1,6 +1,6 @@
-"""Dates without Spark: texts become days, days become texts, and the calendar parts that features are derived from.
+"""Dates without Spark: from text to a day, from a day to text, and its calendar parts.
 
-A timestamp counts as the day that it names; one with an offset counts in UTC, as in a Spark session of that zone.
+A timestamp counts as the day that it names. One with an offset counts as its day in UTC, as in a Spark session in UTC.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ISO = re.compile(f"{ISO_DAY}(?:[ T]{TIME}({ZONE})?)?")
 
 
 def date_parser(column: Column) -> Callable[[Any], date | None]:
-    """Return the function that reads a date column's values.
+    """Return the function that reads the values of a date column.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
     Returns
     -------
     callable
-        From text without blanks around it, a number that is written as text, a `date` or a `datetime` to a day, or
-        None for nothing; it raises ValueError for what is no date.
+        Turns text without white space around it, an integer such as 20241231, a `date` or a `datetime` into a day,
+        and nothing into None; raises ValueError for anything else.
     """
     pattern = re.compile(date_regex(column.format, named=True)) if column.format is not None else None
     counts_in_utc = column.type == "timestamp"
@@ -43,7 +43,7 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
         if value is None or value == "":
             return None
         if isinstance(value, datetime):
-            if value != value:  # noqa: PLR0124  pandas' NaT
+            if value != value:  # noqa: PLR0124  NaT of pandas
                 return None
             return (value.astimezone(UTC) if value.tzinfo else value).date()
         if isinstance(value, date):
@@ -51,7 +51,7 @@ def date_parser(column: Column) -> Callable[[Any], date | None]:
         if isinstance(value, int) and not isinstance(value, bool):  # 20241231 by yyyyMMdd
             value = str(value)
         if not isinstance(value, str):
-            raise ValueError(NOT_A_DATE)  # noqa: TRY004  one error for all that is no date
+            raise ValueError(NOT_A_DATE)  # noqa: TRY004  one error for everything that is no date
         return _by_pattern(pattern, value) if pattern is not None else _iso_day(value, in_utc=counts_in_utc)
 
     return read
@@ -85,7 +85,7 @@ def date_text(column: Column, day: date) -> str:
 
 
 def calendar_part(day: date, part: str) -> float:
-    """Return a part of a day as Spark's function of the same name does.
+    """Return a calendar part of a day, as Spark's function of the same name does.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def calendar_part(day: date, part: str) -> float:
     Returns
     -------
     float
-        The number; Sunday is day 1 of a week, and weeks are those of ISO 8601.
+        The part. Weeks are those of ISO 8601; on Sunday, ``dayofweek`` is 1.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def _by_pattern(pattern: re.Pattern[str], text: str) -> date:
     if match is None:
         raise ValueError(NOT_A_DATE)
     fields = match.groupdict()
-    # Spark reads a year of two digits as one of this century, and takes the first for a month or day not written.
+    # Like Spark: years of two digits are from 2000 on, and a month or day that is not written is the first.
     year = int(fields["year"]) if fields.get("year") else 2000 + int(fields["short"])
     name = fields.get("name")
     month = 1 + [month[:3] for month in MONTHS].index(name[:3]) if name else int(fields.get("month") or 1)
@@ -132,8 +132,8 @@ def _iso_day(text: str, *, in_utc: bool) -> date:
     if match is None:
         raise ValueError(NOT_A_DATE)
     year, month, day, hour, minute, zone, offset_hours, offset_minutes = match.groups()
-    written = date(int(year), int(month), int(day))
+    local = date(int(year), int(month), int(day))
     if not (in_utc and zone and offset_hours):
-        return written
+        return local
     offset = timedelta(hours=int(offset_hours), minutes=int(offset_hours[0] + (offset_minutes or "0")))
-    return (datetime(written.year, written.month, written.day, int(hour), int(minute)) - offset).date()  # noqa: DTZ001
+    return (datetime(local.year, local.month, local.day, int(hour), int(minute)) - offset).date()  # noqa: DTZ001

@@ -1,13 +1,12 @@
-"""The scorer's folder: ``scorer.json``, and Arrow files of level tables beside it; written and read without Spark.
+"""The scorer's folder: ``scorer.json`` and, beside it, Arrow files of level tables; written and read without Spark.
 
 ::
 
     scorer/
       scorer.json      format, schema, feature vectors, steps in order, averages, known attributes, self-test
-      levels/0.arrow   one file a key: a customer, a product, another column, or a pair of columns
+      levels/0.arrow   one file for each kind of key: a customer, a product, another column, or a pair of columns
 
-docs/reference/portable-format.md describes every field. The format's number changes when an older reader would misread
-a newer folder.
+docs/serving.md describes every member. ``FORMAT_VERSION`` changes when an older reader would misread a newer folder.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MANIFEST = "scorer.json"
 
 @dataclass(slots=True)
 class _Levels:
-    """A level table that is being put together."""
+    """A level table in the making."""
 
     columns: tuple[str, ...]
     keys: pa.Array
@@ -44,12 +43,12 @@ class _Levels:
 
 
 class ScorerWriter:
-    """Puts a scorer's folder together.
+    """Collects the parts of a portable model and writes its folder.
 
     Parameters
     ----------
     schema : Schema
-        Description of the rows that the model takes.
+        Schema of the rows that the model takes.
 
     Examples
     --------
@@ -64,90 +63,79 @@ class ScorerWriter:
         self._vectors: dict[str, list[dict[str, Any]]] = {}
         self._steps: list[dict[str, Any]] = []
         self._files: dict[str, bytes] = {}
-        self._rest: dict[str, Any] = {}
+        self._members: dict[str, Any] = {}
 
     def add_levels(self, columns: Sequence[str], keys: pa.Array) -> int:
-        """Begin a level table of distinct keys; return its number."""
+        """Add a level table with distinct keys, made of the values of these columns; return its number."""
         self._levels.append(_Levels(tuple(columns), keys))
         return len(self._levels) - 1
 
     def levels_of(self, columns: Sequence[str]) -> int | None:
-        """Return the number of the table whose key is made of these columns."""
-        found = [k for k, levels in enumerate(self._levels) if levels.columns == tuple(columns)]
-        return found[0] if found else None
+        """Return the number of the table whose keys are made of these columns; None if there is none."""
+        return next((k for k, levels in enumerate(self._levels) if levels.columns == tuple(columns)), None)
 
     def keys(self, number: int) -> pa.Array:
         """Return the keys of a table."""
         return self._levels[number].keys
 
     def value_names(self, number: int) -> tuple[str, ...]:
-        """Return the names of a table's columns of values."""
+        """Return the names of a table's value columns."""
         return tuple(self._levels[number].values)
 
     def add_values(self, number: int, name: str, values: pa.Array) -> None:
-        """Add a column to a table: aligned with its keys, and one more value for unseen levels."""
+        """Add a value column to a table: one value for each key, and a last one for unseen levels."""
         self._levels[number].values[name] = values
 
     def add_vector(self, name: str, features: Sequence[Mapping[str, Any]]) -> None:
-        """Describe a feature vector, one entry a column: ``column``, and ``size`` where it becomes indicators."""
+        """Add a feature vector: for each column ``column`` and, if it becomes indicators, ``size``."""
         self._vectors[name] = [dict(feature) for feature in features]
 
     def add_step(self, entry: Mapping[str, Any]) -> None:
-        """Add a step; steps run in this order."""
+        """Add a step; steps run in the order in which they are added."""
         self._steps.append(dict(entry))
 
     def add_file(self, name: str, content: bytes) -> None:
-        """Add a file of a step's own, which its entry names."""
+        """Add a file that a step's entry names."""
         self._files[name] = content
 
     def set(self, name: str, value: Any) -> None:
-        """Set ``known``, ``averages``, ``typical`` or ``self_test``."""
-        self._rest[name] = value
+        """Set the member ``known``, ``averages``, ``typical`` or ``self_test``."""
+        self._members[name] = value
 
     def write(self, folder: Path) -> None:
-        """Write the folder; it is created."""
+        """Create the folder and write all files."""
         (folder / "levels").mkdir(parents=True, exist_ok=True)
         for name, content in self._files.items():
             (folder / name).write_bytes(content)
-        files = []
+        tables = []
         for number, levels in enumerate(self._levels):
             name = f"levels/{number}.arrow"
             write_levels(folder / name, levels.keys, levels.values)
-            files.append({"columns": list(levels.columns), "file": name, "rows": len(levels.keys)})
+            tables.append({"columns": list(levels.columns), "file": name, "rows": len(levels.keys)})
         document = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "schema": self.schema.to_dict(),
-            "levels": files,
+            "levels": tables,
             "vectors": self._vectors,
             "steps": self._steps,
-            **self._rest,
+            **self._members,
         }
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read ``scorer.json``.
-
-    Parameters
-    ----------
-    folder : Path
-        The scorer's folder.
-
-    Returns
-    -------
-    dict
-        The document.
+    """Return the content of ``scorer.json``.
 
     Raises
     ------
     BundleError
-        If the folder holds no scorer.
+        If the folder has no ``scorer.json``.
     BundleVersionError
         If it is of a format that this version does not read.
     BundleCorruptError
-        If the document is no scorer's.
+        If it does not describe a scorer.
     """
     file = folder / MANIFEST
     if not file.is_file():
@@ -159,7 +147,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         kind, version = document["format"], document["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleCorruptError(
-            f"{MANIFEST}: expected a scorer's description, found text that is none ({type(error).__name__}); "
+            f"{MANIFEST}: expected the description of a scorer, found something else ({type(error).__name__}); "
             "train the model again."
         ) from error
     if kind != FORMAT or version != FORMAT_VERSION:

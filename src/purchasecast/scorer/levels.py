@@ -1,8 +1,8 @@
 """Level tables: what the model knows of each customer, product or other level, column by column.
 
-A table is one Arrow file: the column ``key`` (canonical text, strictly ascending by bytes; parts of a pair are joined
-by U+001F), columns of values aligned with it, and, last of all, one row without a key that stands for every null and
-unseen level. So a position always exists, and reading a value needs no test.
+A table is one Arrow file. Its column ``key`` holds canonical text, strictly ascending by bytes; the two parts of a pair
+are joined by U+001F. Value columns are aligned with it. The last row has no key and stands for every null and unseen
+level. A look-up therefore always returns a valid position, and nothing has to be tested before a value is read.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Positions = NDArray[np.intp]
+    Texts = Sequence[str | None]
+
 __all__ = ["PAIR_SEPARATOR", "LevelTable", "read_levels", "write_levels"]
 
 PAIR_SEPARATOR = "\x1f"
 _KEY = "key"
-_BISECT_SHARE = 64  # keys a lookup by bisection may cost before hashing all keys is cheaper; measured
+_BISECT_SHARE = 64  # measured: bisection is faster for fewer than one look-up in 64 keys
 
 
 class _SortedKeys(Sequence[bytes]):
-    """The keys as bytes, each cut out of one buffer when it is asked for."""
+    """The keys as bytes, each cut out of one buffer when it is asked for; a million Python strings would take 60 MB."""
 
     __slots__ = ("_data", "_offsets", "_rows")
 
@@ -55,51 +58,46 @@ class _SortedKeys(Sequence[bytes]):
 
 
 class _PairIndex:
-    """Where each pair of levels stands in a table of pairs: the two parts as numbers, so that rows need no text."""
+    """Finds pairs in a table of pairs by two numbers, so that no text has to be joined for each row."""
 
     def __init__(self, keys: pa.StringArray) -> None:
         parts = pc.split_pattern(keys, PAIR_SEPARATOR, max_splits=1).flatten()
-        self._firsts = parts.take(pa.array(np.arange(0, len(parts), 2))).dictionary_encode()
-        self._seconds = parts.take(pa.array(np.arange(1, len(parts), 2))).dictionary_encode()
-        codes = self._coded(self._firsts.indices.to_numpy(), self._seconds.indices.to_numpy())
+        first, second = (parts.take(pa.array(np.arange(side, len(parts), 2))).dictionary_encode() for side in (0, 1))
+        self._firsts, self._seconds = first.dictionary, second.dictionary
+        codes = _pair_codes(first.indices.to_numpy(), second.indices.to_numpy())
         self._order = np.argsort(codes)
         self._codes = codes[self._order]
-        self._firsts, self._seconds = self._firsts.dictionary, self._seconds.dictionary
 
-    def find(
-        self,
-        firsts: Sequence[str | None],
-        first: NDArray[np.intp],
-        seconds: Sequence[str | None],
-        second: NDArray[np.intp],
-    ) -> NDArray[np.intp]:
-        """Return the position of each row's pair, the number of pairs where it is not there."""
-        a = _places(firsts, self._firsts)[first]
-        b = _places(seconds, self._seconds)[second]
-        wanted = self._coded(a, b)
-        place = np.searchsorted(self._codes, wanted).clip(max=max(len(self._codes) - 1, 0))
-        is_there = (a >= 0) & (b >= 0) & (self._codes[place] == wanted if len(self._codes) else False)
-        return np.where(is_there, self._order[place] if len(self._codes) else 0, len(self._codes))
-
-    def _coded(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.int64]:
-        return first.astype(np.int64) * (1 << 32) + second
+    def find(self, firsts: Texts, first: Positions, seconds: Texts, second: Positions) -> Positions:
+        """Return the position of each row's pair; the number of pairs if it is not there."""
+        rows = len(self._codes)
+        if not rows:
+            return np.zeros(len(first), dtype=np.intp)
+        a, b = _find(firsts, self._firsts, -1)[first], _find(seconds, self._seconds, -1)[second]
+        wanted = _pair_codes(a, b)
+        place = np.searchsorted(self._codes, wanted).clip(max=rows - 1)
+        return np.where((a >= 0) & (b >= 0) & (self._codes[place] == wanted), self._order[place], rows)
 
 
-def _places(values: Sequence[str | None], among: pa.StringArray) -> NDArray[np.intp]:
-    """Return the place of each value, -1 where it is None or not there."""
-    found = pc.index_in(pa.array(values, pa.string()), value_set=among)
-    return pc.fill_null(found, -1).to_numpy().astype(np.intp)  # type: ignore[no-any-return]
+def _pair_codes(first: Positions, second: Positions) -> NDArray[np.int64]:
+    return first.astype(np.int64) * (1 << 32) + second
+
+
+def _find(values: Texts, keys: pa.StringArray, absent: int) -> Positions:
+    """Return the place of each value among the keys, by a hash of all keys."""
+    places = pc.index_in(pa.array(values, pa.string()), value_set=keys)
+    return pc.fill_null(places, absent).to_numpy().astype(np.intp)  # type: ignore[no-any-return]
 
 
 class LevelTable:
-    """Levels in the order of their keys, and arrays of what is known of them.
+    """Levels in the order of their keys, with what is known of each.
 
     Parameters
     ----------
     keys : pyarrow.StringArray
-        Keys without null, strictly ascending by bytes.
+        Keys without nulls, strictly ascending by bytes.
     columns : mapping of str to pyarrow.Array
-        Values, one row longer than `keys`: the last is that of unseen levels.
+        Values, one more than keys: the last is that of unseen levels.
     """
 
     def __init__(self, keys: pa.StringArray, columns: Mapping[str, pa.Array]) -> None:
@@ -110,44 +108,33 @@ class LevelTable:
         self._pairs: _PairIndex | None = None
 
     def find(self, key: str | None) -> int:
-        """Return a level's position; that of the unseen level for None and for a key that is not there."""
+        """Return the position of a level; that of the unseen level for None and for an unknown key."""
         if key is None:
             return self.rows
         wanted = key.encode()
         position = bisect_left(self._sorted, wanted)
         return position if position < self.rows and self._sorted[position] == wanted else self.rows
 
-    def find_all(self, keys: Sequence[str | None]) -> NDArray[np.intp]:
-        """Return the positions of many levels; by bisection where they are few, else by one hash of all keys."""
+    def find_all(self, keys: Texts) -> Positions:
+        """Return the positions of many levels; that of the unseen level for None and for an unknown key."""
         if len(keys) * _BISECT_SHARE < self.rows:
             return np.fromiter(map(self.find, keys), dtype=np.intp, count=len(keys))
-        found = pc.index_in(pa.array(keys, pa.string()), value_set=self.keys)
-        return pc.fill_null(found, self.rows).to_numpy().astype(np.intp)  # type: ignore[no-any-return]
+        return _find(keys, self.keys, self.rows)
 
-    def find_pairs(
-        self,
-        firsts: Sequence[str | None],
-        first: NDArray[np.intp],
-        seconds: Sequence[str | None],
-        second: NDArray[np.intp],
-    ) -> NDArray[np.intp]:
+    def find_pairs(self, firsts: Texts, first: Positions, seconds: Texts, second: Positions) -> Positions:
         """Return the position of each row's pair in a table of pairs.
 
         Parameters
         ----------
-        firsts : sequence of str or None
-            Distinct values of the first column.
-        first : ndarray of int of shape (n,)
-            Place of each row's value in `firsts`.
-        seconds : sequence of str or None
-            Distinct values of the second column.
-        second : ndarray of int of shape (n,)
-            Place of each row's value in `seconds`.
+        firsts, seconds : sequence of str or None
+            Distinct values of both columns.
+        first, second : ndarray of int of shape (n,)
+            Place of each row's value among them.
 
         Returns
         -------
         ndarray of int of shape (n,)
-            Positions; that of the unseen level for a pair with a null and for one that is not there.
+            Positions; that of the unseen level for an unknown pair and for one with a null.
         """
         if self._pairs is None:
             self._pairs = _PairIndex(self.keys)
@@ -155,48 +142,42 @@ class LevelTable:
 
     def prefixed(self, prefix: str, limit: int) -> range:
         """Return the positions of the first keys that start with a text."""
-        start = bisect_left(self._sorted, prefix.encode())
-        stop = start
-        while stop < min(start + limit, self.rows) and self._sorted[stop].startswith(prefix.encode()):
+        wanted = prefix.encode()
+        start = stop = bisect_left(self._sorted, wanted)
+        while stop < min(start + limit, self.rows) and self._sorted[stop].startswith(wanted):
             stop += 1
         return range(start, stop)
 
     def containing(self, text: str, limit: int) -> list[int]:
-        """Return the positions of the first keys that contain a text, whatever its case; reads every key."""
-        found = pc.match_substring(self.keys, text, ignore_case=True).to_numpy(zero_copy_only=False)
-        return [int(position) for position in np.flatnonzero(found)[:limit]]
+        """Return the positions of the first keys that contain a text in any case; reads every key."""
+        matches = pc.match_substring(self.keys, text, ignore_case=True).to_numpy(zero_copy_only=False)
+        return [int(position) for position in np.flatnonzero(matches)[:limit]]
 
     def key(self, position: int) -> str:
         """Return the key at a position."""
         return self._sorted[position].decode()
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is a column of values of that name."""
-        return name in self._columns
-
     def column(self, name: str) -> pa.Array:
-        """Return a column of values, the unseen level last.
+        """Return a column of values, that of the unseen level last.
 
         Raises
         ------
         BundleCorruptError
-            If there is none.
+            If there is no such column.
         """
         if name not in self._columns:
-            raise BundleCorruptError(f"scorer: expected the level column {name}, found {sorted(self._columns)}.")
+            raise BundleCorruptError(
+                f"scorer: expected the level column {name}, found {', '.join(sorted(self._columns))}; train again."
+            )
         return self._columns[name]
 
     def numbers(self, name: str) -> NDArray[Any]:
-        """Return a column of numbers: one number a level, or, of a list column, one row of numbers a level."""
+        """Return a column as an array: one number for each level or, of a list column, one row of numbers."""
         values = self.column(name)
         if pa.types.is_fixed_size_list(values.type):
             flat = values.flatten().to_numpy()
             return flat.reshape(len(values), values.type.list_size)  # type: ignore[no-any-return]
         return values.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-
-    def texts(self, name: str) -> list[str | None]:
-        """Return the distinct values of a text column."""
-        return pc.unique(self.column(name)).drop_null().to_pylist()  # type: ignore[no-any-return]
 
 
 def write_levels(path: Path, keys: pa.Array, columns: Mapping[str, pa.Array]) -> None:
@@ -221,33 +202,24 @@ def write_levels(path: Path, keys: pa.Array, columns: Mapping[str, pa.Array]) ->
 
 
 def read_levels(path: Path) -> LevelTable:
-    """Read what `write_levels` wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    LevelTable
-        The table, in memory: a file that is mapped and then overwritten in place would end the process.
+    """Read a level table into memory.
 
     Raises
     ------
     BundleCorruptError
-        If the file is missing, is no Arrow file, or its keys are not ascending.
+        If the file is missing, is not an Arrow file, or its keys are not ascending.
     """
     try:
+        # Not memory-mapped: if the file were overwritten in place, a mapped one would kill the process.
         with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as reader:
             table = reader.read_all().combine_chunks()
         arrays = {name: table[name].chunk(0) for name in table.column_names}
         keys = arrays.pop(_KEY).slice(0, len(table) - 1)
-        ascending = pc.all(pc.less(keys.slice(0, max(len(keys) - 1, 0)), keys.slice(1))).as_py()
+        is_ascending = pc.all(pc.less(keys.slice(0, max(len(keys) - 1, 0)), keys.slice(1))).as_py()
     except (OSError, KeyError, IndexError, pa.ArrowException) as error:
         raise BundleCorruptError(
             f"scorer: expected a level table in {path.name}, found none ({type(error).__name__}); train again."
         ) from error
-    if keys.null_count or ascending is False:
+    if keys.null_count or is_ascending is False:
         raise BundleCorruptError(f"scorer: expected ascending keys in {path.name}, found others; train again.")
     return LevelTable(keys, arrays)

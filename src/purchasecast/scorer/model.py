@@ -1,4 +1,4 @@
-"""Score rows with a portable model: NumPy and Arrow only, no Spark and no Java."""
+"""Score rows with a portable model, by NumPy and Arrow only: no Spark and no Java."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from purchasecast.scorer.parsing import Value
 
-__all__ = ["LOWER", "PREDICTION", "UPPER", "Estimate", "Prediction", "Scorer", "read_scorer"]
+__all__ = ["Estimate", "Prediction", "Scorer", "read_scorer"]
 
 _TOLERANCE = 1e-6  # relative, of the self-test: boosted trees add up in single precision
+_SHOWN_PROBLEMS = 3  # in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class Estimate:
     Attributes
     ----------
     prediction : float
-        In money.
+        Predicted amount, in money.
     lower, upper : float or None
-        Bounds of the interval; None where the model has none.
+        Bounds of the interval; None if the model has no intervals.
     unseen : tuple of str
-        Roles (customer, product) whose level training has not seen.
+        Which of ``customer`` and ``product`` is not in the training data.
     """
 
     prediction: float
@@ -64,15 +65,15 @@ class Prediction:
     Attributes
     ----------
     prediction : ndarray of float
-        In money; NaN for a row with a problem.
+        Predicted amounts, in money; NaN for a row with a problem.
     lower, upper : ndarray of float or None
-        Bounds of the interval; None where the model has none.
+        Bounds of the intervals; None if the model has no intervals.
     contributions : Contributions or None
-        What drives each prediction; None where it was not asked for.
+        What drives each prediction; None if it was not asked for.
     problems : tuple of Problem
         Values that break a rule of the schema.
     unseen : mapping of str to ndarray of bool
-        By role (customer, product) or column: whether training has not seen the row's level.
+        By role (customer, product) or column: whether the row's level is not in the training data.
     derived : mapping of str to ndarray
         The derived columns that were asked for, such as a customer's number of training rows.
     """
@@ -86,33 +87,46 @@ class Prediction:
     derived: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def to_columns(self) -> dict[str, pa.Array]:
-        """Return the predictions as Arrow columns; null where a row has a problem."""
+        """Return the predictions and bounds as Arrow columns; null for a row with a problem.
+
+        Returns
+        -------
+        dict of str to pyarrow.Array
+            ``prediction`` and, if the model has intervals, ``lower`` and ``upper``.
+        """
         named = {PREDICTION: self.prediction, LOWER: self.lower, UPPER: self.upper}
         return {name: pa.array(values, from_pandas=True) for name, values in named.items() if values is not None}
 
 
 class Scorer:
-    """A portable model.
+    """A portable model, as `load` returns it.
 
     Parameters
     ----------
     folder : Path
-        The folder that ``scorer.json`` is in.
+        The folder of ``scorer.json``.
     document : mapping
-        Its content.
+        The content of ``scorer.json``.
 
     Attributes
     ----------
     schema : Schema
-        Description of the rows that the model takes.
+        Schema of the rows that the model takes.
     columns : tuple of str
-        Names of the columns that a row must have.
+        Columns that a row must have.
     catalogue : Catalogue
         What the model knows of customers and products.
     labels : dict of str to tuple of str
-        Levels that training has seen, by column, most frequent first; of columns that become indicators.
+        Levels of the training data by column, most frequent first; for columns that become indicators.
     examples : tuple of dict
         A few rows that the model takes.
+
+    Examples
+    --------
+    >>> from purchasecast.scorer import load
+    >>> scorer = load("model")  # doctest: +SKIP
+    >>> scorer.predict_one({"User_ID": 1000001, "Product_ID": "P00069042"}).prediction  # doctest: +SKIP
+    14812.3
     """
 
     def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
@@ -127,61 +141,108 @@ class Scorer:
         context = Context(folder, self._levels, vectors)
         self._steps = tuple(build_step(entry, context) for entry in document["steps"])
         self._row_steps = tuple(step.row for step in self._steps)
+        self._intervals = [step for step in self._steps if isinstance(step, Interval)]
         self._averages = read_averages(document.get("averages", ()))
         self._reader = InputReader(self.schema)
         self.columns = tuple(column.name for column in self._reader.columns)
         self.catalogue = Catalogue(self.schema, document, self._levels)
-        self.examples: tuple[dict[str, Any], ...] = tuple(example["row"] for example in document.get("self_test", ()))
+        self._indices = [
+            column for entry in document["steps"] if entry["kind"] == "index" for column in entry["columns"]
+        ]
         self.labels: dict[str, tuple[str, ...]] = {
             column["column"]: tuple(label for label in column["labels"] if label != column["null"])
-            for entry in document["steps"]
-            if entry["kind"] == "index"
-            for column in entry["columns"]
+            for column in self._indices
         }
-        self._indices = tuple(
-            (column["column"], column["output"], len(column["labels"]))
-            for entry in document["steps"]
-            if entry["kind"] == "index"
-            for column in entry["columns"]
-        )
-        roles = {"customer": self.schema.customer, "product": self.schema.product}
         known = document.get("known", {})
-        self._roles = tuple(
-            (role, known[role]["levels"] if role in known else None) for role, column in roles.items() if column
-        )
-        self._test(document.get("self_test", ()))
+        roles = {"customer": self.schema.customer, "product": self.schema.product}
+        self._roles = tuple((role, known.get(role, {}).get("levels")) for role, column in roles.items() if column)
+        tests = document.get("self_test", ())
+        self.examples: tuple[dict[str, Any], ...] = tuple(test["row"] for test in tests)
+        self._test([float(test["prediction"]) for test in tests])
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Return which of customer and product a row names."""
+        """Which of ``customer`` and ``product`` the schema has."""
         return tuple(role for role, _ in self._roles)
 
-    def predict_one(self, row: Mapping[str, Any], *, reader: InputReader | None = None) -> Estimate:
-        """Score one row; the fast way for one.
+    @property
+    def level(self) -> float | None:
+        """Share of purchases that are to fall between the bounds; None if the model has no intervals."""
+        return self._intervals[0].level if self._intervals else None
+
+    def set_level(self, level: float) -> None:
+        """Set the share of purchases that are to fall between the bounds.
+
+        Parameters
+        ----------
+        level : float
+            Above 0 and below 1.
+
+        Raises
+        ------
+        SettingsError
+            If it is outside that range, or the model has no intervals.
+        """
+        if not self._intervals:
+            raise SettingsError("level: expected a model with intervals, found one without; train it again.")
+        for step in self._intervals:
+            step.set_level(level)
+
+    def check_columns(self, found: Sequence[str]) -> None:
+        """Check that a table has all columns of the model and no unknown one.
+
+        Parameters
+        ----------
+        found : sequence of str
+            Names of the table's columns.
+
+        Raises
+        ------
+        ColumnMismatchError
+            If a column is missing, unknown or named twice.
+        """
+        self._reader.check_columns(found)
+
+    def check(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Return which rules a row breaks.
 
         Parameters
         ----------
         row : mapping of str to object
-            Values by column. Attributes that it leaves out are taken from what the model knows of its customer and
-            product.
+            Values by column.
+
+        Returns
+        -------
+        dict of str to str
+            The rule by column; empty for a good row.
+        """
+        return self._reader.row(row)[1]
+
+    def predict_one(self, row: Mapping[str, Any], *, reader: InputReader | None = None) -> Estimate:
+        """Score one row; for a single row this is faster than `predict`.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            Values by column. Attributes of a known customer or product may be left out.
         reader : InputReader, optional
-            Holds the values to rules of its own; by default to the schema's, which take text for numbers, too.
+            Checks the values; by default against the schema, which accepts numbers as text.
 
         Returns
         -------
         Estimate
-            Prediction and bounds.
+            The prediction and its bounds.
 
         Raises
         ------
         DataError
-            If a value breaks a rule of the schema, or is missing.
+            If a value is missing or breaks a rule of the schema.
         """
         reader = reader or self._reader
         try:
             values: dict[str, Any] = {name: parse(row[name]) for name, parse in reader.plan}
         except (KeyError, BadValueError):
-            values = self._values_of_incomplete(row, reader)
+            values = self._completed(row, reader)
         state = Row(values, self._levels)
         for step in self._row_steps:
             step(state)
@@ -203,16 +264,16 @@ class Scorer:
         ----------
         rows : sequence of mappings, or table
             Rows as in `predict_one`; or a pyarrow, pandas or Polars table, or any other that exports Arrow, with the
-            schema's columns.
+            columns of the schema.
         explain : bool, default False
             Whether to return what drives each prediction.
         errors : {"raise", "mark"}, default "raise"
-            What a row that breaks a rule of the schema does: stop the call, or be left without a prediction and
-            listed in `Prediction.problems`.
+            What to do if a row breaks a rule of the schema: raise an error, or list it in `Prediction.problems` and
+            return no prediction for it.
         reader : InputReader, optional
             As in `predict_one`.
         derived : sequence of str, default ()
-            Columns that the steps make and that are wanted besides; those that no step makes are left out.
+            Columns derived by the steps to return as well; names that no step makes are left out.
 
         Returns
         -------
@@ -222,95 +283,43 @@ class Scorer:
         Raises
         ------
         ColumnMismatchError
-            If the table's columns are not those of the schema.
+            If the table has other columns than the schema.
         DataError
             If a row breaks a rule and `errors` is ``raise``.
         """
-        inputs: dict[str, Any]
+        inputs: Any
         reader = reader or self._reader
         if isinstance(rows, Sequence):
-            completed = [self.catalogue.complete(row) for row in rows]
-            inputs, problems = reader.rows(completed)
-            count = len(rows)
+            inputs, problems = reader.rows([self.catalogue.complete(row) for row in rows])
         else:
-            table = to_arrow(rows)
-            reader.check_columns(table.column_names)
-            inputs, problems = reader.table(table)
-            count = len(table)
+            rows = to_arrow(rows)
+            reader.check_columns(rows.column_names)
+            inputs, problems = reader.table(rows)
         if problems and errors == "raise":
-            raise DataError(_told(problems))
-        return self._score(inputs, count, problems, explain=explain, derived=derived)
-
-    @property
-    def level(self) -> float | None:
-        """Return the share of purchases that are to fall between the bounds; None where the model has none."""
-        return next((step.level for step in self._steps if isinstance(step, Interval)), None)
-
-    def set_level(self, level: float) -> None:
-        """Set the level of the intervals.
-
-        Parameters
-        ----------
-        level : float
-            Share of purchases between the bounds, in (0, 1).
-
-        Raises
-        ------
-        SettingsError
-            If it is not between 0 and 1, or the model has no intervals.
-        """
-        intervals = [step for step in self._steps if isinstance(step, Interval)]
-        if not intervals:
-            raise SettingsError("level: expected a model with intervals, found one without; train it again.")
-        for step in intervals:
-            step.set_level(level)
-
-    def check_columns(self, found: Sequence[str]) -> None:
-        """Check that a table has the columns that the model reads, and no others.
-
-        Parameters
-        ----------
-        found : sequence of str
-            Names of the columns of the table.
-
-        Raises
-        ------
-        ColumnMismatchError
-            If a column is missing, extra or named twice.
-        """
-        self._reader.check_columns(found)
-
-    def check(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is wrong with a row, by column; empty for a good one."""
-        return self._reader.row(row)[1]
-
-    def _score(
-        self,
-        inputs: dict[str, Any],
-        count: int,
-        problems: Sequence[Problem],
-        *,
-        explain: bool,
-        derived: Sequence[str] = (),
-    ) -> Prediction:
-        batch = Batch(count, inputs, self._levels, explains=explain)
+            raise DataError(_text_of(problems))
+        batch = Batch(len(rows), inputs, self._levels, explains=explain)
         for step in self._steps:
             step.batch(batch)
-        bad = np.array(sorted({problem.row for problem in problems}), dtype=np.intp)
-        found: dict[str, NDArray[np.float64] | None] = {}
-        for name in (PREDICTION, LOWER, UPPER):
-            values = batch.columns.get(name)
-            if values is not None and len(bad):
-                values = values.copy()
-                values[bad] = np.nan
-            found[name] = values
-        contributions = contributions_of(batch, PREDICTION, self._averages) if explain else None
-        prediction = found[PREDICTION]
-        if prediction is None:
+        if PREDICTION not in batch.columns:
             raise BundleCorruptError(f"scorer: expected a step that makes {PREDICTION}, found none; train again.")
-        unseen = self._unseen(batch)
-        asked = {name: batch.columns[name] for name in derived if name in batch.columns}
-        return Prediction(prediction, found[LOWER], found[UPPER], contributions, tuple(problems), unseen, asked)
+        bad = np.array(sorted({problem.row for problem in problems}), dtype=np.intp)
+        return Prediction(
+            prediction=_without(batch.columns[PREDICTION], bad),
+            lower=_without(batch.columns[LOWER], bad) if LOWER in batch.columns else None,
+            upper=_without(batch.columns[UPPER], bad) if UPPER in batch.columns else None,
+            contributions=contributions_of(batch, PREDICTION, self._averages) if explain else None,
+            problems=tuple(problems),
+            unseen=self._unseen(batch),
+            derived={name: batch.columns[name] for name in derived if name in batch.columns},
+        )
+
+    def _completed(self, row: Mapping[str, Any], reader: InputReader) -> dict[str, Value]:
+        """Return the values of a row in which some are missing or wrong; wrong ones raise an error."""
+        values, problems = reader.row(self.catalogue.complete(row))
+        if problems:
+            told = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+            raise DataError(f"row: expected values that the schema allows, found {told}; correct them.")
+        return {name: values.get(name) for name, _ in reader.plan}
 
     def _unseen(self, batch: Batch) -> dict[str, NDArray[np.bool_]]:
         roles = {self.schema.customer: "customer", self.schema.product: "product"}
@@ -319,39 +328,32 @@ class Scorer:
             for k, levels in enumerate(self._levels)
             if len(levels.columns) == 1
         }
-        for name, output, unseen in self._indices:
-            flags[name] = batch.columns[output] == unseen
+        for column in self._indices:
+            flags[column["column"]] = batch.columns[column["output"]] == len(column["labels"])
         return flags
 
-    def _values_of_incomplete(self, row: Mapping[str, Any], reader: InputReader) -> dict[str, Value]:
-        """Return the values of a row that lacks some, or has a bad one, which is told."""
-        values, problems = reader.row(self.catalogue.complete(row))
-        if problems:
-            raise DataError("; ".join(f"{name}: {reason}" for name, reason in problems.items()))
-        return {name: values.get(name) for name, _ in reader.plan}
-
-    def _test(self, examples: Sequence[Mapping[str, Any]]) -> None:
-        """Score the rows that the exporter has scored on Spark, both ways, and refuse to differ."""
-        if not examples:
+    def _test(self, expected: Sequence[float]) -> None:
+        """Check, by both ways of scoring, that the examples get the predictions that Spark made at export."""
+        if not self.examples:
             return
-        together = self.predict([example["row"] for example in examples]).prediction
-        for example, of_batch in zip(examples, together, strict=True):
-            expected = float(example["prediction"])
-            for found in (float(of_batch), self.predict_one(example["row"]).prediction):
-                if not math.isclose(found, expected, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+        by_batch = self.predict(self.examples).prediction.tolist()
+        by_row = [self.predict_one(row).prediction for row in self.examples]
+        for wanted, *found in zip(expected, by_batch, by_row, strict=True):
+            for value in found:
+                if not math.isclose(value, wanted, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
                     raise BundleCorruptError(
-                        f"scorer: expected the prediction {expected!r} of its own test row, found {found!r}; "
+                        f"scorer: expected the prediction {wanted!r} of its own test row, found {value!r}; "
                         "train the model again, or use the purchasecast that wrote it."
                     )
 
 
 def read_scorer(folder: Path) -> Scorer:
-    """Read a scorer's folder, without checksums.
+    """Read the portable model of a folder without checking checksums; `load` reads a whole bundle and checks them.
 
     Parameters
     ----------
     folder : Path
-        The folder that ``scorer.json`` is in.
+        The folder of ``scorer.json``.
 
     Returns
     -------
@@ -368,11 +370,20 @@ def read_scorer(folder: Path) -> Scorer:
         return Scorer(folder, document)
     except (KeyError, TypeError, IndexError) as error:
         raise BundleCorruptError(
-            f"scorer: expected a whole description, found one that lacks {error}; train the model again."
+            f"scorer: expected a complete description, found one that lacks {error}; train the model again."
         ) from error
 
 
-def _told(problems: Sequence[Problem]) -> str:
-    first = "; ".join(f"row {problem.row}, {problem.column}: {problem.reason}" for problem in problems[:3])
-    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return f"rows: expected values that the schema allows, found {first}{more}; correct them, or pass errors='mark'."
+def _without(values: NDArray[np.float64], bad: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return values with NaN for bad rows."""
+    if len(bad):
+        values = values.copy()
+        values[bad] = np.nan
+    return values
+
+
+def _text_of(problems: Sequence[Problem]) -> str:
+    shown = problems[:_SHOWN_PROBLEMS]
+    first = "; ".join(f"row {problem.row}, {problem.column}: {problem.reason}" for problem in shown)
+    more = f" and {len(problems) - len(shown):,} more" if len(problems) > len(shown) else ""
+    return f"rows: expected values that the schema allows, found {first}{more}; correct them or pass errors='mark'."

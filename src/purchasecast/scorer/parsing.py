@@ -1,6 +1,6 @@
-"""Parse and check one value of a schema column, as `purchasecast.validation.validate` does on Spark.
+"""Parse and check single values of a column, by the same rules as `purchasecast.validation.validate` on Spark.
 
-One function a column serves the single row and the table alike: a table calls it once for every distinct value.
+One function for each column serves rows and tables: for a table it is called once for every distinct value.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ Value = str | float | date | None
 
 _WHOLE, _NUMBER = re.compile(WHOLE), re.compile(NUMBER)
 _MIN_LONG, _MAX_LONG = -(2**63), 2**63 - 1
-_LONG_DIGITS = 19
+_MAX_DIGITS = 19  # of a 64-bit integer
 
 
 class BadValueError(ValueError):
-    """A value breaks a rule of its column; the message is the rule's name, as validation reports it."""
+    """A value breaks a rule of its column. The message is the name of the rule, as validation reports it."""
 
 
 def value_parser(column: Column) -> Callable[[Any], Value]:
-    """Return the function that makes a raw value canonical.
+    """Return the function that parses and checks the values of a column.
 
     Parameters
     ----------
     column : Column
-        The column's description.
+        The column.
 
     Returns
     -------
     callable
-        From a raw value to canonical text (nominal, ordinal), a float (numeric), a day (date) or None; it raises
-        `BadValueError` for a value that breaks a rule.
+        Turns a raw value into text (nominal, ordinal), a float (numeric), a day (date) or None; raises
+        `BadValueError` if the value breaks a rule.
 
     Examples
     --------
@@ -72,32 +72,31 @@ def value_parser(column: Column) -> Callable[[Any], Value]:
     '18+'
     """
     if column.kind == "date":
-        return _date(column)
+        return _date_parser(column)
     if column.kind == "numeric":
-        return _quantity(column)
-    return _level(column)
+        return _number_parser(column)
+    return _level_parser(column)
 
 
-def _level(column: Column) -> Callable[[Any], str | None]:
-    """Return the parser of names: fast where the raw value is one that the schema lists."""
-    whole, nullable = column.type == "integer", column.null != "forbidden"
-    canonical: Callable[[Any], str | None] = _whole_text if whole else _text
+def _level_parser(column: Column) -> Callable[[Any], str | None]:
+    is_whole = column.type == "integer"
+    to_text: Callable[[Any], str | None] = _whole_text if is_whole else _text
     check = _check_of_level(column)
     known: dict[Any, str] = {}
     for level in column.levels:
-        with suppress(BadValueError):  # a level that another rule forbids
-            known[int(level) if whole else level] = known[level] = check(level)
+        with suppress(BadValueError):  # another rule may forbid a level of the schema
+            known[int(level) if is_whole else level] = known[level] = check(level)
 
     def parse(value: Any) -> str | None:
-        if value.__class__ is int or value.__class__ is str:  # not a bool, which equals a number
-            found = known.get(value)
-            if found is not None:
-                return found
-        text = canonical(value)
+        # The fast way for a level of the schema; not for a bool, which equals a number.
+        if value.__class__ is int or value.__class__ is str:
+            level = known.get(value)
+            if level is not None:
+                return level
+        text = to_text(value)
         if text is None:
-            if nullable:
-                return None
-            raise BadValueError(NULL)
+            _check_null(column)
+            return None
         return check(text)
 
     return parse
@@ -105,7 +104,7 @@ def _level(column: Column) -> Callable[[Any], str | None]:
 
 def _check_of_level(column: Column) -> Callable[[str], str]:
     levels = frozenset(column.levels)
-    # Java's \d and \w, without a flag, are those of ASCII.
+    # In Java, \d and \w match ASCII only, unless a flag is set.
     pattern = re.compile(column.pattern, re.ASCII) if column.pattern is not None else None
     low, high = column.minimum, column.maximum
 
@@ -121,16 +120,15 @@ def _check_of_level(column: Column) -> Callable[[str], str]:
     return check
 
 
-def _quantity(column: Column) -> Callable[[Any], float | None]:
-    whole, nullable = column.type == "integer", column.null != "forbidden"
+def _number_parser(column: Column) -> Callable[[Any], float | None]:
+    is_whole, nullable = column.type == "integer", column.null != "forbidden"
     low, high = column.minimum, column.maximum
 
     def parse(value: Any) -> float | None:
-        number = _whole_number(value) if whole else _number(value, nullable=nullable)
+        number = _whole_number(value) if is_whole else _number(value, nullable=nullable)
         if number is None:
-            if nullable:
-                return None
-            raise BadValueError(NULL)
+            _check_null(column)
+            return None
         if not math.isfinite(number):
             raise BadValueError(NOT_FINITE)
         _check_bounds(number, low, high)
@@ -139,8 +137,8 @@ def _quantity(column: Column) -> Callable[[Any], float | None]:
     return parse
 
 
-def _date(column: Column) -> Callable[[Any], date | None]:
-    read, nullable = date_parser(column), column.null != "forbidden"
+def _date_parser(column: Column) -> Callable[[Any], date | None]:
+    read = date_parser(column)
     low, high = column.minimum, column.maximum
 
     def parse(value: Any) -> date | None:
@@ -149,13 +147,17 @@ def _date(column: Column) -> Callable[[Any], date | None]:
         except ValueError:
             raise BadValueError(NOT_A_DATE) from None
         if day is None:
-            if nullable:
-                return None
-            raise BadValueError(NULL)
+            _check_null(column)
+            return None
         _check_bounds(date(day.year, day.month, day.day), low, high)
         return day
 
     return parse
+
+
+def _check_null(column: Column) -> None:
+    if column.null == "forbidden":
+        raise BadValueError(NULL)
 
 
 def _check_bounds(value: Any, low: Any, high: Any) -> None:
@@ -172,36 +174,36 @@ def _is_nan(value: Any) -> bool:
 def _text(value: Any) -> str | None:
     if value is None or _is_nan(value):
         return None
-    text = (value if isinstance(value, str) else _written(value)).strip(BLANKS)
+    text = (value if isinstance(value, str) else _spark_text(value)).strip(BLANKS)
     if not text.isascii():
         try:
-            text.encode()
+            text.encode()  # fails for a lone surrogate, which JSON can write
         except UnicodeEncodeError:
             raise BadValueError(NOT_TEXT) from None
     return text or None
 
 
-def _written(value: Any) -> str:
-    """Return a value of another type as Spark writes it: a model trained on typed columns knows these levels."""
+def _spark_text(value: Any) -> str:
+    """Return a value as Spark writes it as text, because a model trained on typed columns knows such levels."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return _as_java_writes(value)
+        return _java_text(value)
     if isinstance(value, int | Decimal):
         return str(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, np.generic):
-        return _written(value.item())
+        return _spark_text(value.item())
     raise BadValueError(NOT_TEXT)
 
 
-def _as_java_writes(number: float) -> str:
+def _java_text(number: float) -> str:
     """Return a number as Java's ``Double.toString`` does.
 
     Examples
     --------
-    >>> _as_java_writes(12.0), _as_java_writes(1e7), _as_java_writes(0.00025)
+    >>> _java_text(12.0), _java_text(1e7), _java_text(0.00025)
     ('12.0', '1.0E7', '2.5E-4')
     """
     if not math.isfinite(number) or number == 0 or 1e-3 <= abs(number) < 1e7:
@@ -216,7 +218,7 @@ def _whole_text(value: Any) -> str | None:
 
 
 def _whole_number(value: Any) -> int | None:
-    """Return a 64-bit integer; pandas writes integers as floats where the column has nulls."""
+    """Return a 64-bit integer, also from a float: pandas turns integers with nulls into floats."""
     if value is None or _is_nan(value):
         return None
     if value.__class__ is int:
@@ -227,13 +229,11 @@ def _whole_number(value: Any) -> int | None:
             return None
         if not _WHOLE.fullmatch(text):
             raise BadValueError(NOT_AN_INTEGER)
-        digits = text.partition(".")[0]
-        if len(digits.lstrip("+-0")) > _LONG_DIGITS:  # int() takes seconds for a text of a million digits
+        digits = text.partition(".")[0].lstrip("+-0")  # int() refuses texts of more than 4,300 digits, zeros included
+        if len(digits) > _MAX_DIGITS:
             raise BadValueError(NOT_AN_INTEGER)
-        number = int(digits)
-    elif (isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)) or isinstance(
-        value, np.integer
-    ):
+        number = int(digits or "0") * (-1 if text.startswith("-") else 1)
+    elif isinstance(value, np.integer) or (isinstance(value, float | Decimal) and _is_whole(value)):
         number = int(value)
     else:
         raise BadValueError(NOT_AN_INTEGER)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.serve.problems import ProblemError
-from purchasecast.serve.request_rows import allowed, row_of_query
+from purchasecast.serve.request_rows import row_of_query
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -152,7 +152,7 @@ def _text_of(error: FieldError, row: dict[str, Any], scorer: Scorer) -> str:
     column = scorer.schema.column(name)
     if column.levels:
         return "Choose one."
-    return "Enter a value." if allowed(column) == "text" else f"Enter {allowed(column)}."
+    return "Enter a value." if column.expectation == "text" else f"Enter {column.expectation}."
 
 
 def _control(column: Column, role: str, scorer: Scorer) -> str:
@@ -165,6 +165,6 @@ def _hint(column: Column) -> str:
     if column.kind == "date":
         return f"Written as {column.format or '2024-12-31'}."
     if column.minimum is not None or column.maximum is not None:
-        text = allowed(column)
+        text = column.expectation
         return f"{text[0].upper()}{text[1:]}."
     return f"In {column.unit}." if column.unit else ""

@@ -12,10 +12,10 @@ from purchasecast.serve.request_rows import row_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from purchasecast.scorer import Prediction as ManyPredictions
     from purchasecast.scorer import Scorer
     from purchasecast.scorer.catalogue import Known as KnownLevel
     from purchasecast.scorer.inputs import InputReader
-    from purchasecast.scorer.model import Prediction as Batch
     from purchasecast.serve.response_models import (
         Contribution,
         Estimate,
@@ -140,18 +140,18 @@ def _scored(
     return answers
 
 
-def _estimate(batch: Batch, row: int) -> Estimate:
+def _estimate(batch: ManyPredictions, row: int) -> Estimate:
     estimate: Estimate = {"prediction": float(batch.prediction[row])}
     if batch.lower is not None and batch.upper is not None:
         estimate["lower"], estimate["upper"] = float(batch.lower[row]), float(batch.upper[row])
     return estimate
 
 
-def _seen(scorer: Scorer, batch: Batch, row: int) -> dict[str, bool]:
+def _seen(scorer: Scorer, batch: ManyPredictions, row: int) -> dict[str, bool]:
     return {role: role in batch.unseen and not batch.unseen[role][row] for role in scorer.roles}
 
 
-def _parts(scorer: Scorer, batch: Batch, row: int) -> tuple[float, list[Contribution]]:
+def _parts(scorer: Scorer, batch: ManyPredictions, row: int) -> tuple[float, list[Contribution]]:
     """Return the base and the contributions of one row, with labels for people."""
     if batch.contributions is None:
         raise DataError("contributions: expected a prediction with explain=True, found one without; ask again.")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from purchasecast.serve.response_models import FieldError
 
 __all__ = [
-    "allowed",
     "json_parser",
     "parameter_schema",
     "parse_body",
@@ -33,7 +32,6 @@ __all__ = [
 
 _MAX_TEXT = 256  # characters of a text value
 _BLANK = {"type": "string", "pattern": "^ *$", "maxLength": _MAX_TEXT}  # counts as null
-_SHOWN_LEVELS = 12  # in a message
 
 
 def _refuse_constant(text: str) -> None:
@@ -183,32 +181,6 @@ def json_parser(column: Column) -> Callable[[Any], Value]:
     return check
 
 
-def allowed(column: Column) -> str:
-    """Return which values a column takes, in words.
-
-    Examples
-    --------
-    >>> from purchasecast.schema.table import Column
-    >>> allowed(Column("Age", "numeric", type="integer", minimum=18))
-    'a whole number of at least 18'
-    """
-    if column.levels:
-        more = ", ..." if len(column.levels) > _SHOWN_LEVELS else ""
-        return f"one of {', '.join(column.levels[:_SHOWN_LEVELS])}{more}"
-    what = {"integer": "a whole number", "number": "a number", "string": "text"}.get(column.type or "", "a date")
-    if column.kind == "date":
-        what = f"a date written as {column.format or '2024-12-31'}"
-    if column.pattern is not None:
-        what += f" that matches the pattern {column.pattern}"
-    if column.minimum is not None and column.maximum is not None:
-        what += f" from {column.minimum} to {column.maximum}"
-    elif column.minimum is not None:
-        what += f" of at least {column.minimum}"
-    elif column.maximum is not None:
-        what += f" of at most {column.maximum}"
-    return what
-
-
 def row_schema(scorer: Scorer) -> dict[str, Any]:
     """Return the JSON schema of a row."""
     columns = [scorer.schema.column(name) for name in scorer.columns]
@@ -249,7 +221,7 @@ def _column_schema(column: Column) -> dict[str, Any]:
     if column.null != "forbidden":
         blank = [_BLANK] if schema["type"] == "string" else []
         schema = {"anyOf": [schema, {"type": "null"}, *blank]}
-    text = allowed(column) + (f" ({column.unit})" if column.unit else "")
+    text = column.expectation + (f" ({column.unit})" if column.unit else "")
     return {**schema, "title": column.label, "description": f"{text[0].upper()}{text[1:]}."}
 
 
@@ -269,9 +241,9 @@ def _unknown_column(name: str, scorer: Scorer) -> str:
 
 def _wrong_value(column: Column, reason: str, value: Any) -> str:
     if reason in {MISSING, "null"}:
-        return f"expected {allowed(column)}, found nothing"
+        return f"expected {column.expectation}, found nothing"
     text = json.dumps(value, ensure_ascii=True, default=str)
-    return f"expected {allowed(column)}, found {text if len(text) <= 60 else f'{text[:57]}...'}"
+    return f"expected {column.expectation}, found {text if len(text) <= 60 else f'{text[:57]}...'}"
 
 
 def _values_problem(errors: list[FieldError]) -> ProblemError:

@@ -84,7 +84,7 @@ class ServeSettings:
         if self.token is None and not is_loopback(self.host):
             raise SettingsError(
                 f"host: expected this machine's own address, because no token is set, found {self.host}; "
-                f"set {TOKEN_VARIABLE} or pass --token-file."
+                f"set {TOKEN_VARIABLE} or give a token."
             )
 
 
@@ -116,5 +116,5 @@ def read_token(file: Path) -> str:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"--token-file: expected a text file that can be read, found {type(error).__name__} of {file}; check it."
+            f"token_file: expected a text file that can be read, found none ({type(error).__name__}); check {file}."
         ) from error

@@ -1,9 +1,9 @@
-"""What every step has, and what a manifest's entries may refer to."""
+"""What every step has, and what the entries of ``scorer.json`` may refer to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Feature:
     Attributes
     ----------
     column : str
-        A derived column: a number, or a level index.
+        A derived column: a number or a level index.
     size : int
-        0 for a number; else the number of indicators that the index becomes. A larger index has none.
+        0 for a number; otherwise the number of indicators that the index becomes. A larger index has no indicator.
     """
 
     column: str
@@ -37,14 +37,14 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What entries of a manifest refer to.
+    """What the entries refer to.
 
     Attributes
     ----------
     folder : Path
-        The scorer's folder, for files of a step's own.
+        The scorer's folder, which may hold files of a step.
     levels : tuple of KeyedLevels
-        Level tables, by number.
+        Level tables by number.
     vectors : mapping of str to tuple of Feature
         Feature vectors by name.
     """
@@ -55,10 +55,20 @@ class Context:
 
 
 class Step(Protocol):
-    """An evaluator: reads derived columns, adds others, and leaves the rest alone."""
+    """Reads derived columns and adds others.
+
+    Parameters
+    ----------
+    entry : mapping
+        The step's entry in ``scorer.json``; docs/serving.md describes each kind.
+    context : Context
+        Tables, vectors and files that the entry refers to.
+    """
+
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None: ...
 
     def batch(self, batch: Batch) -> None:
-        """Add the step's columns, and their parts where the batch explains."""
+        """Add the columns of many rows, and the parts they are made of if the batch explains."""
 
     def row(self, row: Row) -> None:
-        """Add the step's values."""
+        """Add the values of one row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ __all__ = ["CrossedEffects"]
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """One group: its table, and where its effect and its training rows go."""
+    """One group: its level table, its effects and training rows, and the columns for both."""
 
     levels: int
     source: tuple[str, ...]
@@ -32,99 +32,57 @@ class _Group:
     count: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Attribute:
-    """Effects of an attribute by index; the last one, 0, is that of indices beyond."""
-
-    column: str
-    effects: NDArray[np.float64]
-    plain: tuple[float, ...]
-
-
 class CrossedEffects:
-    """Adds up a baseline of the attributes and the effects of the groups.
+    """Adds up a baseline, which attributes predict, and the effects of groups."""
 
-    Parameters
-    ----------
-    groups : sequence of _Group
-        The groups.
-    attributes : sequence of _Attribute
-        Attributes of the baseline.
-    slopes : mapping of str to float
-        Numeric columns of the baseline.
-    intercept : float
-        The baseline's constant.
-    outputs : tuple of str
-        Columns for the baseline and for baseline plus effects.
-    """
-
-    def __init__(
-        self,
-        groups: list[_Group],
-        attributes: list[_Attribute],
-        slopes: dict[str, float],
-        intercept: float,
-        outputs: tuple[str, str],
-    ) -> None:
-        self._groups = groups
-        self._attributes = attributes
-        self._slopes = slopes
-        self._intercept = intercept
-        self._baseline, self._fitted = outputs
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:
-        """Build the step from its entry."""
-        groups = []
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
+        self._baseline, self._fitted = entry["baseline"], entry["fitted"]
+        self._groups = []
         for group in entry["groups"]:
             levels = context.levels[group["levels"]]
-            groups.append(
-                _Group(
-                    levels=group["levels"],
-                    source=levels.columns,
-                    effects=levels.table.numbers(group["effect"]),
-                    rows=levels.table.numbers(group["rows"]),
-                    output=group["output"],
-                    count=group["count"],
-                )
-            )
-        attributes = [
-            _Attribute(column, np.array([*effects, 0.0]), (*map(float, effects), 0.0))
-            for column, effects in entry["attributes"]["levels"].items()
+            effects, rows = levels.table.numbers(group["effect"]), levels.table.numbers(group["rows"])
+            self._groups.append(_Group(group["levels"], levels.columns, effects, rows, group["output"], group["count"]))
+        attributes = entry["attributes"]
+        self._intercept = float(attributes["intercept"])
+        self._slopes = {column: float(slope) for column, slope in attributes["slopes"].items()}
+        # Effects by level index, as an array for batches and as a tuple for rows; the last is for an unseen level.
+        self._attributes = [
+            (column, np.array([*effects, 0.0]), (*map(float, effects), 0.0))
+            for column, effects in attributes["levels"].items()
         ]
-        slopes = {column: float(slope) for column, slope in entry["attributes"]["slopes"].items()}
-        outputs = (entry["baseline"], entry["fitted"])
-        return cls(groups, attributes, slopes, float(entry["attributes"]["intercept"]), outputs)
 
     def batch(self, batch: Batch) -> None:
-        """Look every row up in every group."""
-        terms = {}
-        for attribute in self._attributes:
-            index = np.minimum(batch.columns[attribute.column], len(attribute.plain) - 1)
-            terms[attribute.column] = attribute.effects[index]
+        """Look up many rows in every group."""
+        terms = {
+            column: effects[np.minimum(batch.columns[column], len(effects) - 1)]
+            for column, effects, _ in self._attributes
+        }
         terms |= {column: slope * np.nan_to_num(batch.columns[column]) for column, slope in self._slopes.items()}
         baseline = sum(terms.values(), np.full(batch.rows, self._intercept))
         fitted = baseline
         for group in self._groups:
             positions = batch.positions(group.levels)
             effect = group.effects[positions]
-            batch.columns[group.output] = effect
-            batch.sources[group.output] = group.source
+            batch.add_column(group.output, effect, group.source)
             if group.count:
-                batch.columns[group.count] = group.rows[positions]
-                batch.sources[group.count] = group.source
+                batch.add_column(group.count, group.rows[positions], group.source)
             fitted = fitted + effect
-        batch.columns[self._baseline], batch.columns[self._fitted] = baseline, fitted
+        batch.add_column(self._baseline, baseline)
+        batch.add_column(self._fitted, fitted)
         if batch.explains:
-            self._explain(batch, terms)
+            for name in (self._baseline, self._fitted):
+                batch.add_part(name, INTERCEPT, np.full(batch.rows, self._intercept))
+                for column, term in terms.items():
+                    batch.add_part(name, batch.sources[column], term)
+            for group in self._groups:
+                batch.add_part(self._fitted, group.source, batch.columns[group.output])
 
     def row(self, row: Row) -> None:
-        """Look one row up in every group."""
+        """Look up one row in every group."""
         values = row.values
         total = self._intercept
-        for attribute in self._attributes:
-            index = values[attribute.column]
-            effects = attribute.plain
+        for column, _, effects in self._attributes:
+            index = values[column]
             total += effects[index] if index < len(effects) else 0.0
         for column, slope in self._slopes.items():
             number = values[column]
@@ -138,11 +96,3 @@ class CrossedEffects:
                 values[group.count] = group.rows.item(position)
             total += effect
         values[self._fitted] = total
-
-    def _explain(self, batch: Batch, terms: Mapping[str, NDArray[np.float64]]) -> None:
-        for name in (self._baseline, self._fitted):
-            batch.add_part(name, INTERCEPT, np.full(batch.rows, self._intercept))
-            for column, term in terms.items():
-                batch.add_part(name, batch.sources[column], term)
-        for group in self._groups:
-            batch.add_part(self._fitted, group.source, batch.columns[group.output])

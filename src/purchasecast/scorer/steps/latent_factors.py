@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from operator import add, mul
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,121 +18,88 @@ if TYPE_CHECKING:
 
 __all__ = ["LatentFactors"]
 
-_ROWS_AT_ONCE = 16_384  # factors of so many rows stay in the processor's cache
+_BLOCK_ROWS = 16_384  # whose factors fit into the processor's cache
 
 
 class _Means:
-    """What attributes say: a constant, and a contribution of each level; the last, 0, is that of indices beyond."""
+    """Predicts factors from attributes: a constant plus one list of numbers for each level."""
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
         self._constant: list[float] = list(map(float, entry["constant"]))
-        nothing = [0.0] * len(self._constant)
-        self._plain = [(column, [*levels, nothing]) for column, levels in entry["levels"].items()]
-        self._tables = [(column, np.array(levels, dtype=np.float64)) for column, levels in self._plain]
+        unseen = [0.0] * len(self._constant)  # adds nothing
+        lists = {column: [*levels, unseen] for column, levels in entry["levels"].items()}
+        self._levels = [(column, np.array(rows, dtype=np.float64), rows) for column, rows in lists.items()]
 
     def batch(self, batch: Batch, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Add up the contributions of some rows."""
+        """Predict the factors of some rows."""
         total = np.tile(np.array(self._constant), (len(rows), 1))
-        for column, table in self._tables:
+        for column, table, _ in self._levels:
             total += table[np.minimum(batch.columns[column][rows], len(table) - 1)]
         return total
 
     def row(self, row: Row) -> list[float]:
-        """Add up the contributions of one row."""
+        """Predict the factors of one row."""
         total = self._constant
-        for column, levels in self._plain:
-            total = list(map(add, total, levels[min(row.values[column], len(levels) - 1)]))
+        for column, _, lists in self._levels:
+            total = list(map(add, total, lists[min(row.values[column], len(lists) - 1)]))
         return total
 
 
-@dataclass(frozen=True, slots=True)
 class _Side:
-    """Customers or products: where their factors are, and what stands for those of a level that has none."""
+    """The customers or the products: their factors, and the prediction for those that have none."""
 
-    levels: int
-    source: tuple[str, ...]
-    factors: NDArray[np.float64]
-    rated: bytes
-    unrated: NDArray[np.bool_]
-    means: _Means
-    prefix: str
+    def __init__(self, entry: Mapping[str, Any], context: Context, name: str) -> None:
+        keyed = context.levels[entry[name]]
+        self.levels: int = entry[name]
+        self.source = keyed.columns
+        self.factors = keyed.table.numbers(entry["factors"])
+        self.rank = int(self.factors.shape[1])
+        has_factors = keyed.table.numbers(entry["rated"]) > 0
+        self.rated = has_factors.astype(np.uint8).tobytes()  # bytes are indexed in a third of an array's time
+        self.unrated = ~has_factors
+        self.means = _Means(entry[f"{name}_means"])
+        self.prefix: str = entry[f"{name}_outputs"]
 
-    @classmethod
-    def of(cls, entry: Mapping[str, Any], context: Context, name: str) -> Self:
-        levels = context.levels[entry[name]]
-        rated = levels.table.numbers(entry["rated"]) > 0
-        return cls(
-            levels=entry[name],
-            source=levels.columns,
-            factors=levels.table.numbers(entry["factors"]),
-            rated=rated.astype(np.uint8).tobytes(),
-            unrated=~rated,
-            means=_Means(entry[f"{name}_means"]),
-            prefix=entry[f"{name}_outputs"],
-        )
-
-    @property
-    def rank(self) -> int:
-        """Number of factors."""
-        return int(self.factors.shape[1])
-
-    def of_batch(self, batch: Batch, part: slice) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-        """Return the factors of a block of rows, the rows whose level has none, and what attributes say of these."""
+    def of_block(self, batch: Batch, part: slice) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+        """Return the factors of a block of rows, the rows of it that have none, and what is predicted for these."""
         positions = batch.positions(self.levels)[part]
-        factors = self.factors[positions].astype(np.float64)  # single precision is multiplied in double
+        factors = self.factors[positions].astype(np.float64)  # stored in single precision, multiplied in double
         without = np.flatnonzero(self.unrated[positions])
-        expected = self.means.batch(batch, without + part.start)
-        factors[without] = expected[:, : self.rank]
-        return factors, without, expected
+        predicted = self.means.batch(batch, without + part.start)
+        factors[without] = predicted[:, : self.rank]
+        return factors, without, predicted
 
 
 class LatentFactors:
-    """Multiplies the factors of a customer and of a product.
-
-    Parameters
-    ----------
-    entry : mapping
-        The manifest's entry.
-    context : Context
-        The tables it refers to.
-    """
+    """Multiplies the factors of a customer with those of a product, and with the scale of the product."""
 
     def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
-        self._user, self._item = _Side.of(entry, context, "user"), _Side.of(entry, context, "item")
+        self._user, self._item = _Side(entry, context, "user"), _Side(entry, context, "item")
         self._scales = context.levels[entry["item"]].table.numbers(entry["item_scale"])
-        self._output = entry["output"]
-        self._scale_output = entry["scale"]
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:
-        """Build the step from its entry."""
-        return cls(entry, context)
+        self._output, self._scale_output = entry["output"], entry["scale"]
 
     def batch(self, batch: Batch) -> None:
         """Multiply a block of rows at a time."""
-        made = np.empty(batch.rows)
+        products = np.empty(batch.rows)
         scales = self._scales[batch.positions(self._item.levels)]
         outputs = [(side, np.empty((batch.rows, side.rank))) for side in (self._user, self._item) if side.prefix]
-        for start in range(0, batch.rows, _ROWS_AT_ONCE):
-            part = slice(start, min(start + _ROWS_AT_ONCE, batch.rows))
-            left, _, _ = self._user.of_batch(batch, part)
-            right, new, expected = self._item.of_batch(batch, part)
-            made[part] = np.einsum("ij,ij->i", left, right)
-            scales[new + start] = np.exp(expected[:, -1])
+        for start in range(0, batch.rows, _BLOCK_ROWS):
+            part = slice(start, min(start + _BLOCK_ROWS, batch.rows))
+            left, _, _ = self._user.of_block(batch, part)
+            right, new, predicted = self._item.of_block(batch, part)
+            products[part] = np.einsum("ij,ij->i", left, right)
+            scales[new + start] = np.exp(predicted[:, -1])  # the last number is the logarithm of the scale
             for side, factors in outputs:
                 factors[part] = left if side is self._user else right
-        batch.columns[self._output] = made * scales
-        batch.sources[self._output] = (*self._user.source, *self._item.source)
+        batch.add_column(self._output, products * scales, (*self._user.source, *self._item.source))
         if self._scale_output:
-            batch.columns[self._scale_output] = scales
-            batch.sources[self._scale_output] = self._item.source
+            batch.add_column(self._scale_output, scales, self._item.source)
         for side, factors in outputs:
             for f in range(side.rank):
-                batch.columns[f"{side.prefix}_{f}"] = factors[:, f]
-                batch.sources[f"{side.prefix}_{f}"] = side.source
+                batch.add_column(f"{side.prefix}_{f}", factors[:, f], side.source)
 
     def row(self, row: Row) -> None:
-        """Multiply in plain Python."""
+        """Multiply the factors of one row in plain Python."""
         user, item = row.position(self._user.levels), row.position(self._item.levels)
         left = self._user.factors[user].tolist() if self._user.rated[user] else self._user.means.row(row)
         if self._item.rated[item]:

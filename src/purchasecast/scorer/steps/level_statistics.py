@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LevelStatistics"]
 
-_MIDDLE = 0.5  # the rank of who buys neither dear nor cheap variants
+_MIDDLE = 0.5  # the rank of a customer who buys neither expensive nor cheap variants
+_NONE = np.zeros(1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One output: a statistic of a level or, where a pair is unseen, of its first column's level."""
+    """One output: a statistic of a level; for an unseen pair of levels, that of its first level (the parent)."""
 
     name: str
     levels: int
@@ -30,66 +31,51 @@ class _Output:
     values: NDArray[np.float64]
     parent: int | None
     parent_values: NDArray[np.float64]
-    lifts: bool
+    is_lift: bool
 
 
 class LevelStatistics:
-    """Looks statistics up.
+    """Looks up statistics in level tables; a lift is a rank that is multiplied by a spread."""
 
-    Parameters
-    ----------
-    outputs : sequence of _Output
-        What is looked up where.
-    scale : str
-        Column of the spread that lifts are made with.
-    """
-
-    def __init__(self, outputs: list[_Output], scale: str) -> None:
-        self._outputs = outputs
-        self._scale = scale
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:
-        """Build the step from its entry."""
-        outputs = []
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
+        self._scale = entry["scale"]
+        self._outputs = []
         for output in entry["outputs"]:
-            lifts = output["name"] == "lift"
-            stored = f"statistics {'rank' if lifts else output['name']}"
+            is_lift = output["name"] == "lift"
+            stored = f"statistics {'rank' if is_lift else output['name']}"
             keyed, parent = context.levels[output["levels"]], output["parent"]
-            outputs.append(
+            self._outputs.append(
                 _Output(
                     name=output["output"],
                     levels=output["levels"],
                     source=keyed.columns,
                     values=keyed.table.numbers(stored),
                     parent=parent,
-                    parent_values=np.zeros(1) if parent is None else context.levels[parent].table.numbers(stored),
-                    lifts=lifts,
+                    parent_values=_NONE if parent is None else context.levels[parent].table.numbers(stored),
+                    is_lift=is_lift,
                 )
             )
-        return cls(outputs, entry["scale"])
 
     def batch(self, batch: Batch) -> None:
-        """Look every row up in every table."""
+        """Look up whole columns."""
         for output in self._outputs:
             positions = batch.positions(output.levels)
-            made, source = output.values[positions], output.source
+            result, source = output.values[positions], output.source
             if output.parent is not None:
                 unseen = positions == len(output.values) - 1
-                made[unseen] = output.parent_values[batch.positions(output.parent)[unseen]]
-            if output.lifts:
-                made = (made - _MIDDLE) * batch.columns[self._scale]
+                result[unseen] = output.parent_values[batch.positions(output.parent)[unseen]]
+            if output.is_lift:
+                result = (result - _MIDDLE) * batch.columns[self._scale]
                 source = tuple(dict.fromkeys((*source, *batch.sources[self._scale])))
-            batch.columns[output.name] = made
-            batch.sources[output.name] = source
+            batch.add_column(output.name, result, source)
 
     def row(self, row: Row) -> None:
-        """Look one row up in every table."""
+        """Look up one row."""
         values = row.values
         for output in self._outputs:
             position = row.position(output.levels)
             if output.parent is not None and position == len(output.values) - 1:
-                made = output.parent_values.item(row.position(output.parent))
+                result = output.parent_values.item(row.position(output.parent))
             else:
-                made = output.values.item(position)
-            values[output.name] = (made - _MIDDLE) * values[self._scale] if output.lifts else made
+                result = output.values.item(position)
+            values[output.name] = (result - _MIDDLE) * values[self._scale] if output.is_lift else result
