@@ -126,7 +126,7 @@ def test_a_new_customer_is_described(page: Page, shop: TinyShop) -> None:
     form.get_by_label("City").select_option("B")
     page.get_by_role("button", name="Predict").click()
     page.wait_for_selector(".notice")
-    assert "does not have this customer" in page.locator(".notice").inner_text()
+    assert "This customer is not in the training data" in page.locator(".notice").inner_text()
     found = amount(page.locator(".price").inner_text())
     assert found == pytest.approx(expected(shop, Customer=77777, Age="old", City="B"), abs=0.5)
 

@@ -38,33 +38,17 @@ class KeyedLevels:
 
 @dataclass(slots=True)
 class Batch:
-    """Many rows.
-
-    Attributes
-    ----------
-    rows : int
-        Number of rows.
-    inputs : dict of str to Encoded or ndarray
-        Columns of the schema, and texts that steps make of them.
-    levels : tuple of KeyedLevels
-        Level tables.
-    explains : bool
-        Whether steps keep the parts of the sums they compute.
-    columns : dict of str to ndarray
-        Derived columns: numbers or level indices.
-    sources : dict of str to Source
-        Columns of the schema that a derived column comes from, if it is a single term.
-    parts : dict of str to dict of Source to ndarray
-        Additive parts of a derived column, if it is a sum.
-    """
+    """Many rows."""
 
     rows: int
-    inputs: dict[str, Encoded | NDArray[np.float64]]
+    inputs: dict[str, Encoded | NDArray[np.float64]]  # columns of the schema, and texts that steps make of them
     levels: tuple[KeyedLevels, ...]
-    explains: bool = False
-    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
-    sources: dict[str, Source] = field(default_factory=dict)
-    parts: dict[str, dict[Source, NDArray[np.float64]]] = field(default_factory=dict)
+    explains: bool = False  # whether steps keep the parts of the sums they compute
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)  # derived: numbers or level indices
+    sources: dict[str, Source] = field(default_factory=dict)  # of derived columns that are a single term
+    parts: dict[str, dict[Source, NDArray[np.float64]]] = field(
+        default_factory=dict
+    )  # of derived columns that are sums
     _positions: dict[int, NDArray[np.intp]] = field(default_factory=dict)
 
     def encoded(self, name: str) -> Encoded:
@@ -72,6 +56,7 @@ class Batch:
         column = self.inputs[name]
         if isinstance(column, Encoded):
             return column
+        # Numbers have no codes until a step asks for them: they may all be distinct.
         values, codes = np.unique(column, return_inverse=True)
         return Encoded(codes, [None if np.isnan(value) else float(value) for value in values])
 
@@ -116,15 +101,7 @@ class Batch:
 
 
 class Row:
-    """One row.
-
-    Parameters
-    ----------
-    values : dict of str to object
-        Parsed inputs by column of the schema; steps add what they derive.
-    levels : tuple of KeyedLevels
-        Level tables.
-    """
+    """One row: parsed inputs by column of the schema, to which steps add what they derive."""
 
     __slots__ = ("_levels", "_positions", "values")
 
@@ -136,7 +113,7 @@ class Row:
     def position(self, k: int) -> int:
         """Return the position of the row in a level table; looked up once."""
         position = self._positions[k]
-        if position is None:
+        if position is None:  # several steps look the same customer up
             columns, table = self._levels[k].columns, self._levels[k].table
             position = table.find(self.values[columns[0]] if len(columns) == 1 else _key(self.values, columns))
             self._positions[k] = position

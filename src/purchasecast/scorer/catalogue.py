@@ -155,6 +155,7 @@ class Catalogue:
         if not text:
             return [side.known(int(position)) for position in side.busiest(limit)]
         positions = list(side.table.prefixed(text, limit))
+        # Bisection finds a beginning in microseconds; another part can only be found by reading every key.
         if len(positions) < limit and side.table.rows <= _MAX_SCANNED:
             others = [position for position in side.table.containing(text, limit) if position not in positions]
             positions += others[: limit - len(positions)]
@@ -207,11 +208,13 @@ class Catalogue:
         chosen = np.arange(side.table.rows)
         if len(chosen) > limit:
             chosen = np.sort(side.busiest(limit))
+        # Arrow takes whole columns out of the tables; a Python row for each product would take seconds.
         columns = {side.column: side.table.keys.take(pa.array(chosen))}
         columns |= {name: side.table.column(column).take(pa.array(chosen)) for name, column in side.attributes.items()}
         for name, value in row.items():
             if name not in columns:
-                columns[name] = pa.repeat(pa.scalar(value, pa.string() if value is None else None), len(chosen))
+                kind = pa.string() if value is None else None  # of Arrow's null type nothing can be looked up
+                columns[name] = pa.repeat(pa.scalar(value, kind), len(chosen))
         return pa.table(columns)
 
     def similar(self, role: str, key: str, limit: int = 8) -> list[Known]:
@@ -242,7 +245,7 @@ class Catalogue:
             squares += np.einsum("ij,ij->i", factors, factors)
         if squares[position] == 0:
             return []
-        cosines = products / np.sqrt(np.maximum(squares, 1e-30) * products[position])
-        cosines[position] = -np.inf
+        cosines = products / np.sqrt(np.maximum(squares, 1e-30) * products[position])  # factors may all be 0
+        cosines[position] = -np.inf  # nobody asks whether a product is like itself
         best = np.argsort(-cosines, kind="stable")[:limit]
         return [side.known(int(p), float(cosines[p])) for p in best if np.isfinite(cosines[p])]

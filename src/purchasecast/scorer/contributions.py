@@ -88,6 +88,7 @@ def contributions_of(batch: Batch, name: str, averages: Mapping[Source, float]) 
     parts = dict(batch.parts_of(name))
     base = parts.pop(INTERCEPT, np.zeros(batch.rows))
     around = {source: averages.get(source, 0.0) for source in parts}
+    # Relative to 0, a column that never varies would seem to matter most.
     relative = {source: values - around[source] for source, values in parts.items()}
     return Contributions(base + sum(around.values()), relative)
 
@@ -97,7 +98,7 @@ def write_averages(parts: Mapping[Source, NDArray[np.float64]]) -> list[dict[str
     return [
         {"columns": list(source), "average": float(values.mean())}
         for source, values in parts.items()
-        if source not in {INTERCEPT, RANGE}
+        if source not in {INTERCEPT, RANGE}  # the first is the base already; the second is rare and stays as it is
     ]
 
 

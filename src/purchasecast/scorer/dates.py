@@ -120,7 +120,7 @@ def _by_pattern(pattern: re.Pattern[str], text: str) -> date:
     if match is None:
         raise ValueError(NOT_A_DATE)
     fields = match.groupdict()
-    # Like Spark: years of two digits are from 2000 on, and a month or day that is not written is the first.
+    # As in Spark: years of two digits are from 2000 on, and a month or day that is not written is the first.
     year = int(fields["year"]) if fields.get("year") else 2000 + int(fields["short"])
     name = fields.get("name")
     month = 1 + [month[:3] for month in MONTHS].index(name[:3]) if name else int(fields.get("month") or 1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "ScorerWriter", "read_manifest"]
 
 FORMAT = "purchasecast-scorer"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 2  # 1 had no factors for customers and products without ratings
 MANIFEST = "scorer.json"
 
 
@@ -121,6 +121,7 @@ class ScorerWriter:
             "steps": self._steps,
             **self._members,
         }
+        # NaN is not JSON, although Python writes and reads it; readers in other languages would fail.
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

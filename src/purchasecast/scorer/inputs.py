@@ -49,18 +49,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A column as distinct values and one code for each row.
+    """A column as distinct values and codes that point to them."""
 
-    Attributes
-    ----------
-    codes : ndarray of int
-        Place in `values`, one a row.
-    values : list
-        Parsed values; None for a null and for a value that breaks a rule.
-    """
-
-    codes: NDArray[np.intp]
-    values: Sequence[Value]
+    codes: NDArray[np.intp]  # one a row
+    values: Sequence[Value]  # None for a null, and for a value that breaks a rule
 
     def numbers(self) -> NDArray[np.float64]:
         """Return the column as numbers, NaN for null."""
@@ -83,6 +75,7 @@ class InputReader:
         self.schema = schema
         self.columns = tuple(column for column in schema.columns if column.role not in {"target", "weight", "row"})
         self.parsers = {column.name: parser_of(column) for column in schema.columns}
+        # Pairs for the loop over one row, in which every attribute access counts.
         self.plan = tuple((column.name, self.parsers[column.name]) for column in self.columns)
         self.names = frozenset(column.name for column in self.columns)
 
@@ -142,6 +135,7 @@ class InputReader:
             )
 
     def _dictionary(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> Encoded:
+        # Chunks may each have a dictionary of their own, in which one code means different things.
         whole = values.unify_dictionaries().combine_chunks()
         coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
         try:

@@ -8,8 +8,7 @@ level. A look-up therefore always returns a valid position, and nothing has to b
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from purchasecast.errors import BundleCorruptError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,7 +32,7 @@ _KEY = "key"
 _BISECT_SHARE = 64  # measured: bisection is faster for fewer than one look-up in 64 keys
 
 
-class _SortedKeys(Sequence[bytes]):
+class _SortedKeys:
     """The keys as bytes, each cut out of one buffer when it is asked for; a million Python strings would take 60 MB."""
 
     __slots__ = ("_data", "_offsets", "_rows")
@@ -47,13 +46,7 @@ class _SortedKeys(Sequence[bytes]):
     def __len__(self) -> int:
         return self._rows
 
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[bytes]: ...
-    def __getitem__(self, index: int | slice) -> bytes | Sequence[bytes]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(self._rows))]
+    def __getitem__(self, index: int) -> bytes:
         return self._data[self._offsets[index] : self._offsets[index + 1]]
 
 
@@ -80,7 +73,7 @@ class _PairIndex:
 
 
 def _pair_codes(first: Positions, second: Positions) -> NDArray[np.int64]:
-    return first.astype(np.int64) * (1 << 32) + second
+    return first.astype(np.int64) * (1 << 32) + second  # no table has 2**31 distinct values in a column
 
 
 def _find(values: Texts, keys: pa.StringArray, absent: int) -> Positions:
@@ -136,7 +129,7 @@ class LevelTable:
         ndarray of int of shape (n,)
             Positions; that of the unseen level for an unknown pair and for one with a null.
         """
-        if self._pairs is None:
+        if self._pairs is None:  # built for the first batch: single rows never need it
             self._pairs = _PairIndex(self.keys)
         return self._pairs.find(firsts, first, seconds, second)
 

@@ -140,7 +140,7 @@ class Scorer:
         }
         context = Context(folder, self._levels, vectors)
         self._steps = tuple(build_step(entry, context) for entry in document["steps"])
-        self._row_steps = tuple(step.row for step in self._steps)
+        self._row_steps = tuple(step.row for step in self._steps)  # bound once, not for every row
         self._intervals = [step for step in self._steps if isinstance(step, Interval)]
         self._averages = read_averages(document.get("averages", ()))
         self._reader = InputReader(self.schema)
@@ -240,6 +240,7 @@ class Scorer:
         """
         reader = reader or self._reader
         try:
+            # Nearly all rows are complete and good, and need no look-up of attributes.
             values: dict[str, Any] = {name: parse(row[name]) for name, parse in reader.plan}
         except (KeyError, BadValueError):
             values = self._completed(row, reader)
@@ -377,7 +378,7 @@ def read_scorer(folder: Path) -> Scorer:
 def _without(values: NDArray[np.float64], bad: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return values with NaN for bad rows."""
     if len(bad):
-        values = values.copy()
+        values = values.copy()  # the batch may hold the same array under another name
         values[bad] = np.nan
     return values
 

@@ -90,6 +90,7 @@ async def predict_file(request: Request) -> Response:
     finally:
         source.close()
     state.metrics.count_rows("/v1/predict/file", scored.rows)
+    # The page reads these to say how many rows have no prediction, without reading the file.
     headers = {
         "x-rows": str(scored.rows),
         "x-rows-without-prediction": str(scored.bad),

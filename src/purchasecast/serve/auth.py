@@ -49,6 +49,7 @@ class Guard:
         """Tell whether a request carries the token or a valid session cookie."""
         if self._digest is None:
             return True
+        # A token in the address would end up in logs and histories, so only headers count.
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.knows(token.strip()):
             return True

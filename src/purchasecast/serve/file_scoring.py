@@ -44,21 +44,11 @@ _PLAIN_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 
 @dataclass(frozen=True, slots=True)
 class ScoredFile:
-    """A scored file.
+    """A scored file."""
 
-    Attributes
-    ----------
-    content : file object
-        The answer, at its start.
-    rows : int
-        Number of rows.
-    bad : int
-        Number of rows without a prediction, because a value breaks a rule.
-    """
-
-    content: IO[bytes]
+    content: IO[bytes]  # at its start
     rows: int
-    bad: int
+    bad: int  # rows without a prediction, because a value breaks a rule
 
 
 def new_spool() -> IO[bytes]:
@@ -67,18 +57,7 @@ def new_spool() -> IO[bytes]:
 
 
 def score_file(source: IO[bytes], kind: str, scorer: Scorer, max_rows: int) -> ScoredFile:
-    """Score a file.
-
-    Parameters
-    ----------
-    source : file object
-        The file, at its start.
-    kind : {"text/csv", "application/vnd.apache.parquet"}
-        Its media type, and that of the answer.
-    scorer : Scorer
-        The model.
-    max_rows : int
-        Largest number of rows.
+    """Score a file of the media type `kind`.
 
     Returns
     -------
@@ -111,6 +90,7 @@ def _score_into(sink: IO[bytes], source: IO[bytes], kind: str, scorer: Scorer, m
             rows += len(batch)
             if rows > max_rows:
                 raise ProblemError(413, f"File: expected at most {max_rows:,} rows, found more; send several files.")
+            # A block of short rows can have millions of them; an empty batch still brings its columns.
             for start in range(0, max(len(batch), 1), _BATCH_ROWS):
                 scored, wrong = _score_batch(batch.slice(start, _BATCH_ROWS), scorer)
                 bad += wrong
@@ -147,7 +127,7 @@ def _open_csv(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_CsvW
     line = text.lstrip("\r\n").partition("\n")[0]
     if not line.strip():
         raise DataError("expected a header, found nothing.")
-    delimiter = max(_DELIMITERS, key=line.count)
+    delimiter = max(_DELIMITERS, key=line.count)  # names of columns rarely have any of them
     names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
     scorer.check_columns(names)
     # All columns are read as text, so that those the model does not use come back exactly as they were.

@@ -23,62 +23,28 @@ _MAX_OPTIONS = 40  # of a drop-down list; with more, typing is faster
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field of the form.
+    """One field of the form."""
 
-    Attributes
-    ----------
-    name : str
-        The column.
-    id : str
-        Id of the HTML element.
-    label, hint : str
-        Texts for people.
-    control : {"search", "select", "input"}
-        Kind of control.
-    options : tuple of str
-        Values to choose from, or to suggest.
-    role : str
-        ``customer`` or ``product`` if the column is its id; otherwise empty.
-    group : {"id", "customer", "product", "purchase"}
-        Part of the form.
-    value : str
-        What the field holds.
-    error : str
-        What is wrong with it; empty if nothing is.
-    is_number : bool
-        Whether a phone should show a keyboard of digits.
-    """
-
-    name: str
-    id: str
+    name: str  # of the column
+    id: str  # of the HTML element
     label: str
     hint: str
-    control: str
-    options: tuple[str, ...]
-    role: str
-    group: str
+    control: str  # "search", "select" or "input"
+    options: tuple[str, ...]  # to choose from, or to suggest
+    role: str  # "customer" or "product" if the column is its id, otherwise empty
+    group: str  # part of the form: "id", "customer", "product" or "purchase"
     value: str
-    error: str
-    is_number: bool
+    error: str  # empty if nothing is wrong
+    is_number: bool  # phones then show a keyboard of digits
 
 
 @dataclass(frozen=True, slots=True)
 class FormReading:
-    """What a submitted form says.
+    """What a submitted form says."""
 
-    Attributes
-    ----------
-    row : dict of str to object
-        Values by column, without empty fields.
-    changed : dict of str to object or None
-        The row to compare with, if the form asks what would be if.
-    errors : dict of str to str
-        What is wrong, by column.
-    """
-
-    row: dict[str, Any] = field(default_factory=dict)
-    changed: dict[str, Any] | None = None
-    errors: dict[str, str] = field(default_factory=dict)
+    row: dict[str, Any] = field(default_factory=dict)  # without empty fields
+    changed: dict[str, Any] | None = None  # the row to compare with, if the form asks for a comparison
+    errors: dict[str, str] = field(default_factory=dict)  # by column
 
 
 def form_fields(scorer: Scorer, reading: FormReading) -> dict[str, list[FormField]]:
@@ -113,23 +79,10 @@ def options_of(column: Column, scorer: Scorer) -> tuple[str, ...]:
 
 
 def read_form(query: QueryParams, scorer: Scorer) -> FormReading:
-    """Read a submitted form.
-
-    Parameters
-    ----------
-    query : QueryParams
-        Values by column; under ``if:`` and a column's name, a value to compare with.
-    scorer : Scorer
-        The model.
-
-    Returns
-    -------
-    FormReading
-        The row and the row to compare with, or what is wrong.
-    """
+    """Return what a submitted form says: values by column and, under ``if:`` and a column's name, values to compare."""
     filled = [(name, value) for name, value in query.multi_items() if not name.startswith(_WHAT_IF) and value.strip()]
     changes = {name.removeprefix(_WHAT_IF): value for name, value in query.items() if name.startswith(_WHAT_IF)}
-    make_query = type(query)
+    make_query = type(query)  # the form is checked by the rules of GET /v1/explain
     row: dict[str, Any] = dict(filled)
     changed = None
     try:

@@ -45,6 +45,7 @@ class HeavyWork:
         """
         if not self._free.acquire(blocking=False):
             raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
+        # Nothing is awaited between taking the slot and handing the call over: no timeout can lose the slot.
         future = self._threads.submit(call)
         future.add_done_callback(lambda _: self._free.release())
         return await asyncio.wrap_future(future)

@@ -57,19 +57,7 @@ _NO_ANSWER = 499  # for the log only: the client has hung up, or an answer has n
 
 
 class Middleware:
-    """Wraps an application.
-
-    Parameters
-    ----------
-    app : ASGI application
-        Answers the requests that pass.
-    settings : ServeSettings
-        The limits.
-    guard : Guard
-        Checks access.
-    metrics : Metrics
-        Counts requests.
-    """
+    """Wraps an application in all of that."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, guard: Guard, metrics: Metrics) -> None:
         self._app = app

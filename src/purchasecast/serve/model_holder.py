@@ -31,33 +31,15 @@ _ATTEMPTS = 3  # to read a bundle that is replaced meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One loaded model.
+    """One loaded model."""
 
-    Attributes
-    ----------
-    id : str
-        Twelve hexadecimal digits, made of the files that predictions depend on.
-    bundle : Bundle
-        The bundle, with its manifest.
-    scorer : Scorer
-        The portable model.
-    reader : InputReader
-        Checks JSON rows by exact types.
-    loaded_at : str
-        Time of loading, UTC.
-    report : bytes or None
-        The report, if the bundle has one.
-    evaluation : dict or None
-        Figures on held-out rows.
-    """
-
-    id: str
+    id: str  # made of the files that predictions depend on
     bundle: Bundle
     scorer: Scorer
-    reader: InputReader
-    loaded_at: str
+    reader: InputReader  # checks JSON rows by exact types
+    loaded_at: str  # UTC
     report: bytes | None
-    evaluation: dict[str, Any] | None
+    evaluation: dict[str, Any] | None  # on held-out rows
 
     def describe(self) -> ModelDescription:
         """Return what clients may know of the model."""
@@ -100,19 +82,14 @@ class ModelHolder:
         return self._served
 
     def reload(self) -> tuple[Served, bool]:
-        """Read the bundle again and use it, if it passes its checks.
-
-        Returns
-        -------
-        tuple of Served and bool
-            The model in use, and whether it is another one than before.
+        """Read the bundle again and use it; return the model in use, and whether it is another one than before.
 
         Raises
         ------
         BundleError
             If the new model does not pass its checks; the old one stays in use.
         """
-        with self._lock:
+        with self._lock:  # two reloads at a time would hold three models in memory
             fresh = self._load()
             changed = fresh.id != self._served.id
             self._served = fresh

@@ -44,20 +44,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe_api(app: FastAPI, state: State) -> dict[str, Any]:
-    """Return the OpenAPI document for the model in use.
-
-    Parameters
-    ----------
-    app : FastAPI
-        The application.
-    state : State
-        Its model and settings.
-
-    Returns
-    -------
-    dict
-        OpenAPI 3.1; schema and examples of a row come from the model.
-    """
+    """Return the document, in OpenAPI 3.1; schema and examples of a row come from the model in use."""
     scorer = state.holder.served.scorer
     document = get_openapi(
         title=f"purchasecast: {scorer.schema.title}",
@@ -75,6 +62,7 @@ def describe_api(app: FastAPI, state: State) -> dict[str, Any]:
             # FastAPI writes every model under the media type of the route's good answer.
             (content,) = responses[status]["content"].values()
             responses[status]["content"] = {PROBLEM_TYPE: content}
+    # FastAPI cannot know these two: the columns are those of the model.
     paths["/v1/predict"]["post"]["requestBody"] = _rows_body(scorer, state.settings.max_rows)
     paths["/v1/explain"]["get"]["parameters"] = _row_parameters(scorer)
     if not state.guard.is_open:

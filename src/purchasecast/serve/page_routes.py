@@ -73,7 +73,7 @@ async def report(request: Request) -> Response:
 async def login(request: Request) -> Response:
     """Exchange the token for a session cookie."""
     state = state_of(request)
-    form = await request.form(max_files=0, max_fields=1)
+    form = await request.form(max_files=0, max_fields=1)  # nobody has signed in yet: take as little as possible
     token = form.get("token")
     if not isinstance(token, str) or not state.guard.knows(token.strip()):
         return _render(request, "login.html", {"failed": True}, status_code=401)
@@ -82,8 +82,8 @@ async def login(request: Request) -> Response:
         COOKIE,
         state.guard.session(),
         max_age=SESSION_SECONDS,
-        httponly=True,
-        samesite="strict",
+        httponly=True,  # no script can read it
+        samesite="strict",  # no other site can make a browser send it
         secure=request.url.scheme == "https",
     )
     return response

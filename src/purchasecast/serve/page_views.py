@@ -52,28 +52,14 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a waterfall chart.
-
-    Attributes
-    ----------
-    label : str
-        Name of the columns.
-    value : str
-        Their values in the row.
-    amount : float
-        What they add to the prediction; of the first and the last bar, the amount itself.
-    start, width : float
-        Place on a scale of 0 to 100.
-    kind : {"total", "up", "down"}
-        How it is drawn.
-    """
+    """One bar of a waterfall chart, on a scale of 0 to 100."""
 
     label: str
-    value: str
-    amount: float
+    value: str  # of the columns that the label names
+    amount: float  # what they add; of the first and the last bar, the amount itself
     start: float
     width: float
-    kind: str
+    kind: str  # "total", "up" or "down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +102,7 @@ def examples(scorer: Scorer) -> list[dict[str, str]]:
 
 
 def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
-    """Return what the result shows.
-
-    Parameters
-    ----------
-    scorer : Scorer
-        The model.
-    reading : FormReading
-        A form without errors.
-
-    Returns
-    -------
-    dict
-        ``asked`` and, if the form compares, ``changed``: explained rows with their charts; and what stands below.
-    """
+    """Return what the result shows: the explained row, the row to compare with, and what stands below them."""
     asked = explain_row(scorer, reading.row)
     changed = explain_row(scorer, reading.changed) if reading.changed is not None else None
     spans = _spans(*([asked] if changed is None else [asked, changed]))
@@ -227,7 +200,7 @@ def _product_columns(scorer: Scorer) -> set[str]:
 
 def _link(scorer: Scorer, asked: Mapping[str, Any], product: str) -> str:
     """Return a link to the same question about another product."""
-    columns = _product_columns(scorer)
+    columns = _product_columns(scorer)  # the attributes of one product would be wrong for another
     kept = {name: value for name, value in asked.items() if name not in columns and value is not None}
     return "/?" + urlencode({**kept, scorer.schema.product or "": product})
 

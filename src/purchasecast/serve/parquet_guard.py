@@ -32,14 +32,7 @@ _MAX_DEPTH = 16
 
 
 def check_unpacked_size(source: IO[bytes], file: pq.ParquetFile) -> None:
-    """Check that a file stays small when it is unpacked.
-
-    Parameters
-    ----------
-    source : file object
-        The file; its position is moved.
-    file : ParquetFile
-        The same file, opened.
+    """Check that a file stays small when it is unpacked; the position in the source is moved.
 
     Raises
     ------

@@ -48,23 +48,7 @@ def explain_row(scorer: Scorer, row: Mapping[str, Any]) -> ExplainedRow:
 def predict_rows(
     scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool
 ) -> list[Prediction]:
-    """Score JSON rows.
-
-    Parameters
-    ----------
-    scorer : Scorer
-        The model.
-    reader : InputReader
-        Checks the rows by JSON's types.
-    rows : sequence of mappings
-        Values by column.
-    explain : bool
-        Whether to add what drives each prediction.
-
-    Returns
-    -------
-    list of dict
-        One prediction a row.
+    """Return the predictions of JSON rows, one a row.
 
     Raises
     ------
@@ -80,21 +64,9 @@ def predict_rows(
 
 
 def recommend(scorer: Scorer, row: Mapping[str, Any], limit: int) -> list[Recommendation]:
-    """Return the products with the highest predictions for a customer.
+    """Return the products with the highest predictions for a customer, highest first; ties in the order of the ids.
 
-    Parameters
-    ----------
-    scorer : Scorer
-        The model.
-    row : mapping of str to object
-        The customer's columns; columns of the purchase that are left out get typical values.
-    limit : int
-        Largest number of products.
-
-    Returns
-    -------
-    list of dict
-        Highest prediction first; ties in the order of the ids.
+    The row has the customer's columns. Columns of the purchase that it leaves out get typical values.
     """
     product = scorer.schema.product
     if product is None or not scorer.catalogue.has("product"):

@@ -59,18 +59,6 @@ def parse_body(body: bytes) -> Any:
 def rows_of_body(document: Any, limit: int) -> list[dict[str, Any]]:
     """Return the rows of a body such as ``{"rows": [{...}]}``; their values are checked when they are scored.
 
-    Parameters
-    ----------
-    document : object
-        The parsed body.
-    limit : int
-        Largest number of rows.
-
-    Returns
-    -------
-    list of dict
-        Values by column.
-
     Raises
     ------
     ProblemError
@@ -103,22 +91,7 @@ def rows_of_body(document: Any, limit: int) -> list[dict[str, Any]]:
 
 
 def row_problem(rows: Sequence[Mapping[str, Any]], scorer: Scorer, reader: InputReader) -> ProblemError:
-    """Return the problem that names every wrong field of JSON rows.
-
-    Parameters
-    ----------
-    rows : sequence of mappings
-        Rows of which at least one cannot be scored.
-    scorer : Scorer
-        The model.
-    reader : InputReader
-        Checks values by JSON's types.
-
-    Returns
-    -------
-    ProblemError
-        To be raised, with status 422.
-    """
+    """Return the problem that names every wrong field of JSON rows, at least one of which cannot be scored."""
     errors = []
     for number, row in enumerate(rows):
         found = {name: _unknown_column(name, scorer) for name in row if name not in scorer.columns}
@@ -206,6 +179,7 @@ def parameter_schema(column: Column) -> dict[str, Any]:
 def _column_schema(column: Column) -> dict[str, Any]:
     """Return the JSON schema of a column's values in a body."""
     is_whole = column.type == "integer"
+    # A schema for generated clients and tests: what it allows is scored, and what it forbids is refused.
     schema: dict[str, Any] = {"type": {"integer": "integer", "number": "number"}.get(column.type or "", "string")}
     if column.levels:
         schema["enum"] = [int(level) if is_whole else level for level in column.levels]

@@ -94,7 +94,7 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
     BundleError
         If the model cannot be used.
     """
-    app = create_app(model, settings)
+    app = create_app(model, settings)  # before the socket: nobody should reach a server without a model
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2_048)

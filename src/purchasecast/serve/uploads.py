@@ -27,17 +27,7 @@ def media_type(request: Request) -> str:
 
 
 async def receive_file(request: Request) -> tuple[IO[bytes], str, str]:
-    """Receive the file that a request brings.
-
-    Parameters
-    ----------
-    request : Request
-        A request with a CSV or Parquet body, or a form with the field ``file``.
-
-    Returns
-    -------
-    tuple of file object, str and str
-        The content, to be closed by the caller; its media type; and a file name for the answer.
+    """Return the file of a request, to be closed by the caller; its media type; and a file name for the answer.
 
     Raises
     ------
@@ -53,7 +43,7 @@ async def receive_file(request: Request) -> tuple[IO[bytes], str, str]:
     try:
         async for chunk in request.stream():
             spool.write(chunk)
-    except BaseException as error:
+    except BaseException as error:  # also a timeout or a client that hangs up
         spool.close()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise ProblemError(503, "The server's disk is full; try again later.") from None
@@ -70,6 +60,7 @@ async def _file_of_form(request: Request) -> tuple[IO[bytes], str, str]:
         error: FieldError = {"pointer": "#/file", "field": "file", "detail": "expected a file, found none"}
         raise ProblemError(422, "Form: expected a file in the field file, found none; choose one.", [error])
     name = file.filename or ""
+    # Browsers send no useful type for Parquet.
     by_name = PARQUET if name.lower().endswith((".parquet", ".pq")) else CSV
     kind = _KINDS.get(_bare(file.content_type), by_name)
     return file.file, kind, _answer_name(name, kind)

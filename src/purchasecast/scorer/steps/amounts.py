@@ -100,6 +100,7 @@ class Retransform:
             start = parts.pop(INTERCEPT, np.zeros(batch.rows))
             base = self._money(start)
             distance = value - start
+            # Without any distance there is nothing to attribute, and no slope.
             slope = np.divide(money - base, distance, out=np.zeros(batch.rows), where=distance != 0)
             batch.add_part(self._output, INTERCEPT, base)
             for source, part in parts.items():

@@ -16,18 +16,10 @@ __all__ = ["Context", "Feature", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One or several elements of a feature vector.
+    """One or several elements of a feature vector."""
 
-    Attributes
-    ----------
-    column : str
-        A derived column: a number or a level index.
-    size : int
-        0 for a number; otherwise the number of indicators that the index becomes. A larger index has no indicator.
-    """
-
-    column: str
-    size: int = 0
+    column: str  # derived: a number or a level index
+    size: int = 0  # 0 for a number, otherwise how many indicators the index becomes; a larger index has none
 
     @property
     def width(self) -> int:
@@ -37,19 +29,9 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the entries refer to.
+    """What the entries refer to."""
 
-    Attributes
-    ----------
-    folder : Path
-        The scorer's folder, which may hold files of a step.
-    levels : tuple of KeyedLevels
-        Level tables by number.
-    vectors : mapping of str to tuple of Feature
-        Feature vectors by name.
-    """
-
-    folder: Path
+    folder: Path  # of the scorer; steps may have files there
     levels: tuple[KeyedLevels, ...]
     vectors: Mapping[str, tuple[Feature, ...]]
 

@@ -74,6 +74,7 @@ class IndexLevels:
         """Look up every distinct value once."""
         for name, text, output, null, labels, unseen in self._columns:
             encoded = batch.encoded(name)
+            # The texts become an input of their own, because groups of other steps are named by them.
             texts = [null if value is None else str(value) for value in encoded.values]
             batch.inputs[text] = Encoded(encoded.codes, texts)
             indices = np.array([labels.get(label, unseen) for label in texts], dtype=np.intp)

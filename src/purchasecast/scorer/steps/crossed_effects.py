@@ -66,7 +66,7 @@ class CrossedEffects:
             batch.add_column(group.output, effect, group.source)
             if group.count:
                 batch.add_column(group.count, group.rows[positions], group.source)
-            fitted = fitted + effect
+            fitted = fitted + effect  # not +=, which would change the baseline, too
         batch.add_column(self._baseline, baseline)
         batch.add_column(self._fitted, fitted)
         if batch.explains:

@@ -62,6 +62,7 @@ class Interval:
             variance += weight * self._variance / (batch.columns[name] + shrinkage)
         variance += self._weights[-1] * prediction**2
         scale = np.sqrt(np.maximum(variance, self._min_variance))
+        # The group "" is that of all rows, for groups too small to be calibrated and for models without groups.
         low, high = (np.full(batch.rows, self._bounds[""][1][0][side]) for side in (0, 1))
         if self._group:
             encoded = batch.encoded(self._group)
@@ -70,6 +71,7 @@ class Interval:
                 mine = encoded.codes == code
                 chosen = np.array(bounds)[np.searchsorted(borders, prediction[mine], side="left")]
                 low[mine], high[mine] = chosen[:, 0], chosen[:, 1]
+        # Where errors are skewed, both bounds can lie on one side of the prediction, which nobody would understand.
         lower = np.minimum(prediction + low * scale, prediction)
         batch.add_column(LOWER, np.maximum(lower, self._minimum))
         batch.add_column(UPPER, np.maximum(prediction + high * scale, prediction))

@@ -101,6 +101,7 @@ class LatentFactors:
     def row(self, row: Row) -> None:
         """Multiply the factors of one row in plain Python."""
         user, item = row.position(self._user.levels), row.position(self._item.levels)
+        # With a dozen factors, lists and map() are faster than NumPy.
         left = self._user.factors[user].tolist() if self._user.rated[user] else self._user.means.row(row)
         if self._item.rated[item]:
             right, scale = self._item.factors[item].tolist(), self._scales.item(item)

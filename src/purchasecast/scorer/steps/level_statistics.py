@@ -62,6 +62,7 @@ class LevelStatistics:
             positions = batch.positions(output.levels)
             result, source = output.values[positions], output.source
             if output.parent is not None:
+                # The last position is that of unseen pairs.
                 unseen = positions == len(output.values) - 1
                 result[unseen] = output.parent_values[batch.positions(output.parent)[unseen]]
             if output.is_lift:
