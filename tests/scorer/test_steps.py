@@ -183,5 +183,5 @@ def _read(folder: Path, document: Any) -> None:
 
 
 def test_every_kind_of_step_is_described() -> None:
-    described = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    described = (Path(__file__).parents[2] / "docs" / "reference" / "portable-format.md").read_text()
     assert set(re.findall(r"^\| `([a-z_]+)` \|", described, re.MULTILINE)) >= set(KINDS)

@@ -34,7 +34,18 @@ LEVELS = (
 )
 START = {"rows": 60.0, "log_quantity": 0.5, "height": 1.5, "slope": 0.0}
 START |= dict(zip(SHOWN, [0.0, 0.0, 0.0, 0.5], strict=True))
-OUTPUTS = ["line", "log_quantity", "rows_0", "log_quantity_excess", "rows_product", "spread", "low", "high"]
+OUTPUTS = [
+    "line",
+    "log_quantity",
+    "rows_0",
+    "line_excess",
+    "newness",
+    "log_quantity_excess",
+    "rows_product",
+    "spread",
+    "low",
+    "high",
+]
 OUTPUTS += ["effect_0", "effect_rows_0", "amount"]
 ENTRY: dict[str, Any] = {
     "quantity": "q",
@@ -67,7 +78,7 @@ def batch() -> Batch:
     }
     made = Batch(len(ROWS), inputs, LEVELS, explains=True)
     made.columns["q"], made.sources["q"] = np.array([row[2] for row in ROWS]), ("pieces",)
-    UnitPrice.from_manifest(ENTRY, Context(Path(), LEVELS, {})).batch(made)
+    UnitPrice(ENTRY, Context(Path(), LEVELS, {})).batch(made)
     return made
 
 
@@ -89,7 +100,7 @@ def test_amounts_are_quantity_times_unit_price_or_follow_the_line(batch: Batch) 
 
 
 def test_a_row_gives_what_a_batch_gives(batch: Batch) -> None:
-    step = UnitPrice.from_manifest(ENTRY, Context(Path(), LEVELS, {}))
+    step = UnitPrice(ENTRY, Context(Path(), LEVELS, {}))
     for place, (kind, product, quantity) in enumerate(ROWS):
         row = Row({"type": kind, "product": product, "q": quantity}, LEVELS)
         step.row(row)

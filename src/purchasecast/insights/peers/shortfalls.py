@@ -94,8 +94,9 @@ class Shortfalls(Evidence):
                 id="customers:below-peers",
                 kind="customers",
                 claim=(
-                    f"{len(kept):,} of {self.tried:,} customers pay{'s' if len(kept) == 1 else ''} less "
-                    f"for {self.same} than comparable customers, together {phrases.money(value)} ({phrases.interval(*interval)})."
+                    f"{len(kept):,} of {self.tried:,} customers pay{'s' if len(kept) == 1 else ''} less for "
+                    f"{self.same} than comparable customers, together {phrases.money(value)} "
+                    f"({phrases.interval(*interval)})."
                 ),
                 value=value,
                 unit=phrases.money_unit,

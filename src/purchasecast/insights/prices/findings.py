@@ -177,9 +177,10 @@ class OffBand(Evidence):
                 kind="pricing",
                 claim=(
                     f"{len(products):,} of {self.tried:,} products {'is' if len(products) == 1 else 'are'} outside the "
-                    f"price band of the {phrases.label(self.category)}, {above:,} above and {len(products) - above:,} below. "
-                    f"The most money is in {first.product}, with {phrases.money(first.mean)} per purchase in a category of "
-                    f"{compact(max(low, 0))} to {phrases.money(high)}."
+                    f"price band of the {phrases.label(self.category)}, {above:,} above and "
+                    f"{len(products) - above:,} below. The most money is in {first.product}, with "
+                    f"{phrases.money(first.mean)} per purchase in a category of {compact(max(low, 0))} to "
+                    f"{phrases.money(high)}."
                 ),
                 value=money,
                 unit=phrases.money_unit,

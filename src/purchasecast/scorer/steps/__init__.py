@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import BundleVersionError
 from purchasecast.scorer.steps.amounts import Blend, Clip, Retransform, SoftMinimum
+from purchasecast.scorer.steps.bins import Bins
 from purchasecast.scorer.steps.boosted_trees import BoostedTrees
 from purchasecast.scorer.steps.columns import IndexLevels, Numeric
 from purchasecast.scorer.steps.crossed_effects import CrossedEffects
@@ -16,6 +17,9 @@ from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.latent_factors import LatentFactors
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
+from purchasecast.scorer.steps.scaled_columns import ScaledColumns
+from purchasecast.scorer.steps.simple_predictors import SimplePredictors
+from purchasecast.scorer.steps.unit_price import UnitPrice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "build_step"]
 
 KINDS: dict[str, type[Step]] = {
+    "bins": Bins,
     "blend": Blend,
     "boosted_trees": BoostedTrees,
     "clip": Clip,
@@ -36,7 +41,10 @@ KINDS: dict[str, type[Step]] = {
     "linear": Linear,
     "numeric": Numeric,
     "retransform": Retransform,
+    "scaled_columns": ScaledColumns,
+    "simple_predictors": SimplePredictors,
     "soft_minimum": SoftMinimum,
+    "unit_price": UnitPrice,
 }
 
 

@@ -42,7 +42,7 @@ class Step(Protocol):
     Parameters
     ----------
     entry : mapping
-        The step's entry in ``scorer.json``; docs/serving.md describes each kind.
+        The step's entry in ``scorer.json``; docs/reference/portable-format.md describes each kind.
     context : Context
         Tables, vectors and files that the entry refers to.
     """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from purchasecast.scorer.inputs import Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from purchasecast.scorer.batch import Batch, Row
     from purchasecast.scorer.steps.base import Context
@@ -23,20 +23,13 @@ class Bins:
 
     Parameters
     ----------
-    column, output : str
-        Columns to read and to write.
-    borders : sequence of float
-        Inner borders, ascending; a value at a border lies above it.
+    entry, context
+        As in `purchasecast.scorer.steps.base.Step`; ``borders`` ascend, and a value at a border lies above it.
     """
 
-    def __init__(self, column: str, output: str, borders: Sequence[float]) -> None:
-        self._column, self._output, self._borders = column, output, list(borders)
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002  the form of all steps
+        self._column, self._output, self._borders = entry["input"], entry["output"], list(entry["borders"])
         self._names = [str(float(place)) for place in range(len(self._borders) + 1)]
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:  # noqa: ARG003  every kind takes it
-        """Build the step from its entry."""
-        return cls(entry["input"], entry["output"], entry["borders"])
 
     def batch(self, batch: Batch) -> None:
         """Give every value its bin."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,26 +22,18 @@ class ScaledColumns:
 
     Parameters
     ----------
-    columns : mapping of str to str
-        Output by input.
-    scale : str
-        Column to multiply by.
-    lower, upper : float
-        Range of the inputs.
+    entry, context
+        As in `purchasecast.scorer.steps.base.Step`.
 
     Notes
     -----
     An input is an intercept and parts; the intercept times the scale is shared out as the scale's own parts are.
     """
 
-    def __init__(self, columns: Mapping[str, str], scale: str, lower: float, upper: float) -> None:
-        self._columns, self._scale = dict(columns), scale
-        self._lower, self._upper = lower, upper
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:  # noqa: ARG003  every kind takes it
-        """Build the step from its entry."""
-        return cls(entry["columns"], entry["scale"], float(entry["lower"]), float(entry["upper"]))
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002  the form of all steps
+        self._columns: dict[str, str] = dict(entry["columns"])
+        self._scale: str = entry["scale"]
+        self._lower, self._upper = float(entry["lower"]), float(entry["upper"])
 
     def batch(self, batch: Batch) -> None:
         """Multiply whole columns, and their parts."""

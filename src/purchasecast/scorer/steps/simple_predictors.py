@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from purchasecast.scorer.batch import Batch, Row, Source
     from purchasecast.scorer.steps.base import Context
@@ -24,39 +22,21 @@ class SimplePredictors:
 
     Parameters
     ----------
-    levels : int or None
-        Table of products; None where the values are those of all rows.
-    source : tuple of str
-        Columns of the product's key.
-    values : dict of str to ndarray
-        Values by statistic, of each product and, last, of unseen ones.
-    outputs : dict of str to str
-        Column to add by statistic.
-    quantity : str
-        Column of the quantity; empty where each row counts as one.
+    entry, context
+        As in `purchasecast.scorer.steps.base.Step`.
     """
 
-    def __init__(
-        self,
-        levels: int | None,
-        source: Source,
-        values: dict[str, NDArray[np.float64]],
-        outputs: dict[str, str],
-        quantity: str,
-    ) -> None:
-        self._levels, self._source, self._values = levels, source, values
-        self._outputs, self._quantity = outputs, quantity
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:
-        """Build the step from its entry."""
-        number, outputs = entry["levels"], dict(entry["outputs"])
-        if number is None:
-            values = {name: np.array([float(entry["overall"][name])]) for name in outputs}
-            return cls(None, (), values, outputs, entry["quantity"])
-        keyed = context.levels[number]
-        values = {name: keyed.table.numbers(f"simple {name}") for name in outputs}
-        return cls(number, keyed.columns, values, outputs, entry["quantity"])
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
+        self._levels: int | None = entry["levels"]
+        self._outputs: dict[str, str] = dict(entry["outputs"])
+        self._quantity: str = entry["quantity"]
+        self._source: Source = ()
+        if self._levels is None:
+            self._values = {name: np.array([float(entry["overall"][name])]) for name in self._outputs}
+        else:
+            keyed = context.levels[self._levels]
+            self._source = keyed.columns
+            self._values = {name: keyed.table.numbers(f"simple {name}") for name in self._outputs}
 
     def batch(self, batch: Batch) -> None:
         """Look every row up."""

@@ -48,14 +48,8 @@ class UnitPrice:
 
     Parameters
     ----------
-    entry : mapping
-        The step's entry: ``start`` (the line of all rows), ``quantity``, ``bin`` and ``outputs``.
-    levels : list of _Table
-        Lines of the levels, from coarse to fine.
-    product : _Table or None
-        Unit prices.
-    effects, attributes : list of _Table
-        Effects by key.
+    entry, context
+        As in `purchasecast.scorer.steps.base.Step`.
 
     Notes
     -----
@@ -65,31 +59,17 @@ class UnitPrice:
     one factor a row, the slope of the chord, and sum to the amount (see `Retransform`).
     """
 
-    def __init__(
-        self,
-        entry: Mapping[str, Any],
-        levels: list[_Table],
-        product: _Table | None,
-        effects: list[_Table],
-        attributes: list[_Table],
-    ) -> None:
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
         self._start = {name: float(value) for name, value in entry["start"].items()}
         self._quantity: str = entry["quantity"]
         self._bin: str = entry["bin"]
         self._outputs: dict[str, str] = dict(entry["outputs"])
-        self._levels, self._product = levels, product
-        self._effects, self._attributes = effects, attributes
-        self._finest = [*([product] if product else []), *reversed(levels)]
-
-    @classmethod
-    def from_manifest(cls, entry: Mapping[str, Any], context: Context) -> Self:
-        """Build the step from its entry."""
-        tables = {
-            name: [_Table.from_manifest(table, context) for table in entry[name]]
+        self._levels, self._effects, self._attributes = [
+            [_Table.from_manifest(table, context) for table in entry[name]]
             for name in ("levels", "effects", "attributes")
-        }
-        product = _Table.from_manifest(entry["product"], context) if entry["product"] else None
-        return cls(entry, tables["levels"], product, tables["effects"], tables["attributes"])
+        ]
+        self._product = _Table.from_manifest(entry["product"], context) if entry["product"] else None
+        self._finest = [*([self._product] if self._product else []), *reversed(self._levels)]
 
     def batch(self, batch: Batch) -> None:
         """Look every row up in every table."""
