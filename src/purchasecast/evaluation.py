@@ -24,7 +24,7 @@ from purchasecast.schema.reserved_columns import (
     UPPER,
 )
 from purchasecast.spark.caching import cached
-from purchasecast.spark.columns import col
+from purchasecast.spark.columns import col, number_literal
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -199,7 +199,7 @@ def _slices_of_row(frame: DataFrame, schema: Schema, reference: Reference, tenth
     category = schema.main_category
     if category:
         parts.append(part(category, sf.coalesce(col(category), sf.lit("(none)"))))
-    above = sf.expr(f"size(filter(array({', '.join(f'{border!r}D' for border in tenths)}), x -> x < {PREDICTION}))")
+    above = sf.expr(f"size(filter(array({', '.join(map(number_literal, tenths))}), x -> x < {PREDICTION}))")
     parts.append(part(PREDICTION_TENTH, (above + 1 if tenths else sf.lit(1)).cast("string")))
     return sf.array(*parts)
 

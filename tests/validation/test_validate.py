@@ -214,12 +214,19 @@ def test_more_rules_than_bits_in_a_number(spark: SparkSession) -> None:
 
 
 def test_cached_rows_are_freed(spark: SparkSession) -> None:
+    def kept() -> int:
+        return len(spark.sparkContext._jsc.getPersistentRDDs())
+
+    before = kept()
     with validate(raw_frame(spark, [GOOD, GOOD]), SCHEMA, cache=True) as validated:
-        assert len(validated.cached) == 2
-        assert all(frame.storageLevel.useMemory for frame in validated.cached)
+        assert kept() == before + 2  # typed rows and duplicates
         assert validated.accepted.count() == 1
-    assert not any(frame.storageLevel.useMemory for frame in validated.cached)
+    assert kept() == before
     assert validated.accepted.count() == 1
+    failing = raw_frame(spark, [GOOD]).withColumn("spend", sf.raise_error(sf.lit("broken")))
+    with pytest.raises(Exception, match="broken"):
+        validate(failing, SCHEMA, cache=True)
+    assert kept() == before
 
 
 def test_rejects_are_written_for_people(spark: SparkSession, tmp_path: Path) -> None:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pyspark.sql import Window
 from pyspark.sql import functions as sf
-from pyspark.storagelevel import StorageLevel
 
 from purchasecast.errors import SourceError
 from purchasecast.io import write_single_csv
 from purchasecast.results import ValidationReport
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.validation.rules import DUPLICATE, MALFORMED, check_rows
 
@@ -58,14 +59,14 @@ class Validated:
         Function without arguments that returns the bad rows; `rejected` calls it.
     report : ValidationReport
         Numbers of rows, and reasons.
-    cached : tuple of DataFrame, default ()
-        Frames that `close` frees.
+    cleanup : ExitStack, optional
+        Frees cached frames; `close` closes it.
     """
 
     accepted: DataFrame
     read_rejected: Callable[[], DataFrame]
     report: ValidationReport
-    cached: tuple[DataFrame, ...] = ()
+    cleanup: ExitStack = field(default_factory=ExitStack)
 
     @property
     def rejected(self) -> DataFrame:
@@ -79,8 +80,7 @@ class Validated:
 
     def close(self) -> None:
         """Free cached rows; the frames can still be used, and read the source again."""
-        for frame in self.cached:
-            frame.unpersist()
+        self.cleanup.close()
 
     def __enter__(self) -> Self:
         """Return this object."""
@@ -131,17 +131,19 @@ def validate(
     started = time.monotonic()
     required = target == "required"
     checked = check_rows(raw, schema, target_required=required)
-    cached = [checked.frame.persist(StorageLevel.MEMORY_AND_DISK)] if cache else []
     names = [name for name in checked.frame.columns if name in schema.names]
     key = [name for name in schema.key if name in names] if check_duplicates else []
     nullable = [name for name in names if schema.column(name).null != "forbidden"]
-    report, suspects = _count(checked, key, nullable)
     duplicates = None
-    if suspects:
-        duplicates = _later_duplicates(checked, key, nullable).persist(StorageLevel.MEMORY_AND_DISK)
-        cached.append(duplicates)
-        report = _with_duplicates(report, duplicates)
-        checked = checked.mark_duplicates(duplicates)
+    with ExitStack() as cleanup:  # frees what it holds if counting fails
+        if cache:
+            cleanup.enter_context(cached(checked.frame))
+        report, suspects = _count(checked, key, nullable)
+        if suspects:
+            duplicates = cleanup.enter_context(cached(_later_duplicates(checked, key, nullable)))
+            report = _with_duplicates(report, duplicates)
+            checked = checked.mark_duplicates(duplicates)
+        kept = cleanup.pop_all()
     _LOGGER.info(
         "validated %d rows: %d accepted, %d rejected, %.1f s",
         report.rows,
@@ -153,7 +155,7 @@ def validate(
         accepted=checked.frame.where(checked.good()).drop(*checked.bits),
         read_rejected=partial(_rejected, raw, schema, required=required, duplicates=duplicates),
         report=report,
-        cached=tuple(cached),
+        cleanup=kept,
     )
 
 
