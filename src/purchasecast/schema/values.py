@@ -41,8 +41,8 @@ NO_MATCH = "does not match the pattern"
 NOT_IN_DOMAIN = "not in domain"
 ABOVE_MAXIMUM = "above maximum"
 
-#: What is taken off both ends of a text: all that Java's ``trim`` takes, and the space that does not break.
-BLANKS = "".join(map(chr, range(33))) + "\N{NO-BREAK SPACE}"
+#: What is taken off both ends of a text.
+BLANKS = " \t\r\n\N{NO-BREAK SPACE}"
 
 WHOLE = r"[+-]?[0-9]+(?:[.]0*)?"  # pandas writes integers as 7.0 where the column has nulls
 # Spark's own cast to double also takes "7d" and "0x1p3", and Python's float "1_000".

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
@@ -233,7 +233,10 @@ def _whole(pattern: str) -> str:
 
 def _trimmed(name: str) -> Expression:
     """Return a value as text without blanks around it; null where nothing is left."""
-    text = sf.btrim(col(name).cast("string"), sf.lit(BLANKS))
+    text = sf.trim(col(name).cast("string"))
+    # Spark is slow at taking off anything but spaces: it does so only where there is something else.
+    others = reduce(or_, (text.startswith(blank) | text.endswith(blank) for blank in BLANKS.strip(" ")))
+    text = sf.when(others, sf.btrim(text, sf.lit(BLANKS))).otherwise(text)
     return sf.when(text != "", text)
 
 
