@@ -38,6 +38,7 @@ SHARED = {
     "spark.gram": "a helper for code on Spark",
     "spark.shipping": "a helper for code on Spark",
     "stages.level_statistics": "recipes name its statistics",
+    "stages.unit_price": "export writes the table that it holds",
     "stages.retransform": "training chooses what it turns back",
 }
 WITHOUT_FACE = {"numerics"}  # methods that have nothing in common but NumPy
