@@ -56,14 +56,12 @@ from purchasecast.stages import (
 from purchasecast.stages.level_statistics import STATISTICS, WITHIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pyspark.sql import DataFrame
 
     from purchasecast.config import ModelName, TrainSettings
     from purchasecast.schema import Schema
 
-__all__ = ["Recipe", "columns_read", "resolve_recipe", "step_name"]
+__all__ = ["Recipe", "resolve_recipe"]
 
 MAX_ONE_HOT_LEVELS = 100
 _LARGEST_LOG_RATIO = 2.0  # of what a product's line or attributes may say of its price
@@ -412,43 +410,3 @@ def _count_name(schema: Schema, name: str) -> str:
 
 def _number_name(column: str, part: str) -> str:
     return made_name(NUMBER, f"{column} {part}" if part else column)
-
-
-_COLUMN_PARAMS = (
-    *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
-    *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
-    *("userAttributeCols", "itemAttributeCols", "levelCols", "numberCols"),
-    *("productCol", "quantityCol", "effectCols", "effectCrossCols", "attributeCrossCols"),
-)
-_STEP_NAMES = {
-    "ColumnPreparation": "prepare",
-    "SimplePredictors": "simple predictors",
-    "UnitPriceEncoder": "unit prices",
-    "ScaledColumns": "scale",
-    "Bucketizer": "interval groups",
-    "Imputer": "impute",
-    "StringIndexer": "index levels",
-    "OneHotEncoder": "indicators",
-    "CrossedEffectsEncoder": "crossed effects",
-    "LatentFactorEncoder": "latent factors",
-    "LevelStatisticsEncoder": "level statistics",
-    "BoostedTreesRegressor": "boosted trees",
-    "VectorAssembler": "assemble",
-}
-
-
-def step_name(stage: Any) -> str:
-    """Return what a stage does, in words for people."""
-    name = type(stage).__name__
-    return _STEP_NAMES.get(name, name)
-
-
-def columns_read(stages: Iterable[Any]) -> set[str]:
-    """Return the names of the columns that stages read, from their params."""
-    names: set[str] = set()
-    for stage in stages:
-        for param in _COLUMN_PARAMS:
-            if stage.hasParam(param) and stage.isDefined(param):
-                value = stage.getOrDefault(param)
-                names.update([value] if isinstance(value, str) else value)
-    return names

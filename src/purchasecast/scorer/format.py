@@ -6,8 +6,8 @@
       scorer.json      format, schema, feature vectors, steps in order, averages, known attributes, self-test
       levels/0.arrow   one file for each kind of key: a customer, a product, another column, or a pair of columns
 
-docs/reference/portable-format.md describes every member. ``FORMAT_VERSION`` changes when an older reader would misread a
-newer folder.
+docs/reference/portable-format.md describes every member. ``FORMAT_VERSION`` changes when an older reader would misread
+a newer folder.
 """
 
 from __future__ import annotations

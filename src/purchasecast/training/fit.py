@@ -9,13 +9,13 @@ from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import functions as sf
 
-from purchasecast.recipes import columns_read, step_name
 from purchasecast.schema.reserved_columns import BASE_AMOUNT, FEATURES, FOLD, LABEL, ORDER, RATIO_WEIGHT
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.stages import CrossedEffectsEncoder, UnitPriceEncoder
 from purchasecast.training.blend import Blend, weigh_and_calibrate
 from purchasecast.training.members import FittedMember, members_of
+from purchasecast.training.pipeline_steps import columns_read, step_name
 from purchasecast.training.split import with_folds
 from purchasecast.training.target_transform import TransformChoice, choose_transform
 

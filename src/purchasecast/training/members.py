@@ -11,7 +11,6 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
-from purchasecast.recipes import step_name
 from purchasecast.schema.reserved_columns import (
     BASE_AMOUNT,
     BOOSTED_PREDICTION,
@@ -27,6 +26,7 @@ from purchasecast.spark.columns import col
 from purchasecast.stages import Retransform, ScaledColumns
 from purchasecast.stages.retransform import transformed
 from purchasecast.training.out_of_fold import out_of_fold
+from purchasecast.training.pipeline_steps import step_name
 from purchasecast.training.target_transform import smearing_means
 from purchasecast.training.tuning import Tuned, tune_trees
 
