@@ -50,6 +50,7 @@ bench: setup ## Run the benchmarks, one script a question
 	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 docs: setup ## Build the documentation site into site/, and check it
+	rm -rf docs/reference/generated
 	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs site
 	$(BIN)/pytest -m site tests/docs
 

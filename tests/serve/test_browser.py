@@ -68,7 +68,7 @@ def expected(shop: TinyShop, **change: Any) -> float:
 def test_a_known_customer_and_product_are_predicted(page: Page, shop: TinyShop) -> None:
     fill_known(page)
     assert page.locator("#ask").get_by_label("City").input_value() == shop.attributes["Customer"]["1003"]["City"]
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     page.wait_for_selector(".price")
     assert amount(page.locator(".price").inner_text()) == pytest.approx(expected(shop), abs=0.5)
     bars = page.locator(".waterfall tbody tr")
@@ -82,7 +82,7 @@ def test_a_known_customer_and_product_are_predicted(page: Page, shop: TinyShop) 
 
 def test_another_product_is_one_click_away(page: Page, shop: TinyShop) -> None:
     fill_known(page)
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     best = page.locator(".card", has_text="Best products").get_by_role("link").first
     product = best.inner_text()
     best.click()
@@ -105,7 +105,7 @@ def test_an_unknown_id_is_told_while_typing(page: Page) -> None:
 
 def test_what_if_shows_both_side_by_side(page: Page, shop: TinyShop) -> None:
     fill_known(page)
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     other = "B" if shop.attributes["Customer"]["1003"]["City"] != "B" else "C"
     form = page.locator("#what-if")
     form.get_by_label("City").select_option(other)
@@ -124,7 +124,7 @@ def test_a_new_customer_is_described(page: Page, shop: TinyShop) -> None:
     form = page.locator("#ask")
     form.get_by_label("Age").select_option("old")
     form.get_by_label("City").select_option("B")
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     page.wait_for_selector(".notice")
     assert "This customer is not in the training data" in page.locator(".notice").inner_text()
     found = amount(page.locator(".price").inner_text())
@@ -139,7 +139,7 @@ def test_bad_input_is_shown_at_its_field(browser: Browser, server: LiveServer, *
     form.locator('[name="Customer"]').fill("nobody")
     form.locator('[name="Product"]').fill("P004")
     form.locator('[name="Quantity"]').fill("100")
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     page.wait_for_selector('[name="Quantity"][aria-invalid="true"]')
     told = form.locator('[data-error="Quantity"]').inner_text()
     assert told == 'Expected a whole number from 1 to 99, found "100"'
@@ -158,7 +158,7 @@ def test_the_form_works_without_javascript(browser: Browser, server: LiveServer,
     page.goto(server.url)
     page.locator('[name="Customer"]').fill("1003")
     page.locator('[name="Product"]').fill("P004")
-    page.get_by_role("button", name="Predict").click()
+    page.get_by_role("button", name="Predict", exact=True).click()
     assert amount(page.locator(".price").inner_text()) == pytest.approx(expected(shop), abs=0.5)
     page.locator("#what-if").get_by_label("Quantity").fill("40")
     page.get_by_role("button", name="Compare").click()

@@ -36,6 +36,11 @@ SAVED_PATHS = {
     "purchasecast.stages.LevelStatisticsEncoder",
     "purchasecast.stages.LevelStatisticsModel",
     "purchasecast.stages.Retransform",
+    "purchasecast.stages.ScaledColumns",
+    "purchasecast.stages.SimplePredictors",
+    "purchasecast.stages.SimplePredictorsModel",
+    "purchasecast.stages.UnitPriceEncoder",
+    "purchasecast.stages.UnitPriceModel",
 }
 
 
@@ -85,6 +90,8 @@ FITTED = [
     stages.LevelStatisticsEncoder(inputCols=["product"], outputCols=["p"], labelCol="spend"),
     stages.BoostedTreesRegressor(inputCols=["group"], labelCol="spend", numRounds=2, predictionCol="trees"),
     stages.ConformalIntervals(labelCol="spend", spreadCol=""),
+    stages.SimplePredictors(productCol="product", labelCol="spend"),
+    stages.UnitPriceEncoder(productCol="product", labelCol="spend"),
     search.LinearRegressionGridSearch(labelCol="spend", regParam=[1.0], elasticNetParam=[0.0], predictionCol="line"),
 ]
 

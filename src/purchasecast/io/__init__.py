@@ -9,10 +9,11 @@ from purchasecast.io.local_files import peek_csv_options, peek_names
 
 if TYPE_CHECKING:
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
-    from purchasecast.io.single_csv import write_single_csv
+    from purchasecast.io.single_csv import check_single_csv, write_single_csv
     from purchasecast.io.tables import read_table, write_table
 
 __all__ = [
+    "check_single_csv",
     "is_spark_frame",
     "peek_csv_options",
     "peek_names",
@@ -26,7 +27,7 @@ __all__ = [
 # What needs Spark is loaded when it is asked for: a wrong file is told of before that.
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
-    "single_csv": ("write_single_csv",),
+    "single_csv": ("check_single_csv", "write_single_csv"),
     "tables": ("read_table", "write_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
