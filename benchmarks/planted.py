@@ -38,7 +38,7 @@ def main() -> None:
         both = found[kind]
         ratio = both["model"]["rmse"] / both["true model"]["rmse"]
         print(f"{kind:16} {both} RMSE ratio {ratio:.3f} members {model.members}", file=sys.stderr, flush=True)
-    report({"rows": given.rows, "recipe": given.model, "kinds": found})
+    report(rows=given.rows, recipe=given.model, kinds=found)
 
 
 def errors(scored: pd.DataFrame, column: str) -> dict[str, Any]:

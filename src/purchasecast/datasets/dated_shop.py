@@ -188,7 +188,7 @@ def dated_shop_schema(kind: str) -> Schema:
         SchemaColumn("category", "nominal", of="product"),
     ]
     if KINDS[kind].quantity:
-        columns.append(SchemaColumn("quantity", "numeric", type="integer", minimum=1, unit="pieces"))
+        columns.append(SchemaColumn("quantity", "numeric", type="integer", role="quantity", minimum=1))
     if KINDS[kind].promotions:
         columns.append(SchemaColumn("discount", "numeric", minimum=0, maximum=1))
     columns.append(SchemaColumn("amount", "numeric", role="target", minimum=0))
