@@ -36,7 +36,7 @@ check: setup ## Lint, format, types, import rules
 test: check ## check, then the tests without Spark, those on Spark, and the documentation
 	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow and not site" --doctest-modules src/purchasecast tests
 	$(BIN)/pytest $(PARALLEL) -m "spark and not slow"
-	$(MAKE) docs
+	$(MAKE) docs GALLERY=0
 
 test-all: check docs ## The same with the slow tests
 	$(BIN)/pytest
@@ -49,9 +49,12 @@ bench: setup ## Run the benchmarks, one script a question
 	@PURCHASECAST_BENCH=$$(mktemp -d); export PURCHASECAST_BENCH; trap 'rm -rf "$$PURCHASECAST_BENCH"' EXIT; \
 	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+# The examples of the gallery train models for some minutes: `make test` builds the pages around them only.
+GALLERY ?= 1
+
 docs: setup ## Build the documentation site into site/, and check it
 	rm -rf docs/reference/generated
-	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs site
+	$(BIN)/sphinx-build -D plot_gallery=$(GALLERY) -W --keep-going -n -q -b html docs site
 	$(BIN)/pytest -m site tests/docs
 
 clean: ## Remove what a run leaves behind, .venv excepted
