@@ -142,7 +142,7 @@ def test_a_german_file_is_drafted_and_read_by_its_draft(spark: SparkSession, tmp
     table.to_csv(path, sep=";", index=False, encoding="cp1252")
     steps = Steps()
     draft = pc.draft_schema(path, steps=steps, session=spark)
-    assert draft.schema.csv == {"encoding": "windows-1252", "sep": ";", "decimal": ","}
+    assert draft.schema.csv == {"encoding": "iso-8859-1", "sep": ";", "decimal": ","}
     assert draft.column("Größe").of == "product"
     assert list(steps.seconds) == ["count values", "sample", "guess", "validate"]
     schema_file = tmp_path / "bons.toml"

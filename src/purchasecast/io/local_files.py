@@ -119,7 +119,7 @@ def _encoding(path: Path, head: bytes) -> str:
     except UnicodeDecodeError as error:
         # A character may be cut in two where reading stopped.
         if error.start < len(content) - 4:
-            return "windows-1252"
+            return "iso-8859-1"  # what Spark reads of the kind; the euro sign and curly quotes are not in it
     return "utf-8"
 
 
