@@ -234,7 +234,7 @@ class Column:
             return
         if self.kind != _KIND_OF_ROLE[self.role]:
             self._refuse("kind", f"{_KIND_OF_ROLE[self.role]} for the role {self.role}", self.kind)
-        if self.null != "forbidden" and self.role not in {"customer", "product"}:
+        if self.null != "forbidden" and self.role not in {"customer", "product", "quantity"}:
             self._refuse("null", f"forbidden for the role {self.role}", self.null)
         if self.of is not None:
             self._refuse("of", "nothing, because only features belong to a customer or product", self.of)
