@@ -59,7 +59,7 @@ def describe_role(
         return Column(column.name, "numeric", role="target", minimum=bound), reasons
     if role == "quantity":
         return _quantity(column)
-    nullable = role in {"customer", "product"} and column.counts.empty > 0
+    nullable = role in {"customer", "product", "quantity"} and column.counts.empty > 0
     reasons = []
     if nullable:
         reasons.append(f"empty in {column.counts.empty:,} rows: sales to nobody that is known, which are kept")
