@@ -171,6 +171,8 @@ class Oracle:
         made = {
             "amount": 0.0 if quantity is not None and quantity <= 0 else float(np.exp(np.clip(log_amount, low, high))),
             "line": line,
+            "line_excess": line - log_amount,
+            "newness": 1.0 / (1.0 + product["n"]) if product else 1.0,
             "log_quantity": x,
             "log_quantity_excess": x - product["m"] if product else 0.0,
             "rows_product": np.log1p(product["n"]) if product else 0.0,
