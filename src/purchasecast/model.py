@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from purchasecast.bundle import REPORT, Bundle, add_document, add_file, check_place, load_bundle
+from purchasecast.bundle import REPORT, Bundle, add_document, add_file, copy_bundle, load_bundle
 from purchasecast.errors import SettingsError
 from purchasecast.frames import add_columns
 from purchasecast.progress import Steps
@@ -402,11 +402,7 @@ class Model:
         BundleError
             If `path` holds something that is no model, or cannot be written.
         """
-        target = check_place(path)
-        if target != self.path.resolve():
-            if target.exists():
-                shutil.rmtree(target)
-            shutil.copytree(self.path, target)
+        copy_bundle(self.path, path)
         self.bundle = load_bundle(path)
         self.__dict__.pop("scorer", None)
         return self

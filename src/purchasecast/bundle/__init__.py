@@ -8,6 +8,7 @@ from purchasecast.bundle.directory import (
     add_document,
     add_file,
     check_place,
+    copy_bundle,
     load_bundle,
     save_bundle,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "add_document",
     "add_file",
     "check_place",
+    "copy_bundle",
     "load_bundle",
     "save_bundle",
 ]

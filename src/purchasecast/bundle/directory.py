@@ -290,6 +290,35 @@ def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, _SEAL: digest}
 
 
+def copy_bundle(bundle: str | Path, path: str | Path) -> None:
+    """Copy a model directory to another place; a model that was there is removed only once the copy is whole.
+
+    Parameters
+    ----------
+    bundle : str or Path
+        The model directory.
+    path : str or Path
+        Where to.
+
+    Raises
+    ------
+    BundleError
+        If `path` holds something that is no bundle, or cannot be written.
+    """
+    target = check_place(path)
+    if target == Path(bundle).resolve():
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sibling = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        try:
+            _swap(Path(shutil.copytree(bundle, sibling / target.name)), target)
+        finally:
+            shutil.rmtree(sibling, ignore_errors=True)
+    except OSError as error:
+        raise BundleError(f"{path}: expected a place to write to, found {error}; choose another place.") from error
+
+
 def check_place(path: str | Path) -> Path:
     """Return the whole path of a model directory that can be written there; a run asks before it computes anything.
 
