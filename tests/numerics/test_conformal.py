@@ -60,6 +60,19 @@ def test_a_predicted_scale_is_narrower_than_a_constant_one() -> None:
     assert (width * scale).mean() == pytest.approx(known.mean(), rel=0.03)
 
 
+def test_many_small_groups_have_quantiles_of_their_own_together() -> None:
+    """They err widely: of all rows' quantiles only half would hold."""
+    random = np.random.default_rng(12)
+    group = np.array([*["usual"] * 20_000, *[f"small {i % 30}" for i in range(1_500)]])
+    terms = np.ones((len(group), 1))
+    sd = np.where(group == "usual", 1.0, 4.0)
+    found = calibrate(random.normal(size=len(group)) * sd, np.zeros(len(group)), terms, group, groups=0, min_rows=100)
+    assert set(found["groups"]) == {"usual"}
+    (lower, upper), scale = bounds_by_group(found, 0.9)[""][1][0], np.sqrt(found["weights"][0])
+    new = 4.0 * random.normal(size=20_000)
+    assert np.mean((new >= lower * scale) & (new <= upper * scale)) == pytest.approx(0.9, abs=0.02)
+
+
 def test_small_groups_share_the_quantiles_of_all() -> None:
     residual, terms, group, _ = plant(2_000, 4)
     group[:100] = "rare"
@@ -128,11 +141,11 @@ def test_a_group_too_small_for_the_level_has_the_bounds_of_its_parent() -> None:
     usual = bounds_by_group(found, 0.9)
     assert usual["small"][1][0] != usual[""][1][0]
     high = bounds_by_group(found, 0.99)
-    assert high["small"][1] == high[""][1]
-    higher = bounds_by_group(found, 0.9975)  # 800 rows; the bins have 700 each
-    assert higher["wide"][1][0] == higher["wide"][1][1]
+    assert high["small"][1][0][0] <= high[""][1][0][0]
+    assert high["small"][1][0][1] >= high[""][1][0][1]
+    higher = np.array(bounds_by_group(found, 0.9975)["wide"][1])  # needs 800 rows; the bins have 700 each
     scale = np.sqrt(found["weights"][0])
-    assert higher["wide"][1][0][1] * scale == pytest.approx(5.0 * 3.02, rel=0.12)
+    np.testing.assert_allclose(np.abs(higher) * scale, 5.0 * 3.02, rtol=0.15)
 
 
 def test_equally_long_intervals_give_way_to_the_central_one() -> None:

@@ -152,6 +152,11 @@ class Quantiles:
         best = int(np.argmin(widths)) if widths.min() < widths[central] else central
         return float(lower[best]), float(upper[best])
 
+    def bounds_within(self, parent: tuple[float, float], level: float) -> tuple[float, float]:
+        """Return the bounds at a level or, with too few rows for it, those of the parent, widened to all own scores."""
+        lower, upper = self.bounds(level)
+        return (lower, upper) if self.suffice(level) else (min(lower, parent[0]), max(upper, parent[1]))
+
 
 def bounds_by_group(calibration: Mapping[str, Any], level: float) -> dict[str, GroupBounds]:
     """Return the bounds of the scores by group and prediction.
@@ -166,26 +171,28 @@ def bounds_by_group(calibration: Mapping[str, Any], level: float) -> dict[str, G
     Returns
     -------
     dict of str to (list of float, list of (float, float))
-        By group the borders of the prediction, and the bounds between them; ``""`` stands for all other groups. Where
-        a bin has too few rows for the level, the bounds are those of its group, or else those of all rows.
+        By group the borders of the prediction, and the bounds between them; ``""`` stands for all other groups. A bin
+        with too few rows for the level takes the bounds of its group, and a group those of all rows, widened to its own
+        lowest and highest score.
     """
-    positions = np.asarray(calibration.get("positions") or np.linspace(0.0, 1.0, len(calibration["grid"])))
-    overall = Quantiles(np.asarray(calibration["grid"]), calibration["rows"], positions).bounds(level)
-    bounds: dict[str, GroupBounds] = {"": ([], [overall])}
+    positions = _positions_of(calibration)
+    overall = Quantiles(np.asarray(calibration["grid"]), calibration["rows"], positions)
+    others = calibration.get("others")
+    small = Quantiles(np.asarray(others["grid"]), others["rows"], positions) if others else overall
+    bounds: dict[str, GroupBounds] = {"": ([], [small.bounds_within(overall.bounds(level), level)])}
     for name, group in calibration["groups"].items():
-        bins = [
-            Quantiles(np.asarray(grid), rows, positions)
-            for grid, rows in zip(group["grids"], group["rows"], strict=True)
-        ]
-        parent = overall
-        if not all(cell.suffice(level) for cell in bins):
-            pooled = Quantiles.pooled(bins)
-            parent = pooled.bounds(level) if pooled.suffice(level) else overall
-        bounds[name] = (
-            list(group["borders"]),
-            [cell.bounds(level) if cell.suffice(level) else parent for cell in bins],
-        )
+        grids = zip(group["grids"], group["rows"], strict=True)
+        bins = [Quantiles(np.asarray(grid), rows, positions) for grid, rows in grids]
+        parent = overall.bounds(level)
+        if len(bins) > 1 and not all(cell.suffice(level) for cell in bins):
+            parent = Quantiles.pooled(bins).bounds_within(parent, level)
+        bounds[name] = (list(group["borders"]), [cell.bounds_within(parent, level) for cell in bins])
     return bounds
+
+
+def _positions_of(calibration: Mapping[str, Any]) -> Floats:
+    """Return the probabilities of the quantiles; models that were saved before have equal steps."""
+    return np.asarray(calibration.get("positions") or np.linspace(0.0, 1.0, len(calibration["grid"])))
 
 
 def constant_bounds(calibration: Mapping[str, Any], level: float) -> tuple[float, float]:
@@ -203,9 +210,8 @@ def constant_bounds(calibration: Mapping[str, Any], level: float) -> tuple[float
     (float, float)
         In units of the label.
     """
-    grid = np.asarray(calibration["constant"])
-    positions = np.asarray(calibration.get("positions") or np.linspace(0.0, 1.0, len(grid)))
-    return Quantiles(grid, calibration["rows"], positions).bounds(level)
+    residuals = Quantiles(np.asarray(calibration["constant"]), calibration["rows"], _positions_of(calibration))
+    return residuals.bounds(level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +275,9 @@ def calibrate(
     Returns
     -------
     dict
-        JSON-safe: ``weights`` of the terms, ``least`` variance, ``positions`` of the quantiles, ``grid`` of all rows,
-        ``groups`` by name, ``rows``, and the grid of the residuals themselves as ``constant``.
+        JSON-safe: ``weights`` of the terms, ``least`` variance, ``positions`` of the quantiles, ``grid`` and ``rows``
+        of all rows, ``groups`` by name, ``others`` for the rows of small groups together, if they are enough, and
+        ``constant`` for the quantiles of the residuals themselves.
 
     Notes
     -----
@@ -281,17 +288,20 @@ def calibrate(
     constant = _constant_scale(squares, terms, groups)
     fitted = _fitted_scale(squares, terms, groups) if squares.any() else constant
     mixtures = [(1.0 - share) * constant + share * fitted for share in _FITTED_SHARES]
-    tried = [_with_weights(residual, terms, cells, weights) for weights in mixtures]
+    tried = [_with_weights(residual, terms, cells, weights, min_rows) for weights in mixtures]
     _, calibration = min(tried, key=lambda one: one[0])
     return {**calibration, "constant": Quantiles.of(residual).values.tolist()}
 
 
-def _with_weights(residual: Floats, terms: Floats, cells: _Cells, weights: Floats) -> tuple[float, dict[str, Any]]:
+def _with_weights(
+    residual: Floats, terms: Floats, cells: _Cells, weights: Floats, min_rows: int
+) -> tuple[float, dict[str, Any]]:
     """Return the mean width of the intervals that some weights give, and the calibration."""
     least = _MIN_SHARE * float((terms @ weights).mean()) or 1.0  # predictions without any error must not divide by 0
     scale = np.sqrt(np.maximum(terms @ weights, least))
     scores = residual / scale
-    quantiles = iter([Quantiles.of(part) for part in cells.split(scores)[1:]])
+    small, *parts = cells.split(scores)
+    quantiles = iter([Quantiles.of(part) for part in parts])
     by_group = {}
     for level, borders in cells.borders.items():
         own = list(itertools.islice(quantiles, len(borders) + 1))
@@ -308,6 +318,8 @@ def _with_weights(residual: Floats, terms: Floats, cells: _Cells, weights: Float
         "groups": by_group,
         "rows": len(scores),
     }
+    if parts and len(small) >= min_rows:
+        calibration["others"] = {"grid": Quantiles.of(small).values.tolist(), "rows": len(small)}
     bounds = bounds_by_group(calibration, _TRIED_LEVEL)
     widths = [high - low for _, of_group in bounds.values() for low, high in of_group]
     sums = [float(part.sum()) for part in cells.split(scale)]

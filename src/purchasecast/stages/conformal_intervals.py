@@ -9,8 +9,8 @@ after :math:`n_g` rows: all of :math:`\tau_g^2` for an unseen level. The weights
 out-of-fold residuals. The scores :math:`(y_i - \hat y_i) / s_i` of the same rows give the interval of any level. With
 :math:`n` of them, an interval from the score of rank :math:`l` to that of rank :math:`l + k`,
 :math:`k = \lceil (n + 1)\,\text{level} \rceil`, holds a new score with a probability of at least the level, if the row
-is exchangeable with these. Scores are taken by prediction within a group; a cell with too few rows for the level falls
-back to its group, and a group to all rows.
+is exchangeable with these. Scores are taken by prediction within a group; where they are too few for the level, the
+bounds include those of the group, and of all rows.
 
 References
 ----------
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOWER", "UPPER", "ConformalIntervals", "ConformalIntervalsModel"]
 
-_PORTABLE = ("weights", "least", "rows", "positions", "grid", "groups")  # models of before have no positions
+_PORTABLE = ("weights", "least", "rows", "positions", "grid", "others", "groups")  # not every model has all
 
 
 class _ConformalParams(StageParams, HasLabelCol, HasPredictionCol):

@@ -36,7 +36,7 @@ class Interval:
         self._variance, self._min_variance = float(entry["variance"]), float(entry["least"])
         self._weights = [float(weight) for weight in entry["weights"]]
         self._minimum = -math.inf if entry["minimum"] is None else float(entry["minimum"])
-        self._calibration = {name: entry.get(name) for name in ("positions", "grid", "rows", "groups")}
+        self._calibration = {name: entry.get(name) for name in ("positions", "grid", "rows", "others", "groups")}
         self.set_level(float(entry["level"]))
 
     def set_level(self, level: float) -> None:
