@@ -120,7 +120,14 @@ def native_model(regression: LinearRegression, session: SparkSession, solutions:
 
 
 def fold_lines(
-    dataset: DataFrame, *, features: str, label: str, fold: str, folds: int, penalty: tuple[float, float]
+    dataset: DataFrame,
+    *,
+    features: str,
+    label: str,
+    fold: str,
+    folds: int,
+    penalty: tuple[float, float],
+    weight: str | None = None,
 ) -> Floats:
     """Fit a regression without each fold, all in one pass.
 
@@ -134,13 +141,15 @@ def fold_lines(
         Number of folds.
     penalty : (float, float)
         ``regParam`` and ``elasticNetParam``.
+    weight : str, optional
+        Column of row weights; without it every row weighs 1.
 
     Returns
     -------
     ndarray of shape (folds, d + 1)
         Coefficients and, last, the intercept of the fit without each fold.
     """
-    rows = training_rows(dataset, vector=features, label=label, weight=None, fold=col(fold).cast("int"))
+    rows = training_rows(dataset, vector=features, label=label, weight=weight, fold=col(fold).cast("int"))
     grams = collect_grams(rows, vector_size(dataset, features), folds)
     fits = [solve(gram, [penalty]) for gram in leave_one_out(grams)]
     return np.array([np.append(fit.coefficients[0], fit.intercepts[0]) for fit in fits])
