@@ -105,9 +105,7 @@ def test_weights_count_as_copies_do_whatever_their_unit(spark: SparkSession) -> 
     np.testing.assert_allclose(weighted.components[-1].residual, scaled.components[-1].residual, rtol=1e-9)
     assert np.corrcoef(effects[0]["effect"], effects[2]["effect"])[0, 1] > 0.999
     unweighted = encoder(attributeCols=["group"], maxIter=20).fit(frame).level_table("product").toPandas()
-    moved = np.abs(effects[0]["effect"].to_numpy() - unweighted.sort_values("level")["effect"].to_numpy())
-    apart = np.abs(effects[0]["effect"].to_numpy() - effects[2]["effect"].to_numpy())
-    assert apart.mean() < 0.5 * moved.mean()
+    assert np.abs(effects[0]["effect"].to_numpy() - unweighted.sort_values("level")["effect"].to_numpy()).max() > 10.0
 
 
 def test_weights_of_nothing_are_refused(spark: SparkSession) -> None:

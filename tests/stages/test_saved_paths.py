@@ -11,7 +11,7 @@ import pytest
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.util import MLReadable
 from pyspark.sql import functions as sf
-from tests.planted_shop import plant_shop
+from tests.planted_shop import FOLDS, plant_shop
 
 from purchasecast import search, stages
 
@@ -83,11 +83,19 @@ def frame(spark: SparkSession) -> DataFrame:
 
 
 FITTED = [
-    stages.CrossedEffectsEncoder(inputCols=["product"], outputCols=["effect"], labelCol="spend", maxIter=1),
-    stages.LatentFactorEncoder(
-        userCol="customer", itemCol="product", labelCol="spend", offsetCol="prediction", rank=1, maxIter=1
+    stages.CrossedEffectsEncoder(
+        inputCols=["product"], outputCols=["effect"], labelCol="spend", numFolds=FOLDS, maxIter=1
     ),
-    stages.LevelStatisticsEncoder(inputCols=["product"], outputCols=["p"], labelCol="spend"),
+    stages.LatentFactorEncoder(
+        userCol="customer",
+        itemCol="product",
+        labelCol="spend",
+        offsetCol="prediction",
+        rank=1,
+        numFolds=FOLDS,
+        maxIter=1,
+    ),
+    stages.LevelStatisticsEncoder(inputCols=["product"], outputCols=["p"], labelCol="spend", numFolds=FOLDS),
     stages.BoostedTreesRegressor(inputCols=["group"], labelCol="spend", numRounds=2, predictionCol="trees"),
     stages.ConformalIntervals(labelCol="spend", spreadCol=""),
     stages.SimplePredictors(productCol="product", labelCol="spend"),
