@@ -26,6 +26,7 @@ HoldoutBy = Literal["auto", "random", "time"]
 TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
 TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 
+# Text and not a number, because the unit decides what is counted.
 _BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
 _MAX_SEED = 2**31 - 1  # the largest that Spark, NumPy and XGBoost all take
 _MAX_OFFERS, _MAX_CAP = 100, 100_000  # lists that people still read, and that fit on the driver

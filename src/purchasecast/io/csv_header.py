@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["read_header"]
 
 _OPENERS: dict[str, Callable[[Path], BinaryIO]] = {".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
+# Python has no standard module for these (before 3.14), or Hadoop writes another framing: Spark reads the header.
 _UNREADABLE = (".zst", ".lz4", ".snappy", ".deflate", ".xz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

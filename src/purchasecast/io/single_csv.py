@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["check_single_csv", "write_single_csv"]
 
 _BLOCK = "_pc_block"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes
 
 
 def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error", "overwrite"] = "error") -> int:

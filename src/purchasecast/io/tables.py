@@ -39,6 +39,7 @@ __all__ = ["read_table", "read_untyped", "take_frame", "untyped", "write_single_
 _LOGGER = logging.getLogger(__name__)
 _IGNORED = "_pc_ignored_"
 _PLACE = "_pc_column_"
+# Hadoop opens files with these suffixes by itself, so that the format is told by the suffix before them.
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".xz")
 _FORMAT_OF_SUFFIX = {
     ".csv": "csv",
@@ -53,17 +54,19 @@ _FORMAT_OF_SUFFIX = {
 }
 # RFC 4180 writes a quote within quotes twice; Spark's default is a backslash.
 _CSV_DIALECT = {"quote": '"', "escape": '"'}
+# Without these, malformed lines could not be counted: users may not change them.
 _CSV_OWN = {
     "header": "true",
-    "mode": "PERMISSIVE",
+    "mode": "PERMISSIVE",  # keeps malformed lines; the other modes drop them, or stop at the first
     "columnNameOfCorruptRecord": CORRUPT,
     "columnPruning": "false",  # with pruning Spark no longer counts the fields of a line
-    "enforceSchema": "true",
+    "enforceSchema": "true",  # the header was compared already, with a better message
     "inferSchema": "false",
     "ignoreLeadingWhiteSpace": "true",
     "ignoreTrailingWhiteSpace": "true",
 }
 _SYNONYMS = {"delimiter": "sep", "charset": "encoding"}
+# The first lines of local files are read by Python, which has errors of its own.
 _UNREADABLE: tuple[type[Exception], ...] = (*SPARK_FAILURES, EOFError, BadGzipFile)
 _USER_VARIABLE = "PURCHASECAST_JDBC_USER"
 _PASSWORD_VARIABLE = "PURCHASECAST_JDBC_PASSWORD"  # noqa: S105  the name of a variable, not a password
@@ -300,6 +303,7 @@ def _load(
 
 def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
     """Return the files of a location, and the columns in the names of its folders (``Year=2024``)."""
+    # The format "text" lists files of any kind without looking into them, on any storage that Spark reaches.
     try:
         listing = spark.read.format("text").load(place)
         partition_columns = [name for name in listing.columns if name != "value"]
