@@ -27,10 +27,11 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/uv sync --frozen --all-extras --group docs --inexact --quiet --python $(BIN)/python
 	@touch $@
 
-check: setup ## Lint, format, types, import rules
+check: setup ## Lint, format, types, docstrings, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/numpydoc lint $$(git ls-files 'src/**/*.py')
 	$(BIN)/lint-imports
 
 test: check ## check, then the tests without Spark, those on Spark, and the documentation

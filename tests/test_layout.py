@@ -6,6 +6,8 @@ The direction of imports is held by the contracts in `pyproject.toml`.
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,8 @@ WITHOUT_FACE = {"numerics"}  # methods that have nothing in common but NumPy
 MAX_ROOT_MODULES = 12
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 50
+MIN_COMMENTS = 0.03  # a line of code, without what only speaks to a tool
+SPEAKS_TO_A_TOOL = ("# noqa", "# type: ignore", "# ruff")
 TESTS_OF_NO_ROOM = {"cluster", "deploy", "docs", "flow"}
 
 
@@ -73,6 +77,20 @@ def lines_of_code(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         lines -= (first.end_lineno or 0) - first.lineno + 1
     return lines
+
+
+def comments_and_code(module: Path) -> tuple[int, int]:
+    """Return the number of comments in a module, and of lines of code, without docstrings."""
+    tokens = list(tokenize.generate_tokens(io.StringIO(module.read_text(encoding="utf-8")).readline))
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    told = [comment for comment in comments if not comment.string.startswith(SPEAKS_TO_A_TOOL)]
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    code = {line for token in tokens if token.type not in blank for line in range(token.start[0], token.end[0] + 1)}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            code -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(told), len(code)
 
 
 def test_the_root_holds_few_modules_and_none_is_private() -> None:
@@ -103,6 +121,11 @@ def test_modules_and_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: lines for name, lines in functions.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+def test_reasons_are_told_in_comments() -> None:
+    counts = [comments_and_code(module) for module in MODULES]
+    assert sum(comments for comments, _ in counts) >= MIN_COMMENTS * sum(code for _, code in counts)
 
 
 def test_the_tests_mirror_the_rooms() -> None:

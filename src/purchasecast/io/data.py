@@ -1,4 +1,4 @@
-"""Take a table of any kind: a path, a frame of Spark, or a table in this process."""
+"""Take a table of any kind: a path, a Spark frame, or a table in this process."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ def take_table(
     target: Literal["required", "optional"] = "required",
     **reader: Any,
 ) -> DataFrame:
-    """Return the columns of a schema from a table of any kind, unchecked.
+    """Return the columns of a schema from a table of any kind, without checking values.
 
     Parameters
     ----------
     data : str, Path, Spark DataFrame, or a pandas, Polars or PyArrow table, or list of dict
-        A path, a glob or a ``jdbc:`` URL is read by Spark; a table in this process is sent to Spark whole.
+        Table. A path, a glob or a ``jdbc:`` URL is read by Spark; a table in this process is sent to Spark whole.
     schema : Schema
-        What the table should look like.
+        Description of the table.
     session : callable
-        Returns the Spark session; called only where `data` does not bring one.
+        Function that returns the Spark session; not called for a Spark frame, which has one.
     target : {"required", "optional"}, default "required"
-        Whether the target must be there.
+        Whether the table must have the target.
     **reader
         ``format``, ``table`` and ``options`` of `read_table`, for a path.
 
     Returns
     -------
     DataFrame
-        As `read_table` returns it.
+        Result of `read_table`.
 
     Raises
     ------
     SourceError
         If a path cannot be read.
     ColumnMismatchError
-        If columns are missing, unknown or there twice.
+        If columns are missing, unknown or duplicated.
     DataError
-        If `data` is no table.
+        If `data` is not a table.
     """
     if isinstance(data, str | Path):
         return read_table(session(), data, schema, target=target, **reader)
@@ -71,17 +71,21 @@ def take_table(
 
 
 def take_untyped(data: Any, session: Callable[[], SparkSession], **reader: Any) -> tuple[list[str], DataFrame]:
-    """Return all columns of a table of any kind that no schema describes yet.
+    """Return all columns of a table of any kind, without a schema.
 
     Parameters
     ----------
-    data, session, **reader
-        As in `take_table`.
+    data : str, Path, Spark DataFrame, or a pandas, Polars or PyArrow table, or list of dict
+        Table; a path is read by Spark.
+    session : callable
+        Function that returns the Spark session.
+    **reader
+        ``format``, ``table`` and ``options`` of `read_untyped`, for a path.
 
     Returns
     -------
     tuple of (list of str, DataFrame)
-        As `read_untyped` returns it.
+        Result of `read_untyped`.
     """
     if isinstance(data, str | Path):
         return read_untyped(session(), data, **reader)

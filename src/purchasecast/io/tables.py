@@ -140,20 +140,26 @@ def read_untyped(
     table: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> tuple[list[str], DataFrame]:
-    """Read all columns of a table that no schema describes yet.
+    """Read all columns of a table, without a schema.
 
     Parameters
     ----------
     spark : SparkSession
-        The session.
-    location, format, table, options
-        As in `read_table`.
+        Spark session.
+    location : str or Path
+        File, folder, glob or ``jdbc:`` URL.
+    format : str, optional
+        Any format that Spark reads; by default it follows from the suffix.
+    table : str, optional
+        Table of a ``jdbc:`` URL.
+    options : mapping of str to str, optional
+        Options of Spark's reader.
 
     Returns
     -------
     tuple of (list of str, DataFrame)
-        The names in the source, which may be empty or there twice; and the rows, whose columns are called by their
-        places, ``_pc_column_0`` and so on (CSV: all text, lines with too few or too many fields left out).
+        The names in the source, which may be empty or duplicated; and the rows, with columns named by their places,
+        ``_pc_column_0`` and so on. All columns of a CSV file are text, and malformed lines are left out.
 
     Raises
     ------
@@ -172,13 +178,13 @@ def read_untyped(
 
 
 def untyped(frame: DataFrame) -> tuple[list[str], DataFrame]:
-    """Return a frame's names, and the frame with its columns called by their places; as `read_untyped` does."""
+    """Return the names of a frame, and the frame with columns named by their places, as `read_untyped` does."""
     return frame.columns, frame.toDF(*(f"{_PLACE}{number}" for number in range(len(frame.columns))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A table whose columns are known: a frame, or what a CSV file is to be read with."""
+    """A table with known columns: a frame, or the header and the options of a CSV file."""
 
     names: list[str]
     frame: DataFrame | None
@@ -189,7 +195,7 @@ class _Opened:
 def _open(
     spark: SparkSession, place: str, kind: str | None, table: str | None, given: dict[str, str], csv: Mapping[str, str]
 ) -> _Opened:
-    """Find out the names of a table's columns; `csv` is what its schema says of CSV files."""
+    """Read the names of the columns of a table; `csv` is what its schema says of CSV files."""
     if place.startswith("jdbc:"):
         frame = _load(spark, place, "jdbc", _jdbc_options(place, table, given))
         return _Opened(frame.columns, frame)

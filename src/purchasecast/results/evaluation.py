@@ -118,7 +118,17 @@ class Slice(Record):
 def largest_errors(parts: Sequence[Slice], most: int) -> tuple[list[Slice], list[Slice]]:
     """Split slices into those with the largest sum of squared errors, largest first, and the others.
 
-    Slices stay in their own order where there are no more than `most`.
+    Parameters
+    ----------
+    parts : sequence of Slice
+        Slices of an evaluation.
+    most : int
+        Largest number of slices in the first part.
+
+    Returns
+    -------
+    tuple of (list of Slice, list of Slice)
+        Both parts. If there are no more slices than `most`, all are in the first, in their own order.
     """
     if len(parts) <= most:
         return list(parts), []

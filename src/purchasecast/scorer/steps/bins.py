@@ -23,8 +23,10 @@ class Bins:
 
     Parameters
     ----------
-    entry, context
-        As in `purchasecast.scorer.steps.base.Step`; ``borders`` ascend, and a value at a border lies above it.
+    entry : mapping
+        Entry of the step in the manifest; ``borders`` ascend, and a value at a border is above it.
+    context : Context
+        Level tables and files of the scorer.
     """
 
     def __init__(self, entry: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002  the form of all steps

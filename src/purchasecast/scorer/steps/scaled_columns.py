@@ -22,8 +22,10 @@ class ScaledColumns:
 
     Parameters
     ----------
-    entry, context
-        As in `purchasecast.scorer.steps.base.Step`.
+    entry : mapping
+        Entry of the step in the manifest.
+    context : Context
+        Level tables and files of the scorer.
 
     Notes
     -----

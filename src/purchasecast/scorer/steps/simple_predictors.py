@@ -22,8 +22,10 @@ class SimplePredictors:
 
     Parameters
     ----------
-    entry, context
-        As in `purchasecast.scorer.steps.base.Step`.
+    entry : mapping
+        Entry of the step in the manifest.
+    context : Context
+        Level tables and files of the scorer.
     """
 
     def __init__(self, entry: Mapping[str, Any], context: Context) -> None:

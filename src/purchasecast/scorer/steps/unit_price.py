@@ -48,8 +48,10 @@ class UnitPrice:
 
     Parameters
     ----------
-    entry, context
-        As in `purchasecast.scorer.steps.base.Step`.
+    entry : mapping
+        Entry of the step in the manifest.
+    context : Context
+        Level tables and files of the scorer.
 
     Notes
     -----

@@ -328,9 +328,13 @@ class LevelStatisticsModel(TableModelMixin, Model, _LevelStatisticsParams):
         return table.where(f"get(n, {last}) > 0").selectExpr(*key, *terms)
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what the scorer needs: JSON-safe params, and a frame of statistics for each key.
+        """Return what the scorer needs.
 
-        The level of a pair consists of its two levels as text, joined by U+001F.
+        Returns
+        -------
+        dict
+            JSON-safe params, and a frame of statistics for each key. The level of a pair consists of its two levels as
+            text, joined by U+001F.
         """
         keys = self._keys()
         tables = {}

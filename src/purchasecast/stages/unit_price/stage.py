@@ -402,9 +402,13 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         return frame.select(*keys, *[sf.get(x, last).alias(x) for x in frame.columns if x not in keys])
 
     def to_portable(self) -> dict[str, Any]:
-        """Return what a scorer without Spark needs: JSON-safe params, and a frame of values a table.
+        """Return what the scorer needs.
 
-        The level of a pair is its two parts as text, joined by U+001F. The frames stay on the executors.
+        Returns
+        -------
+        dict
+            JSON-safe params, and a frame of values for each table. The level of a pair consists of its two levels as
+            text, joined by U+001F.
         """
         tables = {}
         for name in self._named_tables():
