@@ -108,9 +108,10 @@ def loosened(draft: SchemaDraft, report: ValidationReport) -> SchemaDraft:
 
 def _loosened_column(column: Column, problem: str) -> Column | None:
     """Return a column that allows what was rejected; None if it cannot."""
-    feature, named = column.role is None, column.role in {None, "customer", "product"}
+    feature, named = column.role is None, column.role in {None, "customer", "product", "quantity"}
+    kept_role = None if column.role == "quantity" else column.role  # a quantity is there in every row, or it is none
     looser: dict[str, dict[str, Any]] = {
-        "null": {"null": "unknown"} if named else {},
+        "null": {"null": "unknown", "role": kept_role} if named else {},
         "not in domain": {"kind": "nominal", "order": (), "domain": ()},
         "not an integer": {"type": "number" if column.kind == "numeric" else "string", "domain": ()},
         "negative": {"minimum": None} if column.role != "target" else {},

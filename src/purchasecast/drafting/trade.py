@@ -237,7 +237,8 @@ def _quantity_score(
     named = QUANTITY.score(column.name)
     growth = evidence.growth(target, column.name, product)
     score = 3 * named + 0.5 * (column.content == "integer") - 2.0 * (counts.zeros > 0.3 * counts.filled)
-    score -= 1.0 * _is_code(column) + 2.0 * (counts.empty > 0.005 * counts.rows)
+    # Every row must have its quantity: with more gaps than a run tolerates, the column stays a feature.
+    score -= 1.0 * _is_code(column) + (math.inf if counts.empty > 0.005 * counts.rows else 0.0)
     if growth.is_proportional:
         score += 2.0
     elif growth.is_known:
