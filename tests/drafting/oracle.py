@@ -14,17 +14,24 @@ from purchasecast.drafting.numbers import EMPTY_WORDS, NUMBER, PADDED, WHOLE, pa
 from purchasecast.drafting.sample import Sample
 from purchasecast.drafting.sampling import choose_owners
 from purchasecast.drafting.survey import Survey, make_survey
-from purchasecast.schema.decimal_comma import DECIMAL_COMMA
+from purchasecast.schema.values import WRITTEN_NUMBER, plain_number
+from purchasecast.scorer.parsing import BadValueError, value_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from purchasecast.schema import Schema
 
-def count_column(name: str, values: Sequence[str | None], decimal: str = ".") -> ColumnCounts:
+
+def count_column(name: str, values: Sequence[str | None]) -> ColumnCounts:
     """Count one column's values."""
     trimmed = [None if value is None or not value.strip(" ") else value.strip(" ") for value in values]
     filled = [value for value in trimmed if value is not None]
-    numbers = [number for value in filled if not np.isnan(number := parse_number(value, decimal))]
+    numbers = [
+        next((n for sign in (None, ",", ".") if not np.isnan(n := parse_number(value, sign))), np.nan)
+        for value in filled
+    ]
+    numbers = [number for number in numbers if not np.isnan(number)]
     levels = Counter(filled)
     return ColumnCounts(
         name=name,
@@ -35,7 +42,8 @@ def count_column(name: str, values: Sequence[str | None], decimal: str = ".") ->
         integers=sum(bool(re.match(WHOLE, value)) for value in filled),
         padded=sum(bool(re.match(PADDED, value)) for value in filled),
         numbers=sum(bool(re.match(NUMBER, value)) for value in filled),
-        decimal_commas=sum(bool(re.match(DECIMAL_COMMA, value)) for value in filled),
+        with_comma=sum(not re.match(NUMBER, v) and bool(re.fullmatch(WRITTEN_NUMBER[","], v)) for v in filled),
+        with_point=sum(not re.match(NUMBER, v) and bool(re.fullmatch(WRITTEN_NUMBER["."], v)) for v in filled),
         negatives=sum(number < 0 for number in numbers),
         zeros=sum(number == 0 for number in numbers),
         minimum=min(numbers, default=None),
@@ -55,8 +63,25 @@ def survey_of(table: pd.DataFrame, csv: Mapping[str, str] | None = None) -> Surv
     for name in table.columns:
         texts = [None if pd.isna(value) else str(value).strip(" ") or None for value in table[name]]
         columns[str(name)] = texts
-    counts = [count_column(name, values, csv.get("decimal", ".")) for name, values in columns.items()]
+    counts = [count_column(name, values) for name, values in columns.items()]
     sample = Sample.from_columns(columns)
     owners = {owner.name for owner in choose_owners(counts)}
     sample = Sample(sample.codes, sample.labels, sample.random, dict.fromkeys(owners, sample.random))
     return make_survey(len(table), counts, sample, csv=csv)
+
+
+def rejected_rows(table: pd.DataFrame, schema: Schema) -> int:
+    """Count the rows that a schema rejects, value by value, with the parser of the scorer; keys are not looked at."""
+    bad = np.zeros(len(table), dtype=bool)
+    decimal = schema.csv.get("decimal")
+    for column in schema.columns:
+        parse = value_parser(column)
+        for place, value in enumerate(table[column.name]):
+            text = None if pd.isna(value) else str(value)
+            if text is not None and decimal is not None and column.kind == "numeric":
+                text = plain_number(text, decimal)
+            try:
+                parse(text)
+            except BadValueError:
+                bad[place] = True
+    return int(bad.sum())

@@ -79,7 +79,7 @@ def _of(random: np.random.Generator, n: int, levels: list[str], index: NDArray[n
     return [levels[given[i]] for i in index]
 
 
-def _dates(s: Sales, pattern: str, start: str = "2023-01-02", *, times: bool = False) -> list[str]:
+def dates_of(s: Sales, pattern: str, start: str = "2023-01-02", *, times: bool = False) -> list[str]:
     first = datetime.fromisoformat(start)
     texts = []
     for day, minute in zip(s.day, s.minute, strict=True):
@@ -100,7 +100,7 @@ def german() -> Shop:
     table = pd.DataFrame(
         {
             "Bon-Nr": 100_000 + s.visit,
-            "Datum": _dates(s, "%d.%m.%Y"),
+            "Datum": dates_of(s, "%d.%m.%Y"),
             "Filiale": 1 + s.store,
             "Kasse": 1 + s.visit % 5,
             "Kundennummer": [f"K{7000 + c}" if known[c] else None for c in s.customer],
@@ -129,7 +129,7 @@ def spanish() -> Shop:
     r = s.random
     table = pd.DataFrame(
         {
-            "Fecha": _dates(s, "%d/%m/%Y"),
+            "Fecha": dates_of(s, "%d/%m/%Y"),
             "Ticket": s.visit + 1,
             "Cliente": [f"C{c:04d}" for c in s.customer],
             "Edad": _of(r, 150, ["<25", "25-44", "45-64", ">65"], s.customer),
@@ -158,7 +158,7 @@ def french() -> Shop:
     table = pd.DataFrame(
         {
             "no_facture": [f"F{v:06d}" for v in s.visit],
-            "date_achat": _dates(s, "%Y-%m-%d"),
+            "date_achat": dates_of(s, "%Y-%m-%d"),
             "code_client": s.customer + 20_001,
             "ville": _of(r, 150, ["Lyon", "Paris", "Nantes", "Lille"], s.customer),
             "code_produit": [f"{p:05d}" for p in s.product],
@@ -188,7 +188,7 @@ def online_retail() -> Shop:
             "StockCode": [f"{20_000 + p}{'A' if p % 9 == 0 else ''}" for p in s.product],
             "Description": [f"SET OF {p} RED HEARTS" for p in s.product],
             "Quantity": np.where(back, -s.quantity, s.quantity),
-            "InvoiceDate": _dates(s, "%m/%d/%Y %H:%M", times=True),
+            "InvoiceDate": dates_of(s, "%m/%d/%Y %H:%M", times=True),
             "UnitPrice": s.price,
             "CustomerID": [f"{12_000 + c}.0" if c % 6 else None for c in s.customer],
             "Country": [["United Kingdom", "France", "Germany"][min(c % 11, 2)] for c in s.customer],
@@ -209,7 +209,7 @@ def amount_is_pieces() -> Shop:
     cost = np.round(s.amount * (0.8 + 0.1 * r.random(s.rows)), 0)
     table = pd.DataFrame(
         {
-            "TRANSACTION_DT": _dates(s, "%-m/%-d/%Y", "2000-11-01"),
+            "TRANSACTION_DT": dates_of(s, "%-m/%-d/%Y", "2000-11-01"),
             "CUSTOMER_ID": [f"{c * 37 + 1069:08d}" for c in s.customer],
             "AGE_GROUP": _of(r, 300, ["<25", "25-29", "30-34", "35-39", "40-44", ">65", "Unknown"], s.customer),
             "PIN_CODE": _of(r, 300, ["100", "105", "115", "221", "Others", "Unknown"], s.customer),
@@ -234,7 +234,7 @@ def loyalty_grocery() -> Shop:
     s = sales(seed=11, customers=220, products=400, visits=1_600, stores=30)
     r = s.random
     sub = (np.arange(400) * 7919) % 60
-    dates = _dates(s, "%Y%m%d", "2006-04-10")
+    dates = dates_of(s, "%Y%m%d", "2006-04-10")
     days = [date.fromisoformat(d) for d in dates]
     table = pd.DataFrame(
         {
@@ -319,7 +319,7 @@ def x5() -> Shop:
         {
             "client_id": [f"{c * 2654435761 % 2**40:010x}" for c in s.customer],
             "transaction_id": [f"{v * 2654435761 % 2**40:010x}" for v in s.visit],
-            "transaction_datetime": _dates(s, "%Y-%m-%d %H:%M:%S", "2018-12-01", times=True),
+            "transaction_datetime": dates_of(s, "%Y-%m-%d %H:%M:%S", "2018-12-01", times=True),
             "regular_points_received": np.round(total * 0.05, 1),
             "purchase_sum": np.round(total, 2),
             "store_id": [f"{n * 40503 % 65536:04x}0a" for n in s.store],
@@ -343,7 +343,7 @@ def fashion() -> Shop:
     price = np.round(s.price / 590 * np.exp(s.random.normal(0, 0.05, s.rows)), 9)
     table = pd.DataFrame(
         {
-            "t_dat": _dates(s, "%Y-%m-%d", "2018-09-20"),
+            "t_dat": dates_of(s, "%Y-%m-%d", "2018-09-20"),
             "customer_id": [f"{c * 2654435761 % 2**60:060x}" for c in s.customer],
             "article_id": [f"{663_713_001 + 1009 * p:010d}" for p in s.product],
             "price": [f"{p:.9f}" for p in price],
@@ -386,9 +386,106 @@ def sauces() -> Shop:
     return Shop(table, expected)
 
 
+def club() -> Shop:
+    """A club's grocery with all that a warehouse adds: codes beside names, dates of birth, totals, points, grams."""
+    s = sales(seed=16, customers=260, products=500, visits=1_500, stores=40)
+    r = s.random
+    grams = s.product % 5 == 0
+    quantity = np.where(grams, (r.gamma(4, 90, s.rows) + 20).round().astype(int), s.quantity)
+    amount = np.round(np.where(grams, quantity * s.price / 500, quantity * s.price), 2)
+    back = r.random(s.rows) < 0.015
+    born = [date(1940, 1, 1) + timedelta(days=int(d)) for d in r.integers(0, 23_000, 260)]
+    joined = [date(2015, 1, 1) + timedelta(days=int(d)) for d in r.integers(0, 2_500, 260)]
+    segment, maker = (np.arange(500) * 7919) % 90, (np.arange(500) * 104_729) % 140
+    total = np.bincount(s.visit, weights=amount)[s.visit]
+    table = pd.DataFrame(
+        {
+            "line_no": np.arange(s.rows) + 1,
+            "receipt_id": 88_000_000 + s.visit * 3,
+            "sale_date": dates_of(s, "%d-%b-%Y", "2022-05-01"),
+            "loaded_at": dates_of(s, "%Y-%m-%d 03:15:00", "2022-05-02"),
+            "weekday": [datetime.fromisoformat(d).strftime("%A") for d in dates_of(s, "%Y-%m-%d", "2022-05-01")],
+            "store_no": 101 + s.store * 3,
+            "till": 1 + s.visit % 9,
+            "card_no": [f"{26_000_000_000 + 7 * c}" if c % 7 else None for c in s.customer],
+            "member_since": [joined[c].isoformat() for c in s.customer],
+            "birth_date": [born[c].strftime("%d/%m/%Y") if c % 11 else None for c in s.customer],
+            "age": [2023 - born[c].year for c in s.customer],
+            "household_size": 1 + (s.customer * 31) % 6,
+            "email": [f"member{c}@example.org" for c in s.customer],
+            "ean": 4_000_000_000_000 + s.product * 7_919,
+            "item_desc": [f"ITEM {p} BRAND {maker[p]}" for p in s.product],
+            "segment_code": 100 + segment[s.product],
+            "segment_name": [f"Segment {n}" for n in segment[s.product]],
+            "category": [f"Category {n // 6}" for n in segment[s.product]],
+            "department": [f"Department {n // 30}" for n in segment[s.product]],
+            "manufacturer_id": 1 + maker[s.product],
+            "private_label": maker[s.product] % 2,
+            "weight_or_pieces": np.where(back, -quantity, quantity),
+            "net_sales_eur": np.where(back, -amount, amount),
+            "vat_amount": np.round(amount * 0.07, 2),
+            "receipt_total": total.round(2),
+            "points_earned": (total // 2).astype(int),
+            "promo": (r.random(s.rows) < 0.1).astype(int),
+            "currency": "EUR",
+            "comment": None,
+        }
+    )
+    expected = {
+        "line_no": ("row", "nominal", None), "receipt_id": ("row", "nominal", None),
+        "sale_date": ("time", "date", None), "loaded_at": IGNORED, "weekday": (None, "ordinal", None),
+        "store_no": (None, "nominal", None), "till": (None, "nominal", None),
+        "card_no": ("customer", "nominal", None), "member_since": (None, "date", "customer"),
+        "birth_date": (None, "date", "customer"), "age": (None, "numeric", "customer"),
+        "household_size": (None, "nominal", "customer"), "email": IGNORED, "ean": ("product", "nominal", None),
+        "item_desc": IGNORED, "segment_code": (None, "nominal", "product"), "segment_name": IGNORED,
+        "category": (None, "nominal", "product"), "department": (None, "nominal", "product"),
+        "manufacturer_id": (None, "nominal", "product"), "private_label": (None, "nominal", "product"),
+        "weight_or_pieces": ("quantity", "numeric", None), "net_sales_eur": ("target", "numeric", None),
+        "vat_amount": IGNORED, "receipt_total": IGNORED, "points_earned": IGNORED, "promo": (None, "nominal", None),
+        "currency": IGNORED, "comment": IGNORED,
+    }  # fmt: skip
+    return Shop(table, expected)
+
+
+def liquor() -> Shop:
+    """A wholesaler's list: shops are the customers, prices are written for people."""
+    s = sales(seed=17, customers=120, products=180, visits=1_100)
+    cost = np.round(s.price / 1.5, 2)
+    table = pd.DataFrame(
+        {
+            "Invoice/Item Number": [f"S{29_195_400_000 + n}" for n in range(s.rows)],
+            "Date": dates_of(s, "%m/%d/%Y", "2015-11-20"),
+            "Store Number": 2_191 + 7 * s.customer,
+            "Store Name": [f"Keokuk Spirits {c}" for c in s.customer],
+            "City": [f"City {c % 37}" for c in s.customer],
+            "Vendor Number": 10 + 5 * (s.product % 23),
+            "Vendor Name": [f"Vendor {p % 23}" for p in s.product],
+            "Item Number": 297 + 11 * s.product,
+            "Item Description": [f"Vodka No {p}" for p in s.product],
+            "Pack": [(6, 12, 24)[p % 3] for p in s.product],
+            "Bottle Volume (ml)": [(200, 375, 500, 750, 1_000, 1_750)[p % 6] for p in s.product],
+            "State Bottle Cost": [f"${c:,.2f}" for c in cost],
+            "State Bottle Retail": [f"${p:,.2f}" for p in s.price],
+            "Bottles Sold": s.quantity,
+            "Sale (Dollars)": [f"${a * 100:,.2f}" for a in s.amount],
+        }
+    )
+    expected = {
+        "Invoice/Item Number": ("row", "nominal", None), "Date": ("time", "date", None),
+        "Store Number": ("customer", "nominal", None), "Store Name": IGNORED, "City": (None, "nominal", "customer"),
+        "Vendor Number": (None, "nominal", "product"), "Vendor Name": IGNORED,
+        "Item Number": ("product", "nominal", None), "Item Description": IGNORED, "Pack": (None, "nominal", "product"),
+        "Bottle Volume (ml)": (None, "nominal", "product"), "State Bottle Cost": None, "State Bottle Retail": None,
+        "Bottles Sold": ("quantity", "numeric", None), "Sale (Dollars)": ("target", "numeric", None),
+    }  # fmt: skip
+    return Shop(table, expected, {"decimal": "."})
+
+
 SHOPS: dict[str, Callable[[], Shop]] = {
     shop.__name__: shop
     for shop in (
         german, spanish, french, online_retail, amount_is_pieces, loyalty_grocery, supermarket, x5, fashion, sauces,
+        club, liquor,
     )
 }  # fmt: skip

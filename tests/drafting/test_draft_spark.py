@@ -49,7 +49,7 @@ def share_that_agrees(draft: SchemaDraft, shipped: Schema) -> float:
 
 def test_the_counting_pass_counts_as_plain_python_does(spark: SparkSession) -> None:
     values = {
-        "amounts": ["1", "-2.5", "0", " 3.0 ", "", None, "1e3", "x", "0012", "1.234,50", "12,5", "1,234"],
+        "amounts": ["1", "-2.5", "0", " 3.0 ", "", None, "1e3", "x", "0012", "1.234,50", "12,5", "$1,234"],
         "words": ["NULL", "a b", "a b", "c", None, "?", "NA", "d", "e", "f", "g", "h"],
         "nothing": [None] * 12,
     }
@@ -59,7 +59,7 @@ def test_the_counting_pass_counts_as_plain_python_does(spark: SparkSession) -> N
     named = [Named(name, f"c{place}", "text") for place, name in enumerate(values)]
     rows, counted = count_values(frame, named)
     assert rows == 12
-    assert counted == [count_column(name, column, ",") for name, column in values.items()]
+    assert counted == [count_column(name, column) for name, column in values.items()]
 
 
 def test_typed_columns_are_counted_as_their_text(spark: SparkSession) -> None:
@@ -123,7 +123,7 @@ def test_the_draft_of_black_friday_agrees_with_the_shipped_schema(black_friday_d
 
 def test_the_draft_of_superstore_agrees_with_the_example(superstore_draft: SchemaDraft) -> None:
     assert share_that_agrees(superstore_draft, load_schema(EXAMPLES / "superstore.toml")) >= 0.95
-    assert superstore_draft.quantity == "Quantity"
+    assert superstore_draft.schema.quantity == "Quantity"
     assert superstore_draft.schema.money == "USD"
     assert superstore_draft.validation is not None
     assert superstore_draft.validation.rejected == 6  # lines whose fields have moved

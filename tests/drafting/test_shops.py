@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from purchasecast.drafting import ColumnDraft
 
 # What no value can tell: a profit is a number like another, a basket without a date is a customer with one visit.
-NAMED_ONLY = {"german": {"Rohertrag"}, "supermarket": {"Total", "cogs", "Rating"}}
+NAMED_ONLY = {
+    "german": {"Rohertrag"},
+    "supermarket": {"Total", "cogs", "Rating"},
+    "club": {"card_no", "email"},  # either names the member
+}
 
 
 def told(column: ColumnDraft) -> tuple[object, ...]:
@@ -57,7 +61,7 @@ def test_a_unit_price_that_makes_the_amount_is_left_out_with_a_question() -> Non
 def test_a_table_without_amounts_a_line_asks_for_one() -> None:
     draft = drafted("online_retail")
     assert draft.schema.target == "UnitPrice"
-    assert draft.quantity is None  # a price of one piece is not multiplied by it
+    assert draft.schema.quantity is None  # a price of one piece is not multiplied by it
     assert any("add a column Quantity x UnitPrice" in question.text for question in draft.questions)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -156,3 +158,19 @@ def test_a_full_disk_is_not_the_files_fault(scorer: Scorer, shop: TinyShop, monk
     text = "Customer,Product,Age,City,Category,Quantity,Day\n1003,P004,old,A,7,1,\n"
     for kind, content in ((CSV, text.encode()), (PARQUET, packed(pa.Table.from_pylist(shop.random_rows(3))).read())):
         assert refused(io.BytesIO(content), scorer, kind).status == 503
+
+
+def test_decimal_commas_are_read_if_the_schema_has_them(
+    model: Path, shop: TinyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = load(model)
+    rows = [{**row, "Quantity": 7} for row in shop.random_rows(20)]
+    monkeypatch.setattr(scorer, "schema", replace(scorer.schema, csv={"decimal": ","}))
+    expected = scorer.predict(rows).prediction
+    names = list(rows[0])
+    lines = [";".join("7,0" if name == "Quantity" else str(row[name] or "") for name in names) for row in rows]
+    text = "\n".join([";".join(names), *lines]).encode()
+    with score_file(io.BytesIO(text), CSV, scorer, MOST_ROWS).content as content:
+        found = list(csv.DictReader(io.TextIOWrapper(content, "utf-8"), delimiter=";"))
+    assert [float(row["prediction"]) for row in found] == pytest.approx(expected)
+    assert found[0]["Quantity"] == "7,0"  # the file's own columns come back as they were

@@ -13,9 +13,10 @@ from purchasecast.drafting.evidence import Evidence
 from purchasecast.drafting.ignored import Candidate, reason_to_ignore
 from purchasecast.drafting.kinds import find_owner, guess_kind
 from purchasecast.drafting.money import find_money
-from purchasecast.drafting.roles import Roles, find_rows, find_time, find_visit
+from purchasecast.drafting.roles import Roles, find_rows, find_time
 from purchasecast.drafting.trade import find_trade
-from purchasecast.drafting.words import QUANTITY
+from purchasecast.drafting.visits import find_visit
+from purchasecast.drafting.words import CODE, CUSTOMER, DISCOUNT, PRODUCT, QUANTITY, TARGET
 from purchasecast.errors import DataError
 from purchasecast.schema import Schema
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["draft_from_survey"]
 
 _SHOWN_ROLES = {"visit": "row"}
+_VOCABULARIES = {"target": TARGET, "customer": CUSTOMER, "product": PRODUCT}
 _WALK_INS = 0.05  # share of the rows of one customer from which it is no customer
 
 
@@ -82,6 +84,11 @@ def draft_from_survey(survey: Survey, source: str, *, passes: int = 0) -> Schema
             f"{', '.join(findings.doubtful)}: whole numbers, drafted as codes. Is one of them a quantity? Then numeric."
         )
         findings.questions.append(Question(None, text))
+    if not {"customer", "product", None} & {column.role for column in findings.described}:
+        raise DataError(
+            f"{source}: expected a customer, a product or another column beside {roles.target.column}, found none that "
+            "can be used; add one to the table."
+        )
     money = find_money(survey, roles.target.column)
     schema = Schema(
         name=_schema_name(source),
@@ -100,7 +107,7 @@ def _find_roles(survey: Survey, evidence: Evidence, source: str) -> Roles:
     taken = [guess.column for guess in rows]
     time = find_time(survey, evidence)
     taken += [time.column] if time else []
-    visit = find_visit(survey, evidence, time, taken)
+    visit = find_visit(evidence, time, taken)
     if visit is not None:
         evidence.visit = visit.column
         taken.append(visit.column)
@@ -131,6 +138,9 @@ def _ask_about_roles(roles: Roles, evidence: Evidence, findings: _Findings) -> N
                 )
         elif guess.runner_up is not None:
             text = f"Is {guess.column} or {guess.runner_up} the {role}? Drafted: {guess.column}, {guess.reason}."
+            findings.questions.append(Question(guess.column, text))
+        elif role in _VOCABULARIES and _VOCABULARIES[role].score(guess.column) <= 0:
+            text = f"Is {guess.column} the {role}? Its values look like it, its name does not say so."
             findings.questions.append(Question(guess.column, text))
     if roles.time is not None:
         date_format = survey.by_name[roles.time.column].date_format
@@ -208,7 +218,10 @@ def _add_feature(column: SurveyedColumn, roles: Roles, evidence: Evidence, findi
     findings.drafts.append(ColumnDraft(column.name, True, None, kind.kind, attribute.of, tuple(reasons)))
     if attribute.question and attribute.of is None:
         findings.questions.append(Question(column.name, attribute.question))
-    if kind.doubt:
+    if kind.kind == "numeric" and DISCOUNT.score(column.name) > 0:
+        text = f"Is {column.name} known before the sale? It is kept; if it is not, move it to ignore."
+        findings.questions.append(Question(column.name, text))
+    if kind.doubt and CODE.score(column.name) <= 0:
         findings.doubtful.append(column.name)
 
 

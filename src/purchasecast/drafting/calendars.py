@@ -13,11 +13,14 @@ from purchasecast.drafting.dependencies import agreement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from purchasecast.drafting.survey import Survey
 
 __all__ = ["CalendarColumn", "calendar_column"]
 
 _MOSTLY = 0.99
+_GROWS = 0.995  # correlation of the ranks of dates and numbers
 
 
 class CalendarColumn(Enum):
@@ -58,22 +61,25 @@ def calendar_column(name: str, time: str, survey: Survey) -> CalendarColumn | No
     """
     days, codes = survey.days(time), survey.sample.codes[name]
     rows = np.isfinite(days) & (codes >= 0)
-    days, codes = days[rows].astype(np.int64), codes[rows]
-    if len(days) < 20 or len(np.unique(codes)) < 2:
+    if rows.sum() < 20 or len(np.unique(codes[rows])) < 2 or len(np.unique(days[rows])) < 3:
         return None
-    known, place = np.unique(days, return_inverse=True)
-    place = place.astype(np.int64)
-    if len(known) < 3 or agreement(place, codes) < _MOSTLY:
-        return None  # it does not follow from the day
+    return _part_of(days[rows], codes[rows]) or _passing(days[rows], survey.numbers(name)[rows])
+
+
+def _part_of(days: NDArray[np.float64], codes: NDArray[np.int32]) -> CalendarColumn | None:
+    """Return the part of the date that stands one to one for the column's values."""
+    known, place = np.unique(days.astype(np.int64), return_inverse=True)
     dates = [date.fromordinal(int(day)) for day in known]
     for part, read in _PARTS.items():
-        values = np.array([read(day) for day in dates])
-        if len(np.unique(values)) < 2:
-            continue
-        if agreement(codes, values[place]) >= _MOSTLY and agreement(values[place], codes) >= _MOSTLY:
+        values = np.array([read(day) for day in dates])[place]
+        if len(np.unique(values)) > 1 and min(agreement(codes, values), agreement(values, codes)) >= _MOSTLY:
             return part
-    by_day = np.full(len(known), np.nan)
-    by_day[place] = survey.numbers(name)[rows]
-    if np.isfinite(by_day).all() and len(np.unique(by_day)) >= 3 and (np.diff(by_day) >= 0).mean() >= _MOSTLY:
-        return CalendarColumn.PASSING
     return None
+
+
+def _passing(days: NDArray[np.float64], numbers: NDArray[np.float64]) -> CalendarColumn | None:
+    """Tell numbers that grow with the date; a week may begin at another hour than a day does, so nearly is enough."""
+    if not np.isfinite(numbers).all() or len(np.unique(numbers)) < 3:
+        return None
+    one, other = (np.unique(values, return_inverse=True)[1].astype(float) for values in (days, numbers))
+    return CalendarColumn.PASSING if np.corrcoef(one, other)[0, 1] > _GROWS else None

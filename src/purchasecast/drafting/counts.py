@@ -32,8 +32,9 @@ class ColumnCounts:
         Rows with a whole number that begins with zeros, such as ``0012``.
     numbers : int
         Rows with a number, whole ones included.
-    decimal_commas : int
-        Rows with a number that is one only if the comma is the decimal sign, such as ``12,50`` or ``1.234,5``.
+    with_comma, with_point : int
+        Rows with a number as people write it, with a decimal comma (``1.234,50``) and with a point (``$1,234.50``),
+        beyond `numbers`.
     negatives, zeros : int
         Rows with a number below 0, and with 0.
     minimum, maximum : float, optional
@@ -58,7 +59,8 @@ class ColumnCounts:
     integers: int = 0
     padded: int = 0
     numbers: int = 0
-    decimal_commas: int = 0
+    with_comma: int = 0
+    with_point: int = 0
     negatives: int = 0
     zeros: int = 0
     minimum: float | None = None
@@ -78,3 +80,7 @@ class ColumnCounts:
     def rows_per_level(self) -> float:
         """Mean number of rows a value."""
         return self.filled / self.distinct if self.distinct else 0.0
+
+    def numbers_by(self, decimal: str | None) -> int:
+        """Return the rows with a number, by the decimal sign of written ones; plain numbers alone without it."""
+        return self.numbers + {",": self.with_comma, ".": self.with_point}.get(decimal or "", 0)

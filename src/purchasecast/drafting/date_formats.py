@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from purchasecast.schema.date_format import MONTHS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["DateFormat", "find_date_format"]
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = tuple(name[:3] for name in MONTHS)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _TIME = (
     r"(?:(?P<between>T| +)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
@@ -22,7 +24,7 @@ _TIME = (
 _DAYS = {  # by order of the fields; "?" is day or month
     "ymd": r"^(?P<y>[0-9]{4})(?P<sep>[-/.])(?P<m>[0-9]{1,2})(?P=sep)(?P<d>[0-9]{1,2})",
     "??y": r"^(?P<a>[0-9]{1,2})(?P<sep>[-/.])(?P<b>[0-9]{1,2})(?P=sep)(?P<y>[0-9]{4}|[0-9]{2})",
-    "dMy": r"^(?P<d>[0-9]{1,2})(?P<sep>[-/ ]?)(?P<name>[A-Za-z]{3})(?P=sep)(?P<y>[0-9]{4}|[0-9]{2})",
+    "dMy": r"^(?P<d>[0-9]{1,2})(?P<sep>[-/ ]?)(?P<name>[A-Z][a-z]{2})(?P=sep)(?P<y>[0-9]{4}|[0-9]{2})",
     "compact": r"^(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})",
     "month": r"^(?P<y>[0-9]{4})(?P<sep>[-/]?)(?P<m>[0-9]{2})",
 }
@@ -127,7 +129,7 @@ def _day(match: re.Match[str], fields: str) -> date | None:
     parts = match.groupdict()
     year = int(parts["y"]) + (0 if len(parts["y"]) == 4 else 2000)  # Spark, too, reads 95 as 2095
     if parts.get("name"):
-        name = parts["name"].lower()
+        name = parts["name"]
         month, day = (_MONTHS.index(name) + 1 if name in _MONTHS else 0), int(parts["d"])
     elif fields:
         day, month = (int(parts["a"]), int(parts["b"])) if fields == "dm" else (int(parts["b"]), int(parts["a"]))
@@ -185,6 +187,7 @@ def _time_pattern(matches: Iterable[re.Match[str]]) -> str | None:
         second = ":ss" if match["second"] else ""
         fraction = "." + "S" * (len(match["fraction"]) - 1) if match["fraction"] else ""
         half = (" a" if match["half"].startswith(" ") else "a") if match["half"] else ""
-        zone = "X" if match["zone"] == "Z" else "XXX" if match["zone"] else ""
-        written.add(f"{between}{hour}:mm{second}{fraction}{half}{zone}")
+        if match["zone"]:
+            return None  # no pattern for them; ISO needs none
+        written.add(f"{between}{hour}:mm{second}{fraction}{half}")
     return written.pop() if len(written) == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from purchasecast.drafting.ignored import is_share
 from purchasecast.drafting.money import find_unit
 from purchasecast.drafting.survey import DIRTY
 from purchasecast.schema import Column
-from purchasecast.schema.column import Role, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -118,7 +117,7 @@ def describe_feature(column: SurveyedColumn, kind: KindGuess, attribute: Attribu
     return Column(column.name, kind.kind, **fields), reasons
 
 
-def _nominal_type(column: SurveyedColumn) -> ValueType | None:
+def _nominal_type(column: SurveyedColumn) -> Literal["integer"] | None:
     return "integer" if column.content == "integer" else None
 
 
@@ -155,11 +154,9 @@ def _quantity(column: SurveyedColumn) -> tuple[Column, list[str]]:
     counts = column.counts
     if bound == 0 and counts.zeros <= DIRTY * counts.filled and column.content == "integer":
         bound = 1
-    fields: dict[str, Any] = {"minimum": bound, "unit": find_unit(column.name)}
+    fields: dict[str, Any] = {"role": "quantity", "minimum": bound, "unit": find_unit(column.name)}
     if column.content == "integer":
-        fields |= {"type": "integer", "unit": fields["unit"] or "pieces"}
-    if "quantity" in get_args(Role):
-        fields["role"] = "quantity"
+        fields["type"] = "integer"
     return Column(column.name, "numeric", **fields), reasons
 
 
@@ -204,6 +201,6 @@ def _meaning_of_empty(column: SurveyedColumn, kind: KindGuess, attribute: Attrib
     where = f"empty in {column.counts.empty:,} rows ({share:.1%})"
     if kind.kind in {"numeric", "date"}:
         return "unknown", f"{where}: filled in by the median"
-    if attribute.of == "product":
-        return "level", f"{where}: nothing there says something of a product"
+    if attribute.of is not None:
+        return "level", f"{where}: to have none, or to be unknown, says something of a {attribute.of}"
     return "unknown", f"{where}: not known"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.drafting.toml_text import schema_text
-from purchasecast.results import ValidationReport
+from purchasecast.results import Record, ValidationReport
 from purchasecast.schema import Schema
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["ColumnDraft", "Question", "SchemaDraft"]
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnDraft:
+class ColumnDraft(Record):
     """Say what was guessed of one column.
 
     Parameters
@@ -44,7 +44,7 @@ class ColumnDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Question(Record):
     """Ask what the data cannot tell.
 
     Parameters
@@ -79,10 +79,6 @@ class SchemaDraft:
         How often the table was read.
     validation : ValidationReport or None
         How many rows the draft accepts; None before it was tried.
-
-    Notes
-    -----
-    ``columns[i].role`` may be ``quantity`` where the schema itself says ``unit = "pieces"``.
     """
 
     source: str
@@ -92,11 +88,6 @@ class SchemaDraft:
     rows: int = 0
     passes: int = 0
     validation: ValidationReport | None = None
-
-    @property
-    def quantity(self) -> str | None:
-        """Name of the column that counts the pieces, grams or litres of a line."""
-        return next((column.name for column in self.columns if column.role == "quantity"), None)
 
     def column(self, name: str) -> ColumnDraft:
         """Return the guesses about a column by its name."""
@@ -124,8 +115,8 @@ class SchemaDraft:
             "rows": self.rows,
             "passes": self.passes,
             "schema": self.schema.to_dict(),
-            "columns": [{**asdict(column), "reasons": list(column.reasons)} for column in self.columns],
-            "questions": [asdict(question) for question in self.questions],
+            "columns": [column.to_dict() for column in self.columns],
+            "questions": [question.to_dict() for question in self.questions],
             "validation": self.validation.to_dict() if self.validation else None,
             "toml": self.to_toml(),
         }
@@ -148,10 +139,8 @@ class SchemaDraft:
         return cls(
             source=values["source"],
             schema=Schema.from_dict(values["schema"]),
-            columns=tuple(
-                ColumnDraft(**{**column, "reasons": tuple(column["reasons"])}) for column in values["columns"]
-            ),
-            questions=tuple(Question(**question) for question in values["questions"]),
+            columns=tuple(ColumnDraft.from_dict(column) for column in values["columns"]),
+            questions=tuple(Question.from_dict(question) for question in values["questions"]),
             rows=values["rows"],
             passes=values["passes"],
             validation=ValidationReport.from_dict(validation) if validation else None,

@@ -22,10 +22,11 @@ from purchasecast.validation import validate
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from purchasecast.drafting.draft import SchemaDraft
     from purchasecast.drafting.survey import Survey
+    from purchasecast.io import UntypedTable
     from purchasecast.results import ValidationReport
     from purchasecast.schema import Schema
 
@@ -76,8 +77,7 @@ def draft_schema(
     csv = _csv_options(data, reader) if is_path else {}
     if csv:
         reader = {**reader, "options": {**csv, **(reader.get("options") or {})}}
-    names, frame = take_untyped(data, session, **reader)
-    survey = survey_table(names, frame, steps, csv)
+    survey = survey_table(take_untyped(data, session, **reader), steps, csv)
     if not survey.rows:
         raise DataError(f"{source}: expected a table with rows, found none; draft from a table with past sales.")
     with steps.step("guess"):
@@ -103,13 +103,13 @@ def _csv_options(location: str | Path, reader: Mapping[str, Any]) -> dict[str, s
     return seen
 
 
-def survey_table(names: list[str], frame: DataFrame, steps: Steps, csv: Mapping[str, str]) -> Survey:
+def survey_table(table: UntypedTable, steps: Steps, csv: Mapping[str, str]) -> Survey:
     """Count the values of a table and take the sample."""
+    frame, unusable = table.frame, _unusable(table.names)
     columns = [
         Named(name, column, storage_of(frame.schema[column].dataType))
-        for name, column in zip(names, frame.columns, strict=True)
+        for name, column in zip(table.names, frame.columns, strict=True)
     ]
-    unusable = _unusable(names)
     columns = [column for column in columns if column.name not in unusable]
     with steps.step("count values") as step:
         step.rows, counts = count_values(frame, columns)
@@ -118,9 +118,10 @@ def survey_table(names: list[str], frame: DataFrame, steps: Steps, csv: Mapping[
         sample = take_sample(frame, columns, plan_sample(counts, rows))
         step.rows = sample.rows
     written = dict(csv)
-    if all(column.storage == "text" for column in columns):
-        if find_decimal_sign(counts) == ",":
-            written["decimal"] = ","
+    if table.is_csv:
+        decimal = find_decimal_sign(counts, csv.get("sep", ","))
+        if decimal is not None:
+            written["decimal"] = decimal
         word = find_empty_word(counts)
         if word is not None:
             written["nullValue"] = word

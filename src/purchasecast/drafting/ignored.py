@@ -12,7 +12,7 @@ from purchasecast.drafting.calendars import CalendarColumn, calendar_column
 from purchasecast.drafting.dependencies import agreement
 from purchasecast.drafting.kinds import unit_of
 from purchasecast.drafting.survey import DIRTY
-from purchasecast.drafting.words import AFTER_SALE, DISCOUNT, TARGET
+from purchasecast.drafting.words import AFTER_SALE, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,9 +118,13 @@ def _is_double(candidate: Candidate) -> Reason | None:
 
 
 def _names_the_levels(candidate: Candidate, owner: str) -> bool:
-    """Tell whether a column is a name of the owner's levels; spellings may change now and then."""
-    dependence = candidate.evidence.depends(candidate.name, owner)
-    return dependence.is_known and dependence.agreement >= 0.75 and dependence.beyond_chance >= 0.7
+    """Tell whether a column is a name of the owner's levels; spellings may change now and then.
+
+    A name is nobody else's: a shop that a customer always goes to has other customers, too.
+    """
+    there = candidate.evidence.depends(candidate.name, owner)
+    back = candidate.evidence.depends(owner, candidate.name)
+    return all(one.is_known and one.agreement >= 0.75 and one.beyond_chance >= 0.7 for one in (there, back))
 
 
 def _is_renamed(column: SurveyedColumn, other: SurveyedColumn, survey: Survey) -> bool:
@@ -164,7 +168,7 @@ def _is_after_sale(candidate: Candidate) -> Reason | None:
         return Reason("known only after the sale, as its name says")
     if not column.is_number:
         return None
-    for check in (_is_unit_price, _goes_with_the_target, _is_discount_in_money, _is_total_of_visit):
+    for check in (_is_unit_price, _goes_with_the_target, _is_total_of_visit):
         reason = check(candidate)
         if reason is not None:
             return reason
@@ -197,16 +201,6 @@ def _goes_with_the_target(candidate: Candidate) -> Reason | None:
             f"{name} looks like another amount of the same sale, so it is left out. Is it known before the sale?",
         )
     return None
-
-
-def _is_discount_in_money(candidate: Candidate) -> Reason | None:
-    column, name = candidate.column, candidate.name
-    if DISCOUNT.score(name) <= 0 or is_share(column) or column.content != "decimal":
-        return None
-    return Reason(
-        "a discount in money, which is known only with the sale",
-        f"{name} is a discount in money, so it is left out. Is it known before the sale? Then describe it as numeric.",
-    )
 
 
 def _is_total_of_visit(candidate: Candidate) -> Reason | None:
@@ -265,9 +259,10 @@ def is_share(column: SurveyedColumn) -> bool:
     counts = column.counts
     if (counts.minimum or 0.0) < 0 and counts.negatives > DIRTY * counts.filled:
         return False
+    # Zeros say nothing: most rows have no discount, be it a share or money.
     known = {float(level): rows for level, rows in counts.levels.items() if _is_plain_number(level)}
-    total = sum(known.values())
-    within = sum(rows for value, rows in known.items() if 0 <= value <= 1)
+    total = sum(rows for value, rows in known.items() if value != 0)
+    within = sum(rows for value, rows in known.items() if 0 < value <= 1)
     return total > 0 and within >= (1 - DIRTY) * total
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from purchasecast.schema.decimal_comma import with_point
+from purchasecast.schema.values import plain_number
 
 __all__ = ["EMPTY_WORDS", "NUMBER", "PADDED", "WHOLE", "parse_number"]
 
@@ -18,15 +18,16 @@ EMPTY_WORDS = ("null", "na", "n/a", "nan", "none", "nil", "-", "--", "?", "\\n",
 _NUMBER = re.compile(NUMBER)
 
 
-def parse_number(text: str, decimal: str = ".") -> float:
+def parse_number(text: str, decimal: str | None = None) -> float:
     """Read a number.
 
     Parameters
     ----------
     text : str
         What is written.
-    decimal : {".", ","}, default "."
-        The decimal sign; with a comma, points and blanks part thousands.
+    decimal : {".", ","}, optional
+        The decimal sign of numbers that people write, with signs between thousands and a currency; by default numbers
+        are plain.
 
     Returns
     -------
@@ -38,8 +39,8 @@ def parse_number(text: str, decimal: str = ".") -> float:
     >>> parse_number("12.5"), parse_number("1.234,5", ","), parse_number("12 pcs")
     (12.5, 1234.5, nan)
     """
-    if decimal == ",":
-        text = with_point(text)
+    if decimal is not None:
+        text = plain_number(text, decimal)
     if not _NUMBER.match(text):
         return math.nan
     number = float(text)

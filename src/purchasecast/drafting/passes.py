@@ -34,7 +34,8 @@ from pyspark.storagelevel import StorageLevel
 from purchasecast.drafting.counts import ColumnCounts
 from purchasecast.drafting.numbers import EMPTY_WORDS, NUMBER, PADDED, WHOLE
 from purchasecast.drafting.sample import Sample
-from purchasecast.schema.decimal_comma import DECIMAL_COMMA, THOUSANDS
+from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.spark.columns import without_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ def text_of(frame: DataFrame, column: str) -> Column:
     if isinstance(found, FractionalType) and not isinstance(found, DecimalType):
         whole = (value == sf.floor(value)) & (sf.abs(value) < 1e15)
         value = sf.when(whole, value.cast("bigint").cast("string")).when(~sf.isnan(value), value.cast("string"))
-    text = sf.trim(value.cast("string"))
+    text = without_blanks(value.cast("string"))
     return sf.when(text != "", text)
 
 
@@ -108,6 +109,9 @@ def count_values(frame: DataFrame, columns: Sequence[Named]) -> tuple[int, list[
         Rows of the table, and the counts of its columns. One pass over the table; what follows works on the counts.
     """
     flat = [column for column in columns if column.storage != "nested"]
+    if not flat:
+        rows = frame.count()
+        return rows, [ColumnCounts(column.name, "nested", rows, 0, 0) for column in columns]
     pairs = sf.array(
         *(
             sf.struct(sf.lit(place).alias(_INDEX), text_of(frame, column.column).alias(_VALUE))
@@ -139,15 +143,20 @@ def count_values(frame: DataFrame, columns: Sequence[Named]) -> tuple[int, list[
 def _summarized(values: DataFrame) -> DataFrame:
     """Sum up the different values of each column, weighted by their rows."""
     value, rows = sf.col(_VALUE), sf.col(_ROWS)
-    is_comma = value.rlike(DECIMAL_COMMA)
     plain = sf.when(value.rlike(NUMBER), value.try_cast("double"))
-    pointed = sf.translate(sf.translate(value, THOUSANDS, ""), ",", ".").try_cast("double")
-    number = sf.coalesce(plain, sf.when(is_comma, pointed))
+    written = {
+        decimal: sf.when(
+            plain.isNull() & value.rlike(f"^(?:{form})$"),
+            sf.translate(sf.translate(value, NUMBER_LOSES[decimal], ""), ",", ".").try_cast("double"),
+        )
+        for decimal, form in WRITTEN_NUMBER.items()
+    }
 
     def rows_where(condition: Column) -> Column:
         return sf.sum(sf.when(condition, rows).otherwise(0))
 
-    prepared = values.withColumn("number", number).withColumn("comma", is_comma)
+    prepared = values.withColumns({"plain": plain, "comma": written[","], "point": written["."]})
+    prepared = prepared.withColumn("number", sf.coalesce("plain", "comma", "point"))
     number = sf.col("number")
     return prepared.groupBy(_INDEX).agg(
         sf.sum(rows).alias("rows"),
@@ -155,8 +164,9 @@ def _summarized(values: DataFrame) -> DataFrame:
         sf.count(value).alias("distinct"),
         rows_where(value.rlike(WHOLE)).alias("integers"),
         rows_where(value.rlike(PADDED)).alias("padded"),
-        rows_where(number.isNotNull() & ~sf.col("comma")).alias("numbers"),
-        rows_where(sf.col("comma")).alias("decimal_commas"),
+        rows_where(sf.col("plain").isNotNull()).alias("numbers"),
+        rows_where(sf.col("comma").isNotNull()).alias("with_comma"),
+        rows_where(sf.col("point").isNotNull()).alias("with_point"),
         rows_where(number < 0).alias("negatives"),
         rows_where(number == 0).alias("zeros"),
         sf.min(number).alias("minimum"),
@@ -209,7 +219,8 @@ def _counts(
         integers=total["integers"],
         padded=total["padded"],
         numbers=total["numbers"],
-        decimal_commas=total["decimal_commas"],
+        with_comma=total["with_comma"],
+        with_point=total["with_point"],
         negatives=total["negatives"],
         zeros=total["zeros"],
         minimum=total["minimum"],

@@ -1,4 +1,4 @@
-"""Guess which column names the row, the visit and the time."""
+"""Guess which column names the row and which the time; roles, and how the best of several columns is chosen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from purchasecast.drafting.evidence import Evidence
     from purchasecast.drafting.survey import Survey, SurveyedColumn
 
-__all__ = ["Guess", "Roles", "find_rows", "find_time", "find_visit"]
+__all__ = ["Guess", "Roles", "best_guess", "find_rows", "find_time"]
 
 _CLOSE = 0.75  # scores that differ by less call for a question
 _MAX_SPAN_YEARS = 25  # sales of more years than that are dates of birth
@@ -138,7 +138,7 @@ def find_time(survey: Survey, evidence: Evidence) -> Guess | None:
         score -= 2.0 if _belongs_to_somebody(column.name, evidence) else 0.0
         score += 0.5 if _is_first(column.name, dates, survey) else 0.0
         if column.date_format and column.date_format.has_time:
-            score += 0.1
+            score -= 0.1  # of two that say the same, the day is enough
         reason = "the only date" if len(dates) == 1 else "the date of the sale by its name or its values"
         scores.append((score, column, reason))
     return best_guess(scores, minimum=0.5)
@@ -163,44 +163,3 @@ def _is_first(name: str, dates: Sequence[SurveyedColumn], survey: Survey) -> boo
     others = [survey.days(other.name) for other in dates if other.name != name]
     gaps = [other - days for other in others]
     return bool(gaps) and all((gap[np.isfinite(gap)] >= 0).mean() > 0.99 for gap in gaps if np.isfinite(gap).any())
-
-
-def find_visit(survey: Survey, evidence: Evidence, time: Guess | None, taken: Sequence[str]) -> Guess | None:
-    """Return the column that names an order, invoice or basket: many lines, one customer, one time.
-
-    Parameters
-    ----------
-    survey : Survey
-        The table.
-    evidence : Evidence
-        Its measures.
-    time : Guess or None
-        The time column.
-    taken : sequence of str
-        Columns that have a role already.
-
-    Returns
-    -------
-    Guess or None
-        The guess.
-    """
-    scores = []
-    for column in evidence.owners:
-        named = BASKET.score(column.name)
-        if column.name in taken or max(CUSTOMER.score(column.name), PRODUCT.score(column.name)) >= 1:
-            continue
-        if time is None:
-            if named >= 1 and column.distinct > 0.005 * survey.rows:
-                scores.append((named, column, "its name says that it is an order or a visit"))
-            continue
-        if not evidence.depends(time.column, column.name).holds(agreement=0.97):
-            continue
-        # Without its name it takes more: something else than the time must be constant within it, too.
-        others = [o for o in evidence.owners if o.name != column.name and o.distinct < column.distinct]
-        constant = [o for o in others if evidence.follows(o.name, column.name)]
-        varying = len(constant) < len(others)
-        if named >= 0.5 or (constant and varying and column.counts.rows_per_level < 100):
-            score = 2 * named + np.log10(column.distinct)
-            scores.append((float(score), column, f"every {column.name} has one {time.column}"))
-    guess = best_guess(scores, minimum=0.5)
-    return Guess(guess.column, guess.reason) if guess else None

@@ -42,7 +42,7 @@ class Sample:
     labels: dict[str, tuple[str, ...]]
     random: NDArray[np.bool_]
     whole: dict[str, NDArray[np.bool_]]
-    _numbers: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
+    _numbers: dict[tuple[str, str | None], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_columns(
@@ -83,15 +83,15 @@ class Sample:
         """Rows in the sample."""
         return len(self.random)
 
-    def numbers(self, name: str, decimal: str = ".") -> NDArray[np.float64]:
+    def numbers(self, name: str, decimal: str | None = None) -> NDArray[np.float64]:
         """Return a column's values as numbers, NaN where one is none.
 
         Parameters
         ----------
         name : str
             The column.
-        decimal : str, default "."
-            The decimal sign.
+        decimal : {".", ","}, optional
+            The decimal sign of numbers that people write; by default all are plain.
 
         Returns
         -------

@@ -80,7 +80,7 @@ def choose_owners(columns: Sequence[ColumnCounts]) -> list[ColumnCounts]:
         # integers kept as floats are ids where there are nulls; other floats are quantities
         and (counts.storage != "number" or counts.integers == counts.filled)
         and not (counts.storage == "text" and counts.integers < 0.9 * counts.filled <= counts.numbers)
-        and counts.decimal_commas < 0.5 * counts.filled
+        and max(counts.with_comma, counts.with_point) < 0.5 * counts.filled
     ]
 
     def likelihood(counts: ColumnCounts) -> float:

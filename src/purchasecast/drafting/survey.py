@@ -105,9 +105,9 @@ class Survey:
         return {column.name: column for column in self.columns}
 
     @property
-    def decimal(self) -> str:
-        """The decimal sign."""
-        return self.csv.get("decimal", ".")
+    def decimal(self) -> str | None:
+        """The decimal sign of numbers that people write; None where all numbers are plain."""
+        return self.csv.get("decimal")
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column's sampled values as numbers, NaN where one is none."""
@@ -150,11 +150,11 @@ def make_survey(
         The survey.
     """
     written = dict(csv or {})
-    columns = tuple(_content_of(column, sample, written.get("decimal", ".")) for column in counts)
+    columns = tuple(_content_of(column, sample, written.get("decimal")) for column in counts)
     return Survey(rows, columns, sample, dict(unusable or {}), written)
 
 
-def _content_of(counts: ColumnCounts, sample: Sample, decimal: str) -> SurveyedColumn:
+def _content_of(counts: ColumnCounts, sample: Sample, decimal: str | None) -> SurveyedColumn:
     date_format = None
     if counts.storage == "nested":
         content: Content = "nested"
@@ -168,13 +168,13 @@ def _content_of(counts: ColumnCounts, sample: Sample, decimal: str) -> SurveyedC
     return SurveyedColumn(counts, content, date_format)
 
 
-def _content_of_values(counts: ColumnCounts, decimal: str) -> Content:
+def _content_of_values(counts: ColumnCounts, decimal: str | None) -> Content:
     clean = (1 - DIRTY) * counts.filled
     # Numbers with zeros before them are codes: 0012 is not 12.
     if counts.storage != "boolean" and counts.padded == 0:
         if counts.integers >= clean:
             return "integer"
-        if counts.numbers + (counts.decimal_commas if decimal == "," else 0) >= clean:
+        if counts.numbers_by(decimal) >= clean:
             return "decimal"
     return "time" if all(_TIME_OF_DAY.match(level) for level in counts.levels) else "text"
 

@@ -27,8 +27,8 @@ __all__ = ["Trade", "find_trade"]
 _MAX_CANDIDATES = 6  # of each kind that are paired
 _MIN_LEVELS = 20  # of customers or products; fewer are groups of them
 _NOBODY = 1.2  # what a column must score beyond, for there to be a product at all
-_MIN_CUSTOMER, _MIN_QUANTITY = 0.7, 2.0  # scores
-_MIN_CUSTOMER, _MIN_QUANTITY = 0.7, 2.0  # scores
+_MIN_CUSTOMER, _MIN_QUANTITY = 0.6, 2.0  # scores
+_MIN_CUSTOMER, _MIN_QUANTITY = 0.6, 2.0  # scores
 _SAME_SHARE = 0.8  # of rows, for one column to be another times a third
 
 

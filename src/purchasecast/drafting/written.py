@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,29 +18,34 @@ if TYPE_CHECKING:
 
 __all__ = ["find_decimal_sign", "find_empty_word", "without_word"]
 
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$")  # 1,234 may be English
 
-
-def find_decimal_sign(columns: Sequence[ColumnCounts]) -> str:
-    """Return the decimal sign of a table's numbers.
+def find_decimal_sign(columns: Sequence[ColumnCounts], separator: str = ",") -> str | None:
+    """Return the decimal sign of numbers that people have written.
 
     Parameters
     ----------
     columns : sequence of ColumnCounts
-        Its columns.
+        Columns of a table of text.
+    separator : str, default ","
+        What parts the fields of a line: 1,234 in a file with semicolons is hardly English.
 
     Returns
     -------
-    {".", ","}
-        A comma where a column holds numbers only if it is one.
+    {".", ","} or None
+        The sign, where columns hold numbers only if it is one; None where all numbers are plain.
     """
+    votes = {",": 0, ".": 0}
     for counts in columns:
-        numbers = counts.numbers + counts.decimal_commas
-        if not counts.decimal_commas or numbers < (1 - DIRTY) * counts.filled:
-            continue
-        if any("," in level and not _THOUSANDS.match(level) for level in counts.levels):
-            return ","
-    return "."
+        for decimal in votes:
+            more = counts.numbers_by(decimal) - counts.numbers
+            if more and counts.numbers_by(decimal) >= (1 - DIRTY) * counts.filled:
+                votes[decimal] += more
+    if not any(votes.values()):
+        return None
+    # 1,234 fits both; what else is there has decided unless it is all there is
+    if votes[","] == votes["."]:
+        return "," if separator == ";" else "."
+    return max(votes, key=lambda decimal: votes[decimal])
 
 
 def find_empty_word(columns: Sequence[ColumnCounts]) -> str | None:
@@ -60,7 +64,7 @@ def find_empty_word(columns: Sequence[ColumnCounts]) -> str | None:
     found: Counter[str] = Counter()
     for counts in columns:
         rest = counts.filled - sum(counts.words.values())
-        numbers = counts.numbers + counts.decimal_commas
+        numbers = max(counts.numbers_by(decimal) for decimal in (",", "."))
         if counts.words and (rest == 0 or numbers >= (1 - DIRTY) * rest > 0):
             found.update(counts.words)
     return found.most_common(1)[0][0] if found else None

@@ -10,9 +10,10 @@ from purchasecast.io.local_files import peek_csv_options, peek_names
 if TYPE_CHECKING:
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
-    from purchasecast.io.tables import read_table, write_table
+    from purchasecast.io.tables import UntypedTable, read_table, write_table
 
 __all__ = [
+    "UntypedTable",
     "check_single_csv",
     "is_spark_frame",
     "peek_csv_options",
@@ -28,7 +29,7 @@ __all__ = [
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
     "single_csv": ("check_single_csv", "write_single_csv"),
-    "tables": ("read_table", "write_table"),
+    "tables": ("UntypedTable", "read_table", "write_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

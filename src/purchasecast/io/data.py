@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+    from purchasecast.io.tables import UntypedTable
     from purchasecast.schema import Schema
 
 __all__ = ["is_spark_frame", "take_table", "take_untyped"]
@@ -70,8 +71,8 @@ def take_table(
     return take_frame(session().createDataFrame(to_arrow(data)), schema, target=target)
 
 
-def take_untyped(data: Any, session: Callable[[], SparkSession], **reader: Any) -> tuple[list[str], DataFrame]:
-    """Return all columns of a table of any kind, without a schema.
+def take_untyped(data: Any, session: Callable[[], SparkSession], **reader: Any) -> UntypedTable:
+    """Return all columns of a table of any kind that no schema describes yet.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ def take_untyped(data: Any, session: Callable[[], SparkSession], **reader: Any) 
 
     Returns
     -------
-    tuple of (list of str, DataFrame)
-        Result of `read_untyped`.
+    UntypedTable
+        As `read_untyped` returns it.
     """
     if isinstance(data, str | Path):
         return read_untyped(session(), data, **reader)

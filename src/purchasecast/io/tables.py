@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from gzip import BadGzipFile
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
@@ -20,9 +20,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
 from purchasecast.io.csv_header import read_header
 from purchasecast.io.single_csv import write_single_csv
-from purchasecast.schema.decimal_comma import DECIMAL_COMMA, THOUSANDS
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
-from purchasecast.spark.columns import col
+from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.spark.columns import col, without_blanks
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["read_table", "read_untyped", "take_frame", "untyped", "write_single_csv", "write_table"]
+__all__ = ["UntypedTable", "read_table", "read_untyped", "take_frame", "untyped", "write_single_csv", "write_table"]
 
 
 _LOGGER = logging.getLogger(__name__)
@@ -127,9 +127,7 @@ def read_table(
         return _checked(opened.frame, place, schema, target)
     _check_columns(place, opened.names, schema, target)
     frame = _load(spark, place, "csv", {**opened.csv_options, **_CSV_OWN}, _csv_schema(opened.header, schema))
-    if schema.csv.get("decimal") == ",":
-        frame = _with_points(frame, schema)
-    return _with_position(frame, schema)
+    return _with_position(_with_plain_numbers(frame, schema), schema)
 
 
 def read_untyped(
@@ -139,8 +137,8 @@ def read_untyped(
     format: str | None = None,  # noqa: A002  Spark's own name for it
     table: str | None = None,
     options: Mapping[str, str] | None = None,
-) -> tuple[list[str], DataFrame]:
-    """Read all columns of a table, without a schema.
+) -> UntypedTable:
+    """Read all columns of a table that no schema describes yet.
 
     Parameters
     ----------
@@ -157,9 +155,8 @@ def read_untyped(
 
     Returns
     -------
-    tuple of (list of str, DataFrame)
-        The names in the source, which may be empty or duplicated; and the rows, with columns named by their places,
-        ``_pc_column_0`` and so on. All columns of a CSV file are text, and malformed lines are left out.
+    UntypedTable
+        The names and the rows (CSV: all text, lines with too few or too many fields left out).
 
     Raises
     ------
@@ -174,12 +171,32 @@ def read_untyped(
     # Columns that folder names hold come after those of the files.
     fields = [StructField(name, StringType()) for name in [*made[: len(opened.header)], CORRUPT]]
     frame = _load(spark, place, "csv", {**opened.csv_options, **_CSV_OWN}, StructType(fields))
-    return opened.names, frame.where(sf.col(CORRUPT).isNull()).drop(CORRUPT).toDF(*made)
+    frame = frame.where(sf.col(CORRUPT).isNull()).drop(CORRUPT).toDF(*made)
+    return UntypedTable(opened.names, frame, is_csv=True)
 
 
-def untyped(frame: DataFrame) -> tuple[list[str], DataFrame]:
-    """Return the names of a frame, and the frame with columns named by their places, as `read_untyped` does."""
-    return frame.columns, frame.toDF(*(f"{_PLACE}{number}" for number in range(len(frame.columns))))
+def untyped(frame: DataFrame) -> UntypedTable:
+    """Return a frame as `read_untyped` does."""
+    made = (f"{_PLACE}{number}" for number in range(len(frame.columns)))
+    return UntypedTable(frame.columns, frame.toDF(*made), is_csv=False)
+
+
+class UntypedTable(NamedTuple):
+    """All columns of a table that no schema describes yet.
+
+    Parameters
+    ----------
+    names : list of str
+        The names in the source; they may be empty or there twice.
+    frame : DataFrame
+        The rows; the columns are called by their places, ``_pc_column_0`` and so on.
+    is_csv : bool
+        Whether it comes from CSV files, whose columns are all text.
+    """
+
+    names: list[str]
+    frame: DataFrame
+    is_csv: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,16 +386,19 @@ def _checked(frame: DataFrame, place: str, schema: Schema, target: str) -> DataF
     return _with_position(frame.withColumn(CORRUPT, sf.lit(None).cast("string")), schema)
 
 
-def _with_points(frame: DataFrame, schema: Schema) -> DataFrame:
-    """Write the decimal commas of numeric columns as points."""
+def _with_plain_numbers(frame: DataFrame, schema: Schema) -> DataFrame:
+    """Write numbers as validation reads them, where the schema says how its CSV files write them."""
+    decimal = schema.csv.get("decimal")
+    if decimal is None:
+        return frame
     numeric = {column.name for column in schema.columns if column.kind == "numeric"}
     columns = []
     for name in frame.columns:
         value = col(name)
         if name in numeric:
-            text = sf.trim(value)
-            pointed = sf.translate(sf.translate(text, THOUSANDS, ""), ",", ".")
-            value = sf.when(text.rlike(DECIMAL_COMMA), pointed).otherwise(value).alias(name)
+            text = without_blanks(value)
+            plain = sf.translate(sf.translate(text, NUMBER_LOSES[decimal], ""), ",", ".")
+            value = sf.when(text.rlike(f"^(?:{WRITTEN_NUMBER[decimal]})$"), plain).otherwise(value).alias(name)
         columns.append(value)
     return frame.select(*columns)
 

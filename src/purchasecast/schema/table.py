@@ -74,8 +74,8 @@ class Schema:
         Unit of the target, such as ``USD``.
     csv : mapping of str to str, optional
         How its CSV files are written, where it is not the usual way: ``sep``, ``encoding``, ``quote``, ``escape``,
-        ``nullValue`` (a word for an empty value), and ``decimal``, which may be ``","``. The columns of another source
-        know by themselves.
+        ``nullValue`` (a word for an empty value), and ``decimal`` (``","`` or ``"."``), with which numbers may also
+        have signs between thousands and a currency's sign. Other sources keep types.
 
     Raises
     ------

@@ -5,6 +5,7 @@ The expressions use only what the regular expressions of Java and of Python have
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ __all__ = [
     "NO_MATCH",
     "NULL",
     "NUMBER",
+    "NUMBER_LOSES",
     "TIME",
     "WHOLE",
+    "WRITTEN_NUMBER",
     "ZONE",
+    "plain_number",
     "too_low",
 ]
 
@@ -47,6 +51,19 @@ BLANKS = " \t\r\n\N{NO-BREAK SPACE}"
 WHOLE = r"[+-]?[0-9]+(?:[.]0*)?"  # pandas writes integers as 7.0 where the column has nulls
 # Spark's own cast to double also takes "7d" and "0x1p3", and Python's float "1_000".
 NUMBER = r"(?i)[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:e[+-]?[0-9]+)?|nan|inf|infinity)"
+_MONEY = "$\u20ac\u00a3\u00a5"
+_BLANK = "[ \u00a0]?"
+
+
+def _written(thousands: str, point: str) -> str:
+    whole = f"(?:[1-9][0-9]{{0,2}}(?:{thousands}[0-9]{{3}})+|[0-9]+)"
+    return f"[+-]?[{_MONEY}]?{_BLANK}[+-]?{whole}(?:{point}[0-9]+)?{_BLANK}[{_MONEY}]?"
+
+
+#: By decimal sign: a number as people write it, with signs between thousands and a currency, such as $1,234.50.
+WRITTEN_NUMBER = {",": _written("[. \u00a0\u202f]", ","), ".": _written(",", "[.]")}
+#: By decimal sign: what such a number loses on its way to one that a parser reads; a comma left over is the point.
+NUMBER_LOSES = {",": ". \u00a0\u202f" + _MONEY, ".": ", \u00a0" + _MONEY}
 # Spark's own cast to a date also takes a year alone, and any text behind the day.
 ISO_DAY = r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
 TIME = r"([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::[0-5]?[0-9](?:[.][0-9]+)?)?"
@@ -62,3 +79,28 @@ def too_low(minimum: float | date) -> str:
     ('negative', 'below minimum')
     """
     return "negative" if minimum == 0 else "below minimum"
+
+
+def plain_number(text: str, decimal: str) -> str:
+    """Write a number as every parser reads it; leave any other text as it is.
+
+    Parameters
+    ----------
+    text : str
+        A number as people write it.
+    decimal : {".", ","}
+        Its decimal sign.
+
+    Returns
+    -------
+    str
+        The same number without a currency and without signs between thousands, with a decimal point.
+
+    Examples
+    --------
+    >>> plain_number("1.234,50 \u20ac", ","), plain_number("$1,234.50", "."), plain_number("n, m", ",")
+    ('1234.50', '1234.50', 'n, m')
+    """
+    if not re.fullmatch(WRITTEN_NUMBER[decimal], text):
+        return text
+    return text.translate(dict.fromkeys(map(ord, NUMBER_LOSES[decimal]))).replace(",", ".")

@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from purchasecast.errors import ColumnMismatchError, DataError
+from purchasecast.schema.values import BLANKS, NUMBER_LOSES, WRITTEN_NUMBER
 from purchasecast.serve.parquet_guard import check_unpacked_size
 from purchasecast.serve.problems import ProblemError
 
@@ -92,7 +93,9 @@ def _score_into(sink: IO[bytes], source: IO[bytes], kind: str, scorer: Scorer, m
                 raise ProblemError(413, f"File: expected at most {max_rows:,} rows, found more; send several files.")
             # A block of short rows can have millions of them; an empty batch still brings its columns.
             for start in range(0, max(len(batch), 1), _BATCH_ROWS):
-                scored, wrong = _score_batch(batch.slice(start, _BATCH_ROWS), scorer)
+                part = batch.slice(start, _BATCH_ROWS)
+                readable = _plain_numbers(part, scorer) if kind == CSV else part
+                scored, wrong = _score_batch(part, readable, scorer)
                 bad += wrong
                 writer.add(scored)
         writer.close()
@@ -105,9 +108,9 @@ def _score_into(sink: IO[bytes], source: IO[bytes], kind: str, scorer: Scorer, m
     return rows, bad
 
 
-def _score_batch(table: pa.Table, scorer: Scorer) -> tuple[pa.Table, int]:
-    """Return a batch with its predictions, and the number of rows that have none."""
-    scored = scorer.predict(table, errors="mark")
+def _score_batch(table: pa.Table, readable: pa.Table, scorer: Scorer) -> tuple[pa.Table, int]:
+    """Return a batch with its predictions, made of what is readable of it, and the number of rows that have none."""
+    scored = scorer.predict(readable, errors="mark")
     reasons: dict[int, list[str]] = {}
     for problem in scored.problems:
         reasons.setdefault(problem.row, []).append(f"{problem.column}: {problem.reason}")
@@ -117,6 +120,22 @@ def _score_batch(table: pa.Table, scorer: Scorer) -> tuple[pa.Table, int]:
     for name, values in added.items():
         result = result.append_column(name, values)
     return result, len(reasons)
+
+
+def _plain_numbers(table: pa.Table, scorer: Scorer) -> pa.Table:
+    """Write numbers as the scorer reads them, if the schema says how its CSV files write them."""
+    decimal = scorer.schema.csv.get("decimal")
+    if decimal is None:
+        return table
+    lost = f"[{re.escape(NUMBER_LOSES[decimal])}]"
+    for column in scorer.schema.numeric:
+        place = table.schema.get_field_index(column.name)
+        if place >= 0:
+            texts = pc.utf8_trim(table.column(place), BLANKS)
+            plain = pc.replace_substring(pc.replace_substring_regex(texts, lost, ""), ",", ".")
+            numbers = pc.if_else(pc.match_substring_regex(texts, f"^(?:{WRITTEN_NUMBER[decimal]})$"), plain, texts)
+            table = table.set_column(place, column.name, numbers)
+    return table
 
 
 def _open_csv(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_CsvWriter, Iterator[pa.Table]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
 
+from purchasecast.schema.values import BLANKS
+
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-__all__ = ["col", "number_literal", "quoted", "text_literal"]
+__all__ = ["col", "number_literal", "quoted", "text_literal", "without_blanks"]
 
 
 def quoted(name: str) -> str:
@@ -27,6 +31,14 @@ def quoted(name: str) -> str:
 def col(name: str) -> Column:
     """Return the column of exactly this name."""
     return sf.col(quoted(name))
+
+
+def without_blanks(text: Column) -> Column:
+    """Return a text without blanks around it, of all kinds that count as blank."""
+    trimmed = sf.trim(text)
+    # Spark is slow at taking off anything but spaces: it does so only where there is something else.
+    others = reduce(or_, (trimmed.startswith(blank) | trimmed.endswith(blank) for blank in BLANKS.strip(" ")))
+    return sf.when(others, sf.btrim(trimmed, sf.lit(BLANKS))).otherwise(trimmed)
 
 
 def text_literal(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import and_, or_
+from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
@@ -19,7 +19,6 @@ from purchasecast.schema.date_format import date_regex
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.schema.values import (
     ABOVE_MAXIMUM,
-    BLANKS,
     ISO_DAY,
     NO_MATCH,
     NOT_A_DATE,
@@ -34,7 +33,7 @@ from purchasecast.schema.values import (
     ZONE,
     too_low,
 )
-from purchasecast.spark.columns import col, quoted
+from purchasecast.spark.columns import col, quoted, without_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,10 +232,7 @@ def _whole(pattern: str) -> str:
 
 def _trimmed(name: str) -> Expression:
     """Return a value as text without blanks around it; null where nothing is left."""
-    text = sf.trim(col(name).cast("string"))
-    # Spark is slow at taking off anything but spaces: it does so only where there is something else.
-    others = reduce(or_, (text.startswith(blank) | text.endswith(blank) for blank in BLANKS.strip(" ")))
-    text = sf.when(others, sf.btrim(text, sf.lit(BLANKS))).otherwise(text)
+    text = without_blanks(col(name).cast("string"))
     return sf.when(text != "", text)
 
 
