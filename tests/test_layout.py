@@ -23,8 +23,6 @@ SHARED = {
     "bundle.pipeline": "loads Spark, which the face of bundle must not",
     "prediction.predict": "monitoring checks rows as predict does",
     "prediction.scoring": "monitoring counts unseen levels as predict does",
-    "schema.column": "drafts describe columns as schemas do",
-    "schema.decimal_comma": "how numbers with a decimal comma are read, for drafts and tables",
     "schema.date_format": "how texts become days, for Spark's rules and the scorer",
     "schema.reserved_columns": "names of the columns that stages and steps hand each other",
     "schema.values": "how values are written, for Spark's rules and the scorer",
