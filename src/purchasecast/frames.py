@@ -42,7 +42,7 @@ def to_arrow(rows: Any) -> pa.Table:
             return pa.table({name: [row.get(name) for row in rows] for name in names})
         native = nw.from_native(rows, eager_only=True, pass_through=True)
         if isinstance(native, nw.DataFrame):
-            return native.to_arrow()
+            return native.to_arrow().select(native.columns)  # pandas adds an index that is no plain range
         if hasattr(rows, "__arrow_c_stream__"):
             return pa.table(rows)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
