@@ -21,21 +21,28 @@ __all__ = ["cli", "main"]
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=_CONTEXT)
+class _InOrder(click.Group):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="purchasecast")
 def cli() -> None:
     """Predict what each customer will spend on each product, and say what to do about it."""
 
 
 for _command in (
+    model.demo,
+    data.generate,
     data.schema,
     data.validate,
     data.profile,
-    data.generate,
     model.train,
     model.evaluate,
     model.predict,
-    model.demo,
     results.insights,
     results.report,
     results.serve,

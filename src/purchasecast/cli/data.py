@@ -12,13 +12,13 @@ from purchasecast.cli.options import (
     Run,
     common,
     described_by,
+    page_option,
     rate_option,
     reader_options,
     rejects_option,
     schema_option,
     source,
 )
-from purchasecast.cli.texts import counts_text
 from purchasecast.results import check_reject_rate
 
 __all__ = ["generate", "profile", "schema", "validate"]
@@ -29,7 +29,10 @@ __all__ = ["generate", "profile", "schema", "validate"]
 @source
 @common
 def schema(run: Run, data: str, **source: Any) -> int:
-    """Draft a schema of DATA: a TOML file on stdout, each guess with its reason."""
+    """Draft a schema of DATA, with reasons.
+
+    Prints a TOML file, in which each guess has its reason; questions go to stderr.
+    """
     draft = pc.draft_schema(data, **run.spark_and_steps, **reader_options(source))
     for question in draft.questions:
         click.echo(f"question: {question.text}", err=True)
@@ -47,10 +50,10 @@ def schema(run: Run, data: str, **source: Any) -> int:
 def validate(
     run: Run, data: str, schema: str | None, rejects: Path | None, max_reject_rate: float, **source: Any
 ) -> int:
-    """Check DATA row by row: what is wrong, and where."""
+    """Check every row of DATA."""
     described = described_by(schema, data, source)
     report = pc.validate(data, described, rejects=rejects, **run.spark_and_steps, **reader_options(source))
-    lines = [counts_text(report)]
+    lines = [report.counts]
     lines += [f"  {count:>10,}  {described.explain(reason)}" for reason, count in report.reasons.items()]
     lines += [f"rejects and reasons: {rejects}"] if rejects else []
     run.result(report.to_dict(), "\n".join(lines))
@@ -62,14 +65,12 @@ def validate(
 @click.argument("data")
 @schema_option
 @source
-@click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
-)
+@page_option(required=True)
 @rejects_option
 @rate_option
 @common
 def profile(run: Run, data: str, schema: str | None, out: Path, **options: Any) -> int:
-    """Describe DATA: the target, every feature, and how they go together."""
+    """Describe every column of DATA."""
     gate = {name: options.pop(name) for name in ("rejects", "max_reject_rate")}
     described = described_by(schema, data, options)
     result = pc.profile(data, described, out=out, **gate, **run.spark_and_steps, **reader_options(options))
@@ -83,7 +84,7 @@ def profile(run: Run, data: str, schema: str | None, out: Path, **options: Any) 
 @click.command()
 @click.option("--rows", required=True, type=click.IntRange(1), metavar="N", help="Labelled rows.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help=".csv or .parquet.")
-@click.option("--seed", default=7, show_default=True, help="Seed of everything.")
+@click.option("--seed", default=7, show_default=True, help="Seed of everything that is random.")
 @click.option(
     "--kind",
     default="black_friday",
@@ -92,12 +93,12 @@ def profile(run: Run, data: str, schema: str | None, out: Path, **options: Any) 
     help="black_friday, or one with dates: grocery, additive, multiplicative, ladder, drift, promotion, heavy_tails, "
     "few_rows, no_quantity; their schema is written beside the data.",
 )
-@click.option("--truth", is_flag=True, help="Write the planted truth beside the data.")
-@click.option("--scoring", is_flag=True, help="Write rows to score, with unseen products, beside the data.")
-@click.option("--overwrite", is_flag=True, help="Replace what --out holds.")
+@click.option("--truth", is_flag=True, help="Write the true effects beside the data.")
+@click.option("--scoring", is_flag=True, help="Write transactions to come, with new products, beside the data.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at --out.")
 @common
 def generate(run: Run, rows: int, out: Path, seed: int, kind: str, **options: Any) -> int:
-    """Generate a realistic shop whose truth is known."""
+    """Generate a shop with known effects."""
     from purchasecast.datasets import generate_shop, write_shop
 
     spark = run.spark()

@@ -12,13 +12,13 @@ from purchasecast.cli.options import (
     Run,
     common,
     described_by,
+    model_argument,
     rate_option,
     reader_options,
     rejects_option,
     schema_option,
     source,
 )
-from purchasecast.cli.texts import training_text
 from purchasecast.config import TARGET_TRANSFORMS, TrainSettings
 
 __all__ = ["demo", "evaluate", "predict", "train"]
@@ -26,50 +26,63 @@ __all__ = ["demo", "evaluate", "predict", "train"]
 
 @click.command()
 @click.argument("data")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="MODEL", help="Directory of the model.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="MODEL", help="Directory for the model.")
 @schema_option
 @source
 @click.option(
-    "--model", type=click.Choice(["linear", "boosted", "blend"]), default="linear", show_default=True, help="Recipe."
+    "--model",
+    type=click.Choice(["linear", "boosted", "blend"]),
+    default="linear",
+    show_default=True,
+    help="What to train.",
 )
 @click.option(
-    "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of cross-fitting and search."
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Number of folds for cross-fitting and the grid search.",
 )
 @click.option(
     "--holdout",
     default=0.2,
     show_default=True,
     type=click.FloatRange(0, 1, max_open=True),
-    help="Share held out; 0 for none.",
+    help="Share of the rows to measure the model on; 0 for none.",
 )
 @click.option(
     "--holdout-by",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "random", "time"]),
-    help="Latest share of time, or by hash.",
+    help="Hold out random rows or the latest ones; auto: the latest, if the schema has a time column.",
 )
-@click.option("--no-refit", is_flag=True, help="Save the model of the training rows, without the holdout.")
-@click.option("--seed", default=7, show_default=True, help="Seed of split, folds and factors.")
+@click.option("--no-refit", is_flag=True, help="Save the model that was measured; do not fit it again on all rows.")
+@click.option("--seed", default=7, show_default=True, help="Seed of everything that is random.")
 @click.option(
     "--target-transform",
     default="auto",
     show_default=True,
     type=click.Choice(TARGET_TRANSFORMS),
-    help="What the target is put through; auto: what errs least in money on the folds.",
+    help="Scale to fit the target on; auto: the one with the smallest error in money on the folds.",
 )
 @click.option(
     "--tune",
     default="",
     metavar="N|Mmin",
-    help="Tune the trees: trials (20) or minutes (15min); goes on when run again.",
+    help="Tune the trees for a number of trials (20) or minutes (15min); an interrupted run continues.",
 )
-@click.option("--grid", metavar="TEXT|FILE", help="Grid: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'.")
+@click.option(
+    "--grid", metavar="TEXT|FILE", help="Penalties to try: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'."
+)
 @rejects_option
 @rate_option
 @common
 def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, no_refit: bool, **options: Any) -> int:
-    """Train a model on DATA, measure it on rows it has not seen, and save it."""
+    """Train a model on DATA, measure it, and save it.
+
+    It is measured on a holdout, rows that the training has not seen, and then fitted again on all rows.
+    """
     source = {name: options.pop(name) for name in ("source_format", "table", "option")}
     rejects = options.pop("rejects")
     candidates = None
@@ -85,19 +98,20 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
     )
     described, reader = described_by(schema, data, source), reader_options(source)
     model = pc.train(data, described, out=out, rejects=rejects, settings=settings, **run.spark_and_steps, **reader)
-    run.result(model.training.to_dict() if model.training else {}, training_text(model))
+    text = [model.validation.counts if model.validation else "", repr(model.evaluation or ""), f"model: {model.path}"]
+    run.result(model.training.to_dict() if model.training else {}, "\n".join(filter(None, text)))
     return 0
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("data")
 @source
 @rejects_option
 @rate_option
 @common
 def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
-    """Measure MODEL on the labelled rows of DATA."""
+    """Measure MODEL on rows with a known target."""
     gate: dict[str, Any] = {"max_reject_rate": max_reject_rate, "rejects": rejects}
     evaluation = pc.load(model).evaluate(data, **gate, **run.spark_and_steps, **reader_options(source))
     run.result(evaluation.to_dict(), repr(evaluation))
@@ -105,20 +119,28 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("data")
-@click.option("--out", required=True, metavar="PATH", help="One .csv file, a folder, or a jdbc: URL.")
+@click.option("--out", required=True, metavar="PATH", help="A .csv file, a folder (Parquet), or a jdbc: URL.")
 @source
-@click.option("--out-format", metavar="NAME", help="Any format Spark writes; told by suffix, else Parquet.")
-@click.option("--out-table", metavar="NAME", help="Table behind a jdbc: URL in --out.")
-@click.option("--overwrite", is_flag=True, help="Replace what --out holds.")
-@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the intervals; 0.9.")
-@click.option("--explain", is_flag=True, help="Add what drives each prediction, column by column.")
+@click.option(
+    "--out-format",
+    metavar="NAME",
+    help="Format to write, any that Spark writes; by default told from the suffix, else Parquet.",
+)
+@click.option("--out-table", metavar="NAME", help="Table to write, if --out is a jdbc: URL.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at --out.")
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of purchases that the intervals should contain; by default 0.9.",
+)
+@click.option("--explain", is_flag=True, help="Add how much each input contributes to each prediction.")
 @rejects_option
 @rate_option
 @common
 def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
-    """Score the rows of DATA with MODEL."""
+    """Predict spend for each row of DATA."""
     names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
     chosen = {name: options.pop(name) for name in names}
     result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps, **reader_options(options))
@@ -137,7 +159,7 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     default=Path("demo"),
     show_default=True,
     metavar="DIR",
-    help="Folder for everything.",
+    help="Folder for data, model, lists and report.",
 )
 @click.option(
     "--rows",
@@ -145,11 +167,11 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     show_default=True,
     type=click.IntRange(2_000),
     metavar="N",
-    help="Labelled rows of the shop.",
+    help="Number of transactions.",
 )
 @common
 def demo(run: Run, out: Path, rows: int) -> int:
-    """Run the whole flow on a generated shop, and say where the report is."""
+    """Run all steps on a generated shop."""
     from purchasecast.cli.demo import run_demo
 
     result = run_demo(run.spark(few_rows=rows <= 100_000), out, rows=rows, steps=run.steps)

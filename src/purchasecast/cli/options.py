@@ -33,6 +33,8 @@ __all__ = [
     "common",
     "described_by",
     "in_options",
+    "model_argument",
+    "page_option",
     "rate_option",
     "reader_options",
     "rejects_option",
@@ -90,12 +92,12 @@ class Run:
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command has, and hand them over as one `Run`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout.")
-    @click.option("--master", metavar="URL", help="Spark master; a local one with all cores by default.")
-    @click.option("--remote", metavar="URL", help="Spark Connect server, sc://HOST:PORT.")
-    @click.option("--conf", multiple=True, metavar="KEY=VALUE", help="Spark setting; may be repeated.")
-    @click.option("--quiet", is_flag=True, help="No progress.")
-    @click.option("--verbose", is_flag=True, help="Logs and tracebacks, on stderr.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, and nothing else.")
+    @click.option("--master", metavar="URL", help="Spark master; by default this machine with all cores.")
+    @click.option("--remote", metavar="URL", help="Spark Connect server, such as sc://HOST:15002.")
+    @click.option("--conf", multiple=True, metavar="KEY=VALUE", help="Setting of Spark; may be repeated.")
+    @click.option("--quiet", is_flag=True, help="Show no progress.")
+    @click.option("--verbose", is_flag=True, help="Show logs and tracebacks on stderr.")
     @functools.wraps(command)
     def wrapped(**options: Any) -> Any:
         run = Run(options)
@@ -141,9 +143,16 @@ def in_options(message: str, command: click.Command) -> str:
 def source(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how to read DATA."""
     for option in (
-        click.option("--option", "option", multiple=True, metavar="KEY=VALUE", help="Option of Spark's reader."),
-        click.option("--table", metavar="NAME", help="Table behind a jdbc: URL."),
-        click.option("--format", "source_format", metavar="NAME", help="Any format Spark reads; told by suffix."),
+        click.option(
+            "--option", "option", multiple=True, metavar="KEY=VALUE", help="Option of Spark's reader; may be repeated."
+        ),
+        click.option("--table", metavar="NAME", help="Table to read, if DATA is a jdbc: URL."),
+        click.option(
+            "--format",
+            "source_format",
+            metavar="NAME",
+            help="Format of DATA, any that Spark reads; by default told from the suffix.",
+        ),
     ):
         command = option(command)
     return command
@@ -151,24 +160,31 @@ def source(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _USUAL_SCHEMA = "black_friday"
 
+model_argument = click.argument("model", type=click.Path(path_type=Path))
 schema_option = click.option(
     "--schema",
     metavar="NAME|FILE",
-    help=f"Schema: a shipped one or a TOML file; {_USUAL_SCHEMA} where DATA has its columns.",
+    help=f"Name of a shipped schema, or a TOML file; by default {_USUAL_SCHEMA}, if DATA has its columns.",
 )
 rate_option = click.option(
     "--max-reject-rate",
     default=0.01,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Stop past this share of bad rows.",
+    help="Stop with exit code 3 if a larger share of the rows is bad.",
 )
 rejects_option = click.option(
     "--rejects",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write bad rows and reasons here.",
+    help="Folder for the bad rows and their reasons.",
 )
+
+
+def page_option(*, required: bool) -> Callable[..., Any]:
+    """Return the option that says where a page goes."""
+    place = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--out", required=required, type=place, metavar="FILE.html", help="Page to write.")
 
 
 def _pairs(values: tuple[str, ...]) -> dict[str, str]:
@@ -176,7 +192,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            raise SettingsError(f"option: expected KEY=VALUE, found {value!r}.")
+            raise SettingsError(f"option: expected KEY=VALUE, found {value!r}; write for example header=true.")
         pairs[key] = rest
     return pairs
 
@@ -259,5 +275,5 @@ def column_pair(text: str) -> tuple[str, str]:
     """
     names = [name.strip() for name in text.split(",")]
     if len(names) != 2 or not all(names):
-        raise SettingsError(f"by: expected two columns with a comma between them, found {text!r}.")
+        raise SettingsError(f"by: expected two columns with a comma between them, found {text!r}; write COL,COL.")
     return (names[0], names[1])

@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 import purchasecast as pc
-from purchasecast.cli.options import Run, column_pair, common, rate_option, reader_options, rejects_option, source
+from purchasecast.cli.options import (
+    Run,
+    column_pair,
+    common,
+    model_argument,
+    page_option,
+    rate_option,
+    reader_options,
+    rejects_option,
+    source,
+)
 from purchasecast.config import InsightSettings, MonitorSettings
 from purchasecast.errors import SettingsError
 
@@ -17,24 +27,38 @@ __all__ = ["insights", "monitor", "report", "serve"]
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("data", required=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Results.")
-@click.option("--demand", metavar="TABLE", help="Rows to come, without a target: their revenue is expected.")
-@click.option("--by", multiple=True, metavar="COL,COL", help="Add expected revenue up by these; may be repeated.")
-@click.option("--offers", default=5, show_default=True, metavar="N", help="Offers a customer.")
-@click.option("--cap", default=1000, show_default=True, metavar="N", help="Most lines of a campaign's list.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for findings and lists.",
+)
+@click.option("--demand", metavar="TABLE", help="Transactions to come, without a target; their revenue is predicted.")
+@click.option(
+    "--by", multiple=True, metavar="COL,COL", help="Total the predicted revenue by these columns; may be repeated."
+)
+@click.option("--offers", default=5, show_default=True, metavar="N", help="Number of offers per customer.")
+@click.option("--cap", default=1000, show_default=True, metavar="N", help="Largest number of lines in a target list.")
 @click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
-@click.option("--false-discovery-rate", default=0.1, show_default=True, metavar="SHARE", help="Of tested findings.")
-@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the findings into MODEL, for its report.")
+@click.option(
+    "--false-discovery-rate",
+    default=0.1,
+    show_default=True,
+    metavar="SHARE",
+    help="Largest expected share of false findings among those that are tested.",
+)
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Store the findings in MODEL, for its report.")
 @source
 @rate_option
 @common
 def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | None, **options: Any) -> int:
-    """Say what to do: findings, and target lists.
+    """Find what to do, and write target lists.
 
-    DATA are past, labelled transactions. Without them only what MODEL itself knows is told. A DATA without a target
-    counts as --demand.
+    DATA are past transactions with the target. Without DATA, findings come only from what MODEL stores. If DATA has
+    no target, it is used as --demand.
     """
     settings = InsightSettings(
         by=tuple(column_pair(text) for text in options.pop("by")),
@@ -50,15 +74,13 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page."
-)
+@model_argument
+@page_option(required=True)
 @click.option("--insights", type=click.Path(path_type=Path), metavar="DIR", help="Folder that `insights` wrote.")
-@click.option("--keep/--no-keep", default=True, show_default=True, help="Put the page into MODEL, for `serve`.")
+@click.option("--keep/--no-keep", default=True, show_default=True, help="Store the page in MODEL, for `serve`.")
 @common
 def report(run: Run, model: Path, out: Path, insights: Path | None, *, keep: bool) -> int:
-    """Draw what MODEL holds as one HTML page; needs no Spark and no network."""
+    """Write the report: one HTML page."""
     page = pc.load(model).report(out, insights=insights, keep=keep, steps=run.steps)
     size = page.stat().st_size
     run.result({"page": str(page), "bytes": size, "seconds": run.steps.seconds}, f"page: {page} ({size / 1e6:.1f} MB)")
@@ -66,17 +88,20 @@ def report(run: Run, model: Path, out: Path, insights: Path | None, *, keep: boo
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; a public one needs a token."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; any but a local one needs a token."
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="Port; 0 for a free one.")
 @click.option(
-    "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Bearer token; or PURCHASECAST_TOKEN."
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with the token that clients must send; by default PURCHASECAST_TOKEN.",
 )
 @common
 def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) -> int:
-    """Serve MODEL: an HTTP API and a web page, without Java."""
+    """Serve an HTTP API and a web page."""
     try:
         from purchasecast.serve import run_server
         from purchasecast.serve.json_logs import set_up_logs
@@ -95,29 +120,42 @@ def serve(run: Run, model: Path, host: str, port: int, token_file: Path | None) 
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("data")
 @source
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page.")
-@click.option("--threshold", type=float, default=0.2, show_default=True, help="Largest stability index of a column.")
+@page_option(required=False)
 @click.option(
-    "--max-unseen", type=float, default=0.2, show_default=True, help="Largest share of unseen customers, or products."
+    "--threshold", type=float, default=0.2, show_default=True, help="Largest population stability index of a column."
+)
+@click.option(
+    "--max-unseen",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="Largest share of rows with a customer, or a product, that training has not seen.",
 )
 @click.option(
     "--max-error-growth",
     type=float,
     default=0.1,
     show_default=True,
-    help="Share the error may exceed the holdout's by.",
+    help="Largest growth of the error over that of the holdout, as a share.",
 )
 @click.option(
-    "--max-coverage-loss", type=float, default=0.03, show_default=True, help="What coverage may lack to its level."
+    "--max-coverage-loss",
+    type=float,
+    default=0.03,
+    show_default=True,
+    help="Largest distance of the coverage below its level.",
 )
 @rejects_option
 @rate_option
 @common
 def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) -> int:
-    """Tell whether DATA are still like those that MODEL was trained on; exits with 3 where they are not."""
+    """Compare new data with the training data.
+
+    Exits with 3 if a limit is exceeded.
+    """
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     limits = MonitorSettings(**options)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["ValidationReport", "check_reject_rate"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ValidationReport(Record):
-    """Counts of accepted and rejected rows.
+    """Counts of accepted and rejected rows; prints as text.
 
     Parameters
     ----------
@@ -55,6 +55,15 @@ class ValidationReport(Record):
             )
 
     @property
+    def counts(self) -> str:
+        """Counts of all rows, as one line of text."""
+        return f"{self.rows:,} rows = {self.accepted:,} accepted + {self.rejected:,} rejected"
+
+    def __repr__(self) -> str:
+        """Return the counts, and a line for each reason."""
+        return "\n".join([self.counts, *(f"{count:>10,}  {reason}" for reason, count in self.reasons.items())])
+
+    @property
     def reject_rate(self) -> float:
         """Share of rejected rows, 0..1; 0 for an empty table."""
         return self.rejected / self.rows if self.rows else 0.0
@@ -80,13 +89,15 @@ def check_reject_rate(report: ValidationReport, maximum: float = 0.01, *, schema
         If the maximum is not a share.
     """
     if not 0 <= maximum <= 1:
-        raise SettingsError(f"max_reject_rate: expected a share from 0 to 1, found {maximum}.")
+        raise SettingsError(
+            f"max_reject_rate: expected a share from 0 to 1, found {maximum}; give a share such as 0.01."
+        )
     if report.reject_rate <= maximum:
         return
     explain = schema.explain if schema is not None else str
     # Three reasons are enough for one sentence; the report has them all.
-    top = "; ".join(f"{explain(reason)} ({count})" for reason, count in list(report.reasons.items())[:3])
+    top = "; ".join(f"{explain(reason)} ({count:,})" for reason, count in list(report.reasons.items())[:3])
     raise RejectRateError(
-        f"rows: expected at most {maximum:.2%} rejected, found {report.rejected} of {report.rows} "
+        f"rows: expected at most {maximum:.2%} rejected, found {report.rejected:,} of {report.rows:,} "
         f"({report.reject_rate:.2%}), mostly {top}; write them out (rejects=), or raise max_reject_rate=."
     )
