@@ -11,10 +11,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-all demo bench docs clean
+.PHONY: help setup environments check test test-all demo bench docs clean
 
 help: ## List what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Put the package and its tools into .venv (once)
 
@@ -27,6 +27,30 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/uv sync --frozen --all-extras --group docs --inexact --quiet --python $(BIN)/python
 	@touch $@
 
+# Other environments, which tests of clusters and of the oldest Spark run in; versions as in uv.lock otherwise.
+OLDEST_SPARK := 4.0.0
+LOCKED := build/locked.txt
+
+environments: build/executors/.made build/spark-oldest/.made ## Build what tests/cluster runs in
+
+$(LOCKED): uv.lock | $(STAMP)
+	@mkdir -p build
+	@$(BIN)/uv export --frozen --all-extras --no-default-groups --no-emit-project --no-hashes --no-annotate --quiet \
+	  --output-file $@ >/dev/null
+
+build/executors/.made: $(LOCKED)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/executors
+	@$(BIN)/uv pip install --quiet --python build/executors/bin/python --constraint $(LOCKED) \
+	  numpy pandas pyarrow scipy xgboost-cpu
+	@touch $@
+
+build/spark-oldest/.made: $(LOCKED) pyproject.toml Makefile
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/spark-oldest
+	@sed '/^pyspark=/d; /^py4j=/d' $(LOCKED) >build/locked-but-spark.txt
+	@$(BIN)/uv pip install --quiet --python build/spark-oldest/bin/python --constraint build/locked-but-spark.txt \
+	  "pyspark==$(OLDEST_SPARK)" --editable ".[java,report,spark]"
+	@touch $@
+
 check: setup ## Lint, format, types, docstrings, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,12 +58,12 @@ check: setup ## Lint, format, types, docstrings, import rules
 	$(BIN)/numpydoc lint $$(git ls-files 'src/**/*.py')
 	$(BIN)/lint-imports
 
-test: check ## check, then the tests without Spark, those on Spark, and the documentation
+test: check environments ## check, then the tests without Spark, those on Spark, and the documentation
 	$(BIN)/pytest $(PARALLEL) -m "not spark and not slow and not site" --doctest-modules src/purchasecast tests
 	$(BIN)/pytest $(PARALLEL) -m "spark and not slow"
 	$(MAKE) docs GALLERY=0
 
-test-all: check docs ## The same with the slow tests
+test-all: check environments docs ## The same with the slow tests
 	$(BIN)/pytest
 
 demo: setup ## Run the main job on a generated shop; says where the report is

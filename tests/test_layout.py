@@ -36,6 +36,8 @@ SHARED = {
     "serve.settings": "its face loads the web framework, and the command line checks settings first",
     "spark.caching": "a helper for code on Spark",
     "spark.columns": "a helper for code on Spark",
+    "spark.compat": "a helper for code on Spark",
+    "spark.executors": "a check before work on Spark",
     "spark.failures": "a helper for code on Spark",
     "spark.gram": "a helper for code on Spark",
     "spark.shipping": "a helper for code on Spark",

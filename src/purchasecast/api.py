@@ -251,9 +251,11 @@ def profile(
         If more rows are bad than allowed.
     """
     from purchasecast.profiling import profile as describe  # noqa: PLC0415  takes a second to load
+    from purchasecast.spark.executors import check_executors  # noqa: PLC0415
 
     described, steps = _schema(schema), steps or Steps()
     raw = take_table(data, described, session_of(session), **reader)
+    check_executors(raw.sparkSession)
     steps.expect(4)
     with ExitStack() as cleanup:
         with steps.step("validate") as step:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import pyarrow as pa
 
 from purchasecast.errors import DataError
@@ -34,8 +33,10 @@ def to_arrow(rows: Any) -> pa.Table:
     DataError
         If it is no table, or a column holds values of several kinds.
     """
-    if isinstance(rows, pa.RecordBatch):
-        return pa.Table.from_batches([rows])
+    if isinstance(rows, pa.RecordBatch | pa.Table):
+        return rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    import narwhals as nw  # noqa: PLC0415  executors score Arrow tables and do not have it
+
     try:
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             names = list(dict.fromkeys(name for row in rows for name in row))
@@ -74,6 +75,8 @@ def add_columns(rows: Any, columns: Mapping[str, pa.Array]) -> Any:
             {**row, **dict(zip(columns, made, strict=True))}
             for row, made in zip(rows, zip(*values, strict=True), strict=True)
         ]
+    import narwhals as nw  # noqa: PLC0415  as in `to_arrow`
+
     frame: Any = nw.from_native(to_arrow(rows) if isinstance(rows, pa.RecordBatch) else rows, eager_only=True)
     series = [
         nw.new_series(name, array.to_numpy(zero_copy_only=False), backend=frame.implementation)

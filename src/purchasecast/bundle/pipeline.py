@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.ml import PipelineModel, Transformer
 
+from purchasecast.errors import BundleError
 from purchasecast.stages import ConformalIntervalsModel, CrossedEffectsModel, LatentFactorModel
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from purchasecast.bundle.directory import Bundle
 
-__all__ = ["load_level_stages", "load_pipeline", "save_pipeline"]
+__all__ = ["check_complete", "load_level_stages", "load_pipeline", "save_pipeline"]
 
 _FOLDER = "pipeline"
 _LEVEL_STAGES = {
@@ -63,5 +64,47 @@ def load_level_stages(bundle: Bundle) -> PipelineModel:
 
 
 def save_pipeline(model: PipelineModel, folder: Path) -> None:
-    """Write a fitted pipeline into the folder of a new bundle."""
-    model.write().save((folder / _FOLDER).as_uri())
+    """Write a fitted pipeline into the folder of a new bundle.
+
+    Parameters
+    ----------
+    model : PipelineModel
+        The pipeline.
+    folder : Path
+        Folder on a disk that the executors share with this machine.
+
+    Raises
+    ------
+    BundleError
+        If a part of it is not there: executors without that disk write to their own, and Spark does not notice.
+    """
+    place = folder / _FOLDER
+    model.write().save(place.as_uri())
+    check_complete(place, stages=len(model.stages))
+
+
+def check_complete(place: Path, *, stages: int) -> None:
+    """Check that a saved pipeline has all its stages, and that no folder that Spark has written is without its part.
+
+    Parameters
+    ----------
+    place : Path
+        Folder of the pipeline.
+    stages : int
+        Number of stages.
+
+    Raises
+    ------
+    BundleError
+        If something is missing.
+    """
+    # Every table of a stage is written by one task, so that one part is all of it.
+    written = {done.parent for done in place.rglob("_SUCCESS")}
+    empty = sorted(one.relative_to(place).as_posix() for one in written if not any(one.glob("part-*")))
+    described = {one.relative_to(place).parts[1] for one in written if one.relative_to(place).parts[0] == "stages"}
+    if empty or len(described) != stages or place / "metadata" not in written:
+        missing = f"no data in {empty[0]}" if empty else f"{len(described)} of them"
+        raise BundleError(
+            f"{place}: expected {stages} stages that the executors wrote, found {missing}; "
+            "choose a folder on a disk that this machine shares with all executors."
+        )

@@ -79,5 +79,10 @@ def _fail(sentence: str, code: int, error: BaseException | None = None) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if "pyspark.errors" in sys.modules:  # --help must not load Spark
+        from purchasecast.spark.failures import SPARK_FAILURES, reason
+
+        if isinstance(error, SPARK_FAILURES):
+            return reason(error)
     lines = str(error).strip().splitlines()
     return lines[0] if lines else "no message"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from purchasecast.bundle import MANIFEST
 from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
@@ -37,6 +38,7 @@ from purchasecast.progress import Steps
 from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights, check_reject_rate
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PRODUCT_ROWS
 from purchasecast.spark.caching import cached
+from purchasecast.spark.executors import check_executors
 from purchasecast.stages import CrossedEffectsModel
 from purchasecast.validation import validate
 
@@ -171,6 +173,10 @@ def find_insights(
     """
     run = _Run(bundle, Path(out), settings or InsightSettings(), steps or Steps(), max_reject_rate)
     make_folder(run.out)
+    given = data if data is not None else demand
+    if given is not None:
+        manifest = bundle.path.resolve() / MANIFEST
+        check_executors(given.sparkSession, reads=manifest, writes=run.out.resolve())
     data, demand = _by_target(data, demand, run.schema)
     run.steps.expect(_STEPS)
     with run.cleanup:

@@ -22,6 +22,7 @@ from purchasecast.io.csv_header import read_header
 from purchasecast.io.single_csv import write_single_csv
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.spark import is_remote
 from purchasecast.spark.columns import col, without_blanks
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
 
@@ -320,8 +321,14 @@ def _load(
         frame.columns  # noqa: B018  Spark Connect looks at the source only when it needs a result
     except SPARK_FAILURES as error:
         # `from None`: the original holds the options, and with them the password
-        raise SourceError(f"{redacted(place, options)}: cannot read it as {kind}: {reason(error, options)}.") from None
+        named = redacted(place, options)
+        raise SourceError(f"{named}: cannot read it as {kind}{_whose(spark)}: {reason(error, options)}.") from None
     return frame
+
+
+def _whose(spark: SparkSession) -> str:
+    """Return a remark on the machine that a path is one of, where that is another."""
+    return " on the Connect server, whose path it must be" if is_remote(spark) else ""
 
 
 def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
@@ -332,7 +339,7 @@ def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
         partition_columns = [name for name in listing.columns if name != "value"]
         files = sorted(listing.inputFiles())
     except SPARK_FAILURES as error:
-        raise SourceError(f"{place}: cannot read it: {reason(error)}.") from None
+        raise SourceError(f"{place}: cannot read it{_whose(spark)}: {reason(error)}.") from None
     if not files:
         raise SourceError(f"{place}: expected a table, found a folder without files.")
     return files, partition_columns

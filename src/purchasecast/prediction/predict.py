@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
+from purchasecast.bundle import MANIFEST
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluation import EVALUATED, evaluate
@@ -22,6 +23,7 @@ from purchasecast.schema.reserved_columns import (
     POSITION,
     UNSEEN,
 )
+from purchasecast.spark.executors import check_executors
 from purchasecast.validation import Validated, validate, write_rejects
 
 if TYPE_CHECKING:
@@ -151,9 +153,12 @@ def predict(
     observed on the way.
     """
     _check_output(output, raw)
+    writes = (
+        None if "://" in output.location or output.location.startswith("jdbc:") else Path(output.location).resolve()
+    )
     steps = steps or Steps()
     steps.expect(3)
-    with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects) as checked:
+    with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects, writes=writes) as checked:
         with steps.step("load model"):
             kept = [*_named_by(checked.accepted, bundle), POSITION]
             scored = score(checked.accepted, bundle, kept, level=level, explain=explain)
@@ -244,6 +249,8 @@ def checked_rows(
     target: Literal["required", "optional"],
     max_reject_rate: float,
     rejects: str | Path | None,
+    *,
+    writes: Path | None = None,
 ) -> Iterator[Validated]:
     """Check the rows against the bundle's schema, write the bad ones, and stop where they are too many.
 
@@ -251,7 +258,10 @@ def checked_rows(
     ------
     RejectRateError
         If more rows are bad than allowed.
+    SourceError
+        If the executors of a cluster do not see the model, or the folder to write to.
     """
+    check_executors(raw.sparkSession, reads=bundle.path.resolve() / MANIFEST, writes=writes)
     with steps.step("validate") as step:
         checked = validate(raw, bundle.schema, target=target, cache=True)
         step.rows = checked.report.rows

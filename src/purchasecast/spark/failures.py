@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["SPARK_FAILURES", "reason", "redacted"]
 
 _ADD_A_JAR = "by the Spark setting spark.jars=FILE.jar"
+_IN_A_WORKER = "An exception was thrown from the Python worker"
 _WHAT_TO_DO = (  # errors that a user can correct, and that Spark only names
     (r".*\bNo suitable driver\b.*", f"no JDBC driver for this URL is there; add the driver's jar {_ADD_A_JAR}"),
     (
         r".*\bClassNotFoundException: (?:Class )?([\w.$]+).*",
         rf"the Java class \1 is not there; add the jar that holds it {_ADD_A_JAR}",
+    ),
+    (
+        r"ModuleNotFoundError: No module named '([\w.]+)'",
+        r"the executors' Python has no \1; install it there, or name another by the Spark setting spark.pyspark.python",
     ),
 )
 # Some errors of Spark, such as an unknown format, are raised as the Java exception itself.
@@ -74,7 +79,10 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
         text = str((not is_told_by_name and java.getMessage()) or java.toString())
     else:
         text = str(error)
-    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    if line.startswith(_IN_A_WORKER):  # a traceback follows, and in its last line the exception
+        line = next((line for line in reversed(lines) if re.match(r"(?!File )[A-Za-z_][\w.]*: ", line)), line)
     line = re.sub(r"^(\([\w.$]+\)\s*)?\[[A-Z0-9_.]+\]\s*", "", line)
     line = redacted(re.sub(r"\s*SQLSTATE: \w+$", "", line), options).rstrip(".")
     for said, meant in _WHAT_TO_DO:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-__all__ = ["JavaHome", "find_java", "get_session", "is_local", "parallel_slots", "parse_conf"]
+__all__ = ["JavaHome", "find_java", "get_session", "is_local", "is_remote", "parallel_slots", "parse_conf", "runs_here"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ def get_session(
 
     Notes
     -----
-    A new JVM needs ``PYSPARK_PYTHON`` and ``JAVA_HOME``: they are set in the environment of this process.
+    A new JVM needs ``JAVA_HOME``, and one on this machine alone ``PYSPARK_PYTHON``: they are set in the environment of
+    this process. Executors elsewhere run the Python that the Spark setting ``spark.pyspark.python`` or the variable
+    names, else ``python3``.
     """
     _require_pyspark()
     wanted = dict(conf or {})
@@ -111,6 +113,22 @@ def is_local(spark: SparkSession) -> bool:
         Whether they do.
     """
     return bool(re.match(r"local(\[|$)", _setting(spark, "spark.master", "")))
+
+
+def runs_here(spark: SparkSession) -> bool:
+    """Return whether tasks run on this machine, in the JVM that this process has started.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Spark session.
+
+    Returns
+    -------
+    bool
+        Whether they do; not over Spark Connect, whose server may be anywhere.
+    """
+    return is_local(spark) and not is_remote(spark)
 
 
 def parallel_slots(spark: SparkSession) -> int:
@@ -164,7 +182,7 @@ def _active_session() -> SparkSession | None:
 
 def _reuse(session: SparkSession, *, master: str | None, remote: str | None, wanted: Mapping[str, str]) -> SparkSession:
     """Reuse the active session: change the settings that can still be changed, and warn of the others."""
-    if remote and not _is_connect(session):
+    if remote and not is_remote(session):
         raise SettingsError(
             f"remote: expected no other session in this process, found one; stop it before you connect to {remote}."
         )
@@ -225,7 +243,8 @@ def _start(master: str | None, wanted: dict[str, str], app_name: str, *, few_row
     defaults = {"spark.app.name": app_name} | default_settings(url, verbose=verbose, few_rows=few_rows)
     settings = {key: value for key, value in defaults.items() if key not in given} | wanted
     settings["spark.master"] = url
-    os.environ.setdefault("PYSPARK_PYTHON", given.get("spark.pyspark.python", sys.executable))
+    if python := _python_of_executors(url, given):
+        os.environ["PYSPARK_PYTHON"] = python
     if not has_jvm:
         os.environ["JAVA_HOME"] = str(find_java().home)
         at_launch = SparkConf(loadDefaults=False)
@@ -240,9 +259,19 @@ def _start(master: str | None, wanted: dict[str, str], app_name: str, *, few_row
         raise SparkUnavailableError(f"Spark: cannot start it on {url}: {_first_line(error)}") from error
 
 
+def _python_of_executors(url: str, given: Mapping[str, str]) -> str | None:
+    """Return the Python that executors are to run; None for the one that Spark finds on them.
+
+    pyspark reads the variable only, and takes ``python3`` without it. A path of this machine means nothing on others.
+    """
+    if python := given.get("spark.pyspark.python") or os.environ.get("PYSPARK_PYTHON"):
+        return python
+    return sys.executable if url.startswith("local") else None
+
+
 def _cores_now(spark: SparkSession) -> int:
     """Count the cores that are available now."""
-    if not _is_connect(spark):
+    if not is_remote(spark):
         context = spark.sparkContext._jsc.sc()
         profile = context.resourceProfileManager().defaultResourceProfile()
         return int(context.maxNumConcurrentTasks(profile)) * int(_setting(spark, "spark.task.cpus", "1"))
@@ -253,7 +282,8 @@ def _cores_now(spark: SparkSession) -> int:
     return partitions.count()
 
 
-def _is_connect(spark: SparkSession) -> bool:
+def is_remote(spark: SparkSession) -> bool:
+    """Return whether a session is one of Spark Connect, where paths are those of the server."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 

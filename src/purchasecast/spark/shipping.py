@@ -11,9 +11,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pyspark import cloudpickle
-from pyspark.sql.pandas.functions import arrow_udf
+from pyspark.sql import functions as sf
 
 import purchasecast
+from purchasecast.spark.compat import arrow_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql.pandas.group_ops import PandasCogroupedOps
     from pyspark.sql.types import StructType
 
-__all__ = ["apply_in_tasks", "arrow_column", "map_in_tasks"]
+__all__ = ["apply_in_tasks", "arrow_column", "map_in_tasks", "text_column"]
 
 _REGISTRY = Lock()  # cloudpickle keeps one list of the modules that it pickles by value
 
@@ -110,8 +111,31 @@ def arrow_column(function: Callable[..., pa.Array], data_type: str, *columns: Co
             loaded.append(cloudpickle.loads(code))
         return loaded[0](*arrays)
 
-    made: Column = arrow_udf(_without_hints(run), data_type)(*columns)  # type: ignore[call-overload]  # any columns
+    made: Column = arrow_function(_without_hints(run), data_type)(*columns)
     return made
+
+
+def text_column(function: Callable[[Any], str], column: Column) -> Column:
+    """Return a text column that a function of this package computes value by value, without Arrow.
+
+    Parameters
+    ----------
+    function : callable
+        Function from one value to a text.
+    column : Column
+        Column that the function reads.
+
+    Returns
+    -------
+    Column
+        Lazy column.
+    """
+    code = _pickled(function)
+
+    def run(value: Any) -> Any:
+        return cloudpickle.loads(code)(value)
+
+    return sf.udf(_without_hints(run), "string", useArrow=False)(column)
 
 
 def _pickled(function: Callable[..., Any]) -> bytes:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast.spark import parallel_slots
 from purchasecast.spark.columns import col
+from purchasecast.spark.compat import in_partitions
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.params import int_param
 
@@ -85,7 +86,8 @@ def solve_in_tasks(
     named = rows.select(*columns, sf.array(*residuals).alias("residuals"))
     names = [col(name) for name in named.columns if name != "residuals"]
     copied = named.select(sf.explode(sf.lit(list(range(tasks)))).alias("_pc_task"), *names, "residuals")
-    placed = copied.select(task, *names, own_residuals.alias("residuals")).repartitionById(tasks, task)
+    own = copied.select(task, *names, own_residuals.alias("residuals"))
+    placed = in_partitions(own, tasks, "_pc_task")
     return map_in_tasks(placed, partial(_one_task, solve=solve, borders=borders, settings=settings), schema)
 
 

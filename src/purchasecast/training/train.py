@@ -21,6 +21,7 @@ from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
 from purchasecast.results import check_reject_rate
 from purchasecast.spark.columns import col
+from purchasecast.spark.executors import LIBRARIES, check_executors
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.split import holdout_split
 from purchasecast.validation import Validated, validate, write_rejects
@@ -130,6 +131,10 @@ def train(
         If there are too few rows for the folds, or the target of all training rows is the same.
     BundleError
         If no model can be written to `out`.
+    SparkUnavailableError
+        If the executors of a cluster lack a library.
+    SourceError
+        If they do not share the disk of `out`.
 
     Notes
     -----
@@ -139,7 +144,9 @@ def train(
     """
     settings = settings or TrainSettings()
     steps = steps or Steps()
-    check_place(out)
+    place = check_place(out)
+    libraries = LIBRARIES if settings.model == "linear" else (*LIBRARIES, "xgboost")
+    check_executors(raw.sparkSession, libraries, writes=place.parent)
     with ExitStack() as cleanup:
         with steps.step("validate") as step:
             checked = cleanup.enter_context(validate(raw, schema, cache=True))
