@@ -86,7 +86,7 @@ class TrainSettings:
         if self.tune and (self.model == "linear" or not _BUDGET.fullmatch(self.tune)):
             raise SettingsError(
                 f"tune: expected trials (20) or minutes (15min), and model boosted or blend, found {self.tune!r} for "
-                f"{self.model}."
+                f"{self.model}; leave out tune=, or take another model=."
             )
         if self.folds < 2:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")
@@ -191,10 +191,14 @@ class InsightSettings:
     def __post_init__(self) -> None:
         for name in ("level", "false_discovery_rate"):
             if not 0 < getattr(self, name) < 1:
-                raise SettingsError(f"{name}: expected a share between 0 and 1, found {getattr(self, name)}.")
+                raise SettingsError(
+                    f"{name}: expected a share between 0 and 1, found {getattr(self, name)}; take 0.1 or 0.9."
+                )
         for name, largest in (("offers", _MAX_OFFERS), ("cap", _MAX_CAP)):
             if not 1 <= getattr(self, name) <= largest:
-                raise SettingsError(f"{name}: expected 1 to {largest:,}, found {getattr(self, name)}.")
+                raise SettingsError(
+                    f"{name}: expected 1 to {largest:,}, found {getattr(self, name)}; take a number between."
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +233,17 @@ class MonitorSettings:
         _check_share("max_unseen", self.max_unseen)
         _check_share("max_coverage_loss", self.max_coverage_loss)
         if self.max_error_growth < 0:
-            raise SettingsError(f"max_error_growth: expected a share of 0 or more, found {self.max_error_growth}.")
+            raise SettingsError(
+                f"max_error_growth: expected a share of 0 or more, found {self.max_error_growth}; take 0.1."
+            )
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        hint = did_you_mean(str(value), choices) or "."
+        hint = did_you_mean(str(value), choices) or f"; take {choices[0]}."
         raise SettingsError(f"{name}: expected one of {', '.join(choices)}, found {value}{hint}")
 
 
 def _check_share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise SettingsError(f"{name}: expected a share from 0 to 1, found {value}.")
+        raise SettingsError(f"{name}: expected a share from 0 to 1, found {value}; take for example 0.05.")

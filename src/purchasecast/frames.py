@@ -47,7 +47,9 @@ def to_arrow(rows: Any) -> pa.Table:
         if hasattr(rows, "__arrow_c_stream__"):
             return pa.table(rows)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"rows: expected one kind of value in each column, found several: {error}.") from error
+        raise DataError(
+            f"rows: expected one kind of value in each column, found several: {error}; convert the column."
+        ) from error
     raise DataError(
         f"rows: expected a table or a list of dicts, found {type(rows).__name__}; pass a pandas, Polars or PyArrow "
         "table."

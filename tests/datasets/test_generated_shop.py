@@ -225,7 +225,7 @@ def test_a_written_shop_reads_back(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_a_shop_is_written_by_a_suffix_that_says_how(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"\.csv or \.parquet, not as \.txt"):
+    with pytest.raises(SettingsError, match=r"\.csv or \.parquet, found \.txt"):
         write_shop(generate_shop(spark, rows=3), str(tmp_path / "shop.txt"))
     (tmp_path / "file").touch()
     with pytest.raises(SourceError, match="cannot write"):

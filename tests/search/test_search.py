@@ -322,9 +322,9 @@ def test_an_empty_fold_is_named(frame):
         ({"metricName": "mae"}, SettingsError, "metricName: expected one of"),
         ({"selection": "worst"}, SettingsError, "selection: expected one of"),
         ({"labelCol": "nothing"}, ColumnMismatchError, "found no nothing"),
-        ({"foldCol": "w"}, DataError, "needs integers"),
-        ({"featuresCol": "a"}, DataError, "needs vectors"),
-        ({"labelCol": "customer"}, DataError, "needs numbers"),
+        ({"foldCol": "w"}, DataError, "w: expected integers"),
+        ({"featuresCol": "a"}, DataError, "a: expected vectors"),
+        ({"labelCol": "customer"}, DataError, "customer: expected numbers"),
     ],
 )
 def test_wrong_settings_are_refused_at_fit(frame, params, error, told):

@@ -58,10 +58,12 @@ def generate_shop(
         If `rows` is below 1, there is no such `kind`, or it has no `effects` to choose.
     """
     if rows < 1:
-        raise SettingsError(f"A shop has at least one row, not {rows}: give a larger number of rows.")
+        raise SettingsError(f"rows: expected at least 1, found {rows}; take for example 30000.")
     if kind not in SHOP_KINDS:
         kinds = ", ".join(SHOP_KINDS)
-        raise SettingsError(f"kind: expected one of {kinds}, found {kind}{did_you_mean(kind, SHOP_KINDS)}")
+        raise SettingsError(
+            f"kind: expected one of {kinds}, found {kind}{did_you_mean(kind, SHOP_KINDS) or '; take one of these.'}"
+        )
     if kind == "black_friday":
         if isinstance(effects, bool):
             effects = PlantedEffects() if effects else PlantedEffects.none()

@@ -112,7 +112,9 @@ def write_shop(
     """
     stem, suffix = os.path.splitext(str(out))  # noqa: PTH122 -- an address like hdfs://... is no local path
     if suffix.lower() not in _SUFFIXES:
-        raise SettingsError(f"A shop is written as .csv or .parquet, not as {suffix}: choose another name than {out}.")
+        raise SettingsError(
+            f"{out}: expected a name that ends in .csv or .parquet, found {suffix or 'no suffix'}; rename it."
+        )
     mode: Literal["overwrite", "error"] = "overwrite" if overwrite else "error"
     tables = {"transactions": (shop.transactions, str(out))}
     if scoring:

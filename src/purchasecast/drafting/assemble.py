@@ -114,7 +114,10 @@ def _find_roles(survey: Survey, evidence: Evidence, source: str) -> Roles:
     trade = find_trade(survey, evidence, taken)
     if trade.target is None:
         found = ", ".join(f"{column.name} ({column.content})" for column in survey.columns) or "no column"
-        raise DataError(f"{source}: expected a column of numbers that can be the amount of a sale, found {found}.")
+        raise DataError(
+            f"{source}: expected a column of numbers that can be the amount of a sale, found {found}; check the "
+            "separator and how numbers are written, or write the schema yourself."
+        )
     return Roles(
         target=trade.target,
         customer=trade.customer,

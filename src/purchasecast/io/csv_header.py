@@ -61,7 +61,9 @@ def read_header(spark: SparkSession, files: Sequence[str], options: Mapping[str,
     if first is not None:
         row = spark.read.options(**options).option("header", "false").csv(_as_path(first)).head()
     if row is None:
-        raise SourceError(f"{unquote(files[0])}: expected a header with column names, found an empty file.")
+        raise SourceError(
+            f"{unquote(files[0])}: expected a header with column names, found an empty file; leave it out."
+        )
     return [(name or "").strip() for name in row]
 
 

@@ -108,14 +108,18 @@ def check_single_csv(path: str | Path, *, mode: Literal["error", "overwrite"] = 
     if not destination.parent.is_dir():
         raise SourceError(f"{destination}: expected a folder to write to, found no {destination.parent}; create it.")
     if not os.access(destination.parent, os.W_OK):
-        raise SourceError(f"{destination}: expected a folder to write to, found {destination.parent} read-only.")
+        raise SourceError(
+            f"{destination}: expected a folder to write to, found {destination.parent} read-only; choose another."
+        )
     return destination
 
 
 def _local(path: str | Path) -> Path:
     parts = urlsplit(str(path))
     if len(parts.scheme) > 1 and parts.scheme != "file":  # one letter is a drive
-        raise SourceError(f"{path}: expected a path on this machine for one CSV file; write a folder there instead.")
+        raise SourceError(
+            f"{path}: expected a path on this machine for one CSV file, found {parts.scheme}://; write a folder there."
+        )
     return Path(parts.path if parts.scheme == "file" else path).resolve()
 
 

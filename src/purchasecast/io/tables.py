@@ -341,7 +341,7 @@ def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
     except SPARK_FAILURES as error:
         raise SourceError(f"{place}: cannot read it{_whose(spark)}: {reason(error)}.") from None
     if not files:
-        raise SourceError(f"{place}: expected a table, found a folder without files.")
+        raise SourceError(f"{place}: expected a table, found a folder without files; check the path.")
     return files, partition_columns
 
 
@@ -356,7 +356,8 @@ def _format_of(file: str) -> str:
     kind = _FORMAT_OF_SUFFIX.get(_suffix(file))
     if kind is None:
         raise SourceError(
-            f"{file}: expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}; name the format=."
+            f"{file}: expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}, found another; name "
+            "the format=."
         )
     return kind
 

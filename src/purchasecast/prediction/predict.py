@@ -226,7 +226,7 @@ def _check_output(output: Output, raw: DataFrame) -> None:
     is_database = output.location.startswith("jdbc:")
     if output.table is not None and not is_database:
         raise SettingsError(
-            f"expected a table's name with a jdbc: URL only, found {output.table} for {output.location}; leave it out"
+            f"expected a table's name with a jdbc: URL only, found {output.table} for {output.location}; leave it out."
         )
     if output.single_csv:
         check_single_csv(output.location, mode=output.mode)
@@ -237,7 +237,7 @@ def _check_output(output: Output, raw: DataFrame) -> None:
         file = Path(unquote(address.path))
         if address.scheme == "file" and (file == place or place in file.parents):
             raise SourceError(
-                f"expected another place than that of the rows to score, found {output.location}; choose another"
+                f"expected another place than that of the rows to score, found {output.location}; choose another."
             )
 
 

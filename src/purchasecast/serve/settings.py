@@ -71,9 +71,9 @@ class ServeSettings:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}.")
+                raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}; take a larger number.")
         if not 0 <= self.port <= 65_535:
-            raise SettingsError(f"port: expected 0 to 65535, found {self.port}.")
+            raise SettingsError(f"port: expected 0 to 65535, found {self.port}; take 0 for a free one.")
         if self.token is not None and len(self.token) < _MIN_TOKEN:
             raise SettingsError(
                 f"token: expected at least {_MIN_TOKEN} characters, found {len(self.token)}; "

@@ -56,8 +56,8 @@ def check_columns(dataset: DataFrame, *, vector: str, numeric: list[str], integr
     missing = [name for name in wanted if name not in dataset.columns]
     if missing:
         raise ColumnMismatchError(
-            f"the frame needs columns {', '.join(wanted)}, found no {', '.join(missing)}; "
-            "add them or name others in the stage's params"
+            f"frame: expected the columns {', '.join(wanted)}, found no {', '.join(missing)}; "
+            "add them, or name others in the stage's params."
         )
     for name in wanted:
         found = dataset.schema[name].dataType
@@ -68,7 +68,7 @@ def check_columns(dataset: DataFrame, *, vector: str, numeric: list[str], integr
         else:
             fits, kind = isinstance(found, NumericType), "numbers"
         if not fits:
-            raise DataError(f"column {name} needs {kind}, found {found.simpleString()}; convert it first")
+            raise DataError(f"{name}: expected {kind}, found {found.simpleString()}; convert it first.")
 
 
 def vector_size(dataset: DataFrame, vector: str) -> int:
@@ -88,7 +88,7 @@ def vector_size(dataset: DataFrame, vector: str) -> int:
     )
     first = sized.first()
     if first is None:
-        raise DataError(f"a fit needs rows with a vector in {vector}, found none; check the filters it")
+        raise DataError(f"{vector}: expected rows with a vector, found none; check the filters before the fit.")
     return int(first["size"])
 
 
@@ -138,8 +138,8 @@ def collect_grams(rows: DataFrame, features: int, folds: int) -> list[Gram]:
     empty = [str(k) for k in range(folds) if k not in found]
     if empty:
         raise DataError(
-            f"each of the {folds} folds needs a row of positive weight, found none in {', '.join(empty)}; "
-            "take fewer folds or check the fold column"
+            f"folds: expected a row of positive weight in each of the {folds} folds, found none in {', '.join(empty)}; "
+            "take fewer folds, or check the fold column."
         )
     return [found[k] for k in range(folds)]
 
@@ -160,7 +160,7 @@ def _collect_merged(partials: DataFrame, features: int) -> dict[int, Gram]:
             grams[row["fold"]] = gram if known is None else merge(known, gram)
     if rejected.any():
         told = ", ".join(f"{int(n)} with {reason}" for reason, n in zip(REASONS, rejected, strict=True) if n)
-        raise DataError(f"every row must be usable, found {told}; repair or filter these rows first")
+        raise DataError(f"rows: expected usable rows only, found {told}; repair or filter these first.")
     return grams
 
 
