@@ -57,7 +57,7 @@ def test_black_friday_says_what_the_table_is() -> None:
     schema = load_schema("black_friday")
     assert shipped_schemas() == ("black_friday", "complete_journey")
     assert (schema.customer, schema.product, schema.target) == ("User_ID", "Product_ID", "Purchase")
-    assert (schema.time, schema.weight, schema.money) == (None, None, "USD")
+    assert (schema.time, schema.money) == (None, "USD")
     assert schema.key == ("User_ID", "Product_ID")
     assert [column.name for column in schema.ordinal] == ["Age", "Stay_In_Current_City_Years"]
     assert [column.name for column in schema.nominal] == [
@@ -144,6 +144,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
         ('role = "product"', 'domain = ["a"]', 12, 'columns."Art No".domain', "whole numbers"),
         ('type = "integer"', 'null = "level"', 11, 'columns."Art No".null', "column of the key"),
         ('role = "product"', 'role = "customer"', 12, 'columns."Art No".role', "Customer and Art No"),
+        ('role = "target"\n', 'role = "weight"\n', 27, "columns.Spend.role", "every row counts once"),
         ('role = "product"', 'order = ["1"]', 12, 'columns."Art No".order', "is it ordinal?"),
         ('"Art No"]', '"Art Nr"]', 2, "key", "did you mean Art No?"),
         ('"Art No"]', '"Spend"]', 2, "key", "the target Spend"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-SETTINGS = TrainSettings(model="blend", folds=2, refit=False, reg_param=(0.1, 10.0), elastic_net_param=(0.0,))
+SETTINGS = TrainSettings(model="blend", folds=2, reg_param=(0.1, 10.0), elastic_net_param=(0.0,))
 SCORES = ["prediction", "lower", "upper"]
 
 
@@ -126,11 +126,11 @@ def test_an_unseen_product_has_a_wider_interval(trained: TrainResult, scored: pd
 def test_boosted_is_the_same_on_other_partitions_and_explains_unseen_rows(spark: SparkSession, tmp_path: Path) -> None:
     """One fit by the command line, one of the same rows in another order; purchases go through a square root."""
     write_shop(generate_shop(spark, rows=1_500, seed=6), str(tmp_path / "shop.csv"))
-    asked = ["--model", "boosted", "--folds", "2", "--holdout", "0", "--target-transform", "sqrt", "--json"]
+    asked = ["--model", "boosted", "--folds", "2", "--target-transform", "sqrt", "--json"]
     done = CliRunner().invoke(cli, ["train", str(tmp_path / "shop.csv"), "--out", str(tmp_path / "first"), *asked])
     assert done.exit_code == 0, done.output
     schema = load_schema("black_friday")
-    settings = TrainSettings(model="boosted", folds=2, holdout=0.0, target_transform="sqrt")
+    settings = TrainSettings(model="boosted", folds=2, target_transform="sqrt")
     raw = read_table(spark, tmp_path / "shop.csv", schema).orderBy("Purchase").repartition(5)
     train(raw, schema, tmp_path / "second", settings)
     table = pd.read_csv(tmp_path / "shop.csv").head(200)

@@ -84,7 +84,7 @@ def _spread_out(count: int, most: int) -> pa.Array:
 
 
 def _inputs(schema: Schema) -> list[str]:
-    return [column.name for column in schema.columns if column.role not in {"target", "weight", "row"}]
+    return [column.name for column in schema.columns if column.role not in {"target", "row"}]
 
 
 def _add_attributes(writer: ScorerWriter, rows: DataFrame, schema: Schema, role: str, column: str) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from purchasecast.profiling.warnings import (
     concentration_warnings,
     order_warnings,
     part_warnings,
-    weight_warnings,
 )
 from purchasecast.results import (
     Concentration,
@@ -129,7 +128,6 @@ class ProfileBuilder:
                 *warnings,
                 *order_warnings(tenths, self._mean, target, money),
                 *concentration_warnings(concentrations, int(self._rows)),
-                *weight_warnings(self._schema),
             ),
         )
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from purchasecast.results import Concentration, FeatureProfile, LevelProfile
-    from purchasecast.schema import Schema
 
-__all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_warnings", "weight_warnings"]
+__all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_warnings"]
 
 _NEAR_CONSTANT = 0.99  # share of the rows with one level
 _LEAK = 0.95  # association with the target
@@ -116,13 +115,3 @@ def concentration_warnings(concentrations: Iterable[Concentration], rows: int) -
         if one.explained >= _LEAK:
             warnings.append(_leak_warning(one.name, one.label, one.explained))
     return warnings
-
-
-def weight_warnings(schema: Schema) -> list[ProfileWarning]:
-    """Return a warning that the weights are not used, where there are weights."""
-    if schema.weight is None:
-        return []
-    label = schema.column(schema.weight).label
-    return [
-        ProfileWarning("weight", schema.weight, f"All figures count every row once; {label} is not used as a weight.")
-    ]

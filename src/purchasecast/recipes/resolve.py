@@ -302,7 +302,7 @@ def _encoders(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> li
             foldCol=FOLD,
             numFolds=settings.folds,
         )
-        encoders.append(effects.setWeightCol(schema.weight) if schema.weight else effects)
+        encoders.append(effects)
     if schema.customer and schema.product:
         encoders.append(
             LatentFactorEncoder(

@@ -19,7 +19,7 @@ __all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Bound", "Column"]
 
 Kind = Literal["nominal", "ordinal", "numeric", "date"]
 ValueType = Literal["string", "integer", "number", "date", "timestamp"]
-Role = Literal["customer", "product", "target", "quantity", "time", "weight", "row"]
+Role = Literal["customer", "product", "target", "quantity", "time", "row"]
 NullMeaning = Literal["forbidden", "level", "unknown"]
 Owner = Literal["customer", "product"]
 Bound = int | float | date
@@ -40,9 +40,10 @@ _KIND_OF_ROLE: dict[str, Kind] = {
     "target": "numeric",
     "quantity": "numeric",
     "time": "date",
-    "weight": "numeric",
     "row": "nominal",
 }
+# Intervals, baselines and findings count every row once: a weight that the regression alone knew would contradict them.
+_REFUSED_ROLES: dict[str, str] = {"weight": "; every row counts once: ignore the column, or repeat rows by it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ class Column:
         Kind of the values: names, ordered names, quantities, days.
     type : {"string", "integer", "number", "date", "timestamp"}, optional
         Type of the values; by default ``string`` for nominal and ordinal, ``number`` for numeric, ``date`` for date.
-    role : {"customer", "product", "target", "quantity", "time", "weight", "row"}, optional
+    role : {"customer", "product", "target", "quantity", "time", "row"}, optional
         Role of the column; a column without one is a feature. ``row`` only identifies rows, such as an order number.
     order : sequence of str or int, default ()
         All levels of an ordinal column, lowest first.
     domain : sequence of str or int, default ()
         All levels of a nominal column; any level is allowed if it is empty.
     minimum, maximum : int, float or date, optional
-        Smallest and largest value allowed. The minimum of a target and of a weight is 0 by default.
+        Smallest and largest value allowed. The minimum of a target is 0 by default.
     pattern : str, optional
         Regular expression that the whole text must match.
     null : {"forbidden", "level", "unknown"}, default "forbidden"
@@ -115,6 +116,8 @@ class Column:
         if self.type is None:
             object.__setattr__(self, "type", _TYPES_OF_KIND[self.kind][0])
         self._check_choice("type", _TYPES_OF_KIND[self.kind], f" for a {self.kind} column")
+        if self.role in _REFUSED_ROLES:
+            self._refuse("role", f"one of {', '.join(get_args(Role))}", str(self.role), _REFUSED_ROLES[self.role])
         for field, choices in (("role", get_args(Role)), ("of", get_args(Owner))):
             if getattr(self, field) is not None:
                 self._check_choice(field, choices)
@@ -125,7 +128,7 @@ class Column:
         self._check_levels()
         for field in ("minimum", "maximum"):
             object.__setattr__(self, field, self._canonical_bound(field))
-        if self.minimum is None and self.role in {"target", "weight"}:
+        if self.minimum is None and self.role == "target":
             object.__setattr__(self, "minimum", 0)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:  # type: ignore[operator]
             self._refuse("maximum", f"at least the minimum {self.minimum}", str(self.maximum))

@@ -49,7 +49,7 @@ __all__ = ["CALENDAR_PARTS", "RESERVED_PREFIX", "Column", "Schema", "load_schema
 
 #: How a CSV file may be written: options of Spark's reader, and the decimal sign.
 _CSV_OPTIONS = ("sep", "encoding", "quote", "escape", "nullValue", "decimal")
-_SINGLE_ROLES = ("customer", "product", "target", "quantity", "time", "weight")
+_SINGLE_ROLES = ("customer", "product", "target", "quantity", "time")
 _PIECES = frozenset({"pieces", "units", "items"})  # what a quantity was called before it was a role
 
 
@@ -135,11 +135,6 @@ class Schema:
         return self._with_role("time")
 
     @property
-    def weight(self) -> str | None:
-        """Name of the column with the weight of a row."""
-        return self._with_role("weight")
-
-    @property
     def features(self) -> tuple[Column, ...]:
         """The columns without a role, and the quantity, in schema order."""
         return tuple(column for column in self.columns if column.is_feature)
@@ -187,15 +182,14 @@ class Schema:
         Parameters
         ----------
         with_target : bool
-            Whether rows are labelled; rows to score need neither target nor weight.
+            Whether rows are labelled; rows to score need no target.
 
         Returns
         -------
         tuple of str
             Names in schema order.
         """
-        unlabelled = () if with_target else ("target", "weight")
-        return tuple(column.name for column in self.columns if column.role not in unlabelled)
+        return tuple(column.name for column in self.columns if with_target or column.role != "target")
 
     def explain(self, reason: str) -> str:
         """Add what a column expects to a reason of the validation.
@@ -347,7 +341,7 @@ class Schema:
             if name not in self.names:
                 raise FieldError(("key",), f"expected names of columns, found {name}{did_you_mean(name, self.names)}")
             column = self.column(name)
-            if column.role in {"target", "weight"}:
+            if column.role == "target":
                 raise FieldError(("key",), f"expected columns that identify a row, found the {column.role} {name}")
             if column.null != "forbidden":
                 raise FieldError(

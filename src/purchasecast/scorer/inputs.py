@@ -73,7 +73,7 @@ class InputReader:
 
     def __init__(self, schema: Schema, parser_of: Callable[[Column], Callable[[Any], Value]] = value_parser) -> None:
         self.schema = schema
-        self.columns = tuple(column for column in schema.columns if column.role not in {"target", "weight", "row"})
+        self.columns = tuple(column for column in schema.columns if column.role not in {"target", "row"})
         self.parsers = {column.name: parser_of(column) for column in schema.columns}
         # Pairs for the loop over one row, in which every attribute access counts.
         self.plan = tuple((column.name, self.parsers[column.name]) for column in self.columns)

@@ -21,7 +21,7 @@ from purchasecast.schema.reserved_columns import (
     RATIO_WEIGHT,
     TARGET,
 )
-from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch
+from purchasecast.search import DEFAULT_GRID, LinearRegressionGridSearch, fit_exact
 from purchasecast.spark.columns import col
 from purchasecast.stages import Retransform, ScaledColumns
 from purchasecast.stages.retransform import transformed
@@ -257,14 +257,15 @@ class LinearMember:
             return self.fit(table, steps)
         best = chosen.search.best
         with steps.step("regression"):
-            model = LinearRegression(
+            regression = LinearRegression(
                 featuresCol=FEATURES,
                 labelCol=TARGET,
                 predictionCol=self._column,
                 regParam=best.reg_param,
                 elasticNetParam=best.elastic_net_param,
                 **self._weight,
-            ).fit(self._scale.label(table))
+            )
+            model = fit_exact(regression, self._scale.label(table))
         return self._scale.to_amount(replace(chosen, stages=(model,), out_of_fold=None), table)
 
 

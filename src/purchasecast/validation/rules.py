@@ -121,7 +121,7 @@ def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, origina
     schema : Schema
         Description of the table.
     target_required : bool
-        Whether a row must have the target and the weight.
+        Whether a row must have the target.
     originals : bool, default False
         Whether to keep the values as they were read, as text, and malformed lines; for rejected rows.
 
@@ -142,7 +142,7 @@ def check_rows(raw: DataFrame, schema: Schema, *, target_required: bool, origina
     )
     rules = {MALFORMED: sf.col(CORRUPT).isNotNull(), DUPLICATE: sf.lit(False)}
     for column in columns:
-        optional = column.null != "forbidden" or (column.role in {"target", "weight"} and not target_required)
+        optional = column.null != "forbidden" or (column.role == "target" and not target_required)
         for problem, condition in parsed[column.name].problems.items():
             if problem != NULL or not optional:
                 rules[f"{column.name}: {problem}"] = condition

@@ -110,7 +110,7 @@ def validate(
     schema : Schema
         Description of the table.
     target : {"required", "optional"}, default "required"
-        Whether a row must have the target and the weight; if optional, those that are there must still be valid.
+        Whether a row must have the target; if optional, a value that is there must still be valid.
     check_duplicates : bool, default True
         Whether to reject rows with the key of an earlier row of the source.
     cache : bool, default False
