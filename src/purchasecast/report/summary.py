@@ -33,7 +33,7 @@ def business_tiles(profile: Profile) -> tuple[Tile, ...]:
     """Return the total, and the shares of the top customers and products."""
     target, unit = profile.target, profile.money
     mean, median = money(target.numbers.mean, unit), compact(target.numbers.quantiles["0.5"])
-    tiles = [Tile(f"Total {target.label}", money(target.total, unit), f"mean {mean} a row, median {median}")]
+    tiles = [Tile(f"Total {target.label}", money(target.total, unit), f"mean {mean} per purchase, median {median}")]
     for one in profile.concentrations:
         if one.role is not None:
             name = plural_name(one)

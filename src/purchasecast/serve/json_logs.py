@@ -45,13 +45,7 @@ def place_of(trace: TracebackType | None) -> str | None:
 
 
 def set_up_logs(*, verbose: bool = False) -> None:
-    """Send all logs to stderr as JSON.
-
-    Parameters
-    ----------
-    verbose : bool, default False
-        Whether to log debugging messages as well.
-    """
+    """Send all logs to stderr as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -108,7 +108,7 @@ def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
     spans = _spans(*([asked] if changed is None else [asked, changed]))
     view: dict[str, Any] = {
         "asked": {**asked, "bars": waterfall(asked), "span": spans[0]},
-        "level": None if scorer.level is None else f"{100 * scorer.level:.4g} %",
+        "level": None if scorer.level is None else f"{100 * scorer.level:.4g}%",
         "unseen": [role for role, is_seen in asked["seen"].items() if not is_seen],
         "similar": _similar(scorer, asked["row"], reading.row),
         "recommended": _recommended(scorer, asked["row"], reading.row),

@@ -41,7 +41,7 @@ class CategorySpread:
     # First and last decile of purchases, as shares of the mean of their item.
     low: float
     high: float
-    below: float  # sum of what purchases lack to the mean of their item
+    below: float  # sum of how far purchases are below the mean of their item
 
     @property
     def relative(self) -> float:
@@ -99,7 +99,7 @@ class Spread(Evidence):
                     f"The largest relative spread of purchases of an item is {percent(largest[0].relative)}",
                     None,
                 ),
-                stake="what purchases in this category lack to the mean of their item",
+                stake="how far purchases in this category are below the mean of their item, in total",
             )
         ]
 

@@ -129,7 +129,7 @@ class Bands(Evidence):
                     f"Price bands by {label}: the middle 80% of the products",
                     phrases.per_purchase,
                 ),
-                stake="what products below their band lack to its lower end",
+                stake="how far products are below their band, times their purchases",
             )
         ]
 
