@@ -75,22 +75,7 @@ def describe_role(
 
 
 def describe_feature(column: SurveyedColumn, kind: KindGuess, attribute: Attribute) -> tuple[Column, list[str]]:
-    """Describe a column without a role.
-
-    Parameters
-    ----------
-    column : SurveyedColumn
-        The column.
-    kind : KindGuess
-        Its kind.
-    attribute : Attribute
-        Whose attribute it is.
-
-    Returns
-    -------
-    tuple of (Column, list of str)
-        What the schema says, and further reasons.
-    """
+    """Describe a column without a role."""
     fields: dict[str, Any] = {"of": attribute.of, "unit": find_unit(column.name)}
     reasons: list[str] = []
     if column.counts.empty:

@@ -69,18 +69,7 @@ class Candidate:
 
 
 def reason_to_ignore(candidate: Candidate) -> Reason | None:
-    """Return why a column should be left out.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The column.
-
-    Returns
-    -------
-    Reason or None
-        The reason; None if it is kept.
-    """
+    """Return why a column should be left out; None if it is kept."""
     for check in (_is_nothing, _is_double, _is_a_time, _is_after_sale, _is_text, _is_too_fine):
         reason = check(candidate)
         if reason is not None:

@@ -114,24 +114,7 @@ def unit_of(roles: Roles, role: str) -> str | None:
 
 
 def guess_kind(column: SurveyedColumn, owner: Owner | None, roles: Roles, evidence: Evidence) -> KindGuess:
-    """Guess the kind of a column.
-
-    Parameters
-    ----------
-    column : SurveyedColumn
-        The column.
-    owner : {"customer", "product"} or None
-        Whose attribute it is.
-    roles : Roles
-        The columns with roles.
-    evidence : Evidence
-        Measures between the columns.
-
-    Returns
-    -------
-    KindGuess
-        The kind.
-    """
+    """Guess the kind of a column."""
     if column.content == "date":
         return KindGuess("date", "dates")
     if column.content == "decimal":

@@ -24,22 +24,7 @@ _FEW_LINES, _MANY_VISITS = 30, 50  # of a visit, and of a customer, on average, 
 
 
 def find_visit(evidence: Evidence, time: Guess | None, taken: Collection[str]) -> Guess | None:
-    """Return the column that names a visit.
-
-    Parameters
-    ----------
-    evidence : Evidence
-        The table and its measures.
-    time : Guess or None
-        The time column.
-    taken : collection of str
-        Columns that have a role already.
-
-    Returns
-    -------
-    Guess or None
-        The guess.
-    """
+    """Return the column that names a visit, among those that are not taken."""
     candidates = [
         column
         for column in evidence.owners

@@ -88,16 +88,6 @@ class Vocabulary:
 def split_name(name: str) -> list[str]:
     """Cut a column's name into words in small letters without accents.
 
-    Parameters
-    ----------
-    name : str
-        The name.
-
-    Returns
-    -------
-    list of str
-        Its words.
-
     Examples
     --------
     >>> split_name("CustomerID"), split_name("Größe_in_cm"), split_name("QTY2")

@@ -71,22 +71,7 @@ def find_empty_word(columns: Sequence[ColumnCounts]) -> str | None:
 
 
 def without_word(columns: Sequence[ColumnCounts], sample: Sample, word: str) -> tuple[list[ColumnCounts], Sample]:
-    """Take a word for an empty value, in all columns.
-
-    Parameters
-    ----------
-    columns : sequence of ColumnCounts
-        The columns.
-    sample : Sample
-        Their sample.
-    word : str
-        What stands for an empty value.
-
-    Returns
-    -------
-    tuple of (list of ColumnCounts, Sample)
-        The same, with those values empty.
-    """
+    """Take a word as an empty value, in all columns and in their sample."""
     counted = []
     for counts in columns:
         rows = counts.levels.get(word, 0)

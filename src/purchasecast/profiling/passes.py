@@ -89,20 +89,7 @@ class ColumnPlan:
 
     @classmethod
     def of(cls, schema: Schema, rows: int) -> ColumnPlan:
-        """Plan to read all columns but the target, the weight and those that only identify rows.
-
-        Parameters
-        ----------
-        schema : Schema
-            Description of the table.
-        rows : int
-            Number of rows.
-
-        Returns
-        -------
-        ColumnPlan
-            The plan.
-        """
+        """Plan to read all columns but the target, the weight and those that only identify rows."""
         read = [one for one in schema.columns if one.is_feature or one.role in {"customer", "product", "time"}]
         return cls(
             texts=tuple(column for column in read if column.kind != "numeric"),

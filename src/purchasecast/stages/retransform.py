@@ -100,58 +100,17 @@ class Retransform(
 
 
 def transformed(target: Column, transform: str) -> Column:
-    """Return the transformed target.
-
-    Parameters
-    ----------
-    target : Column
-        The target.
-    transform : {"none", "log1p", "sqrt"}
-        Transformation.
-
-    Returns
-    -------
-    Column
-        What a regression is fitted to.
-    """
+    """Return the transformed target."""
     return {"none": target, "log1p": sf.log1p(target), "sqrt": sf.sqrt(target)}[transform]
 
 
 def smearing_terms(residual: Column, transform: str) -> tuple[Column, Column]:
-    """Return the two terms whose means over all residuals the smearing estimate needs.
-
-    Parameters
-    ----------
-    residual : Column
-        Transformed target minus its out-of-fold prediction.
-    transform : {"log1p", "sqrt"}
-        Transformation.
-
-    Returns
-    -------
-    tuple of Column
-        The residual, and its exponential or square.
-    """
+    """Return two terms of a residual of the transformed target: the smearing estimate needs their means."""
     return (residual, sf.exp(residual)) if transform == "log1p" else (residual, residual * residual)
 
 
 def back_to_money(value: Column, transform: str, means: tuple[float, float]) -> Column:
-    """Return the smearing estimate of the target.
-
-    Parameters
-    ----------
-    value : Column
-        Prediction of the transformed target.
-    transform : {"log1p", "sqrt"}
-        Transformation.
-    means : tuple of float
-        Means of the `smearing_terms`.
-
-    Returns
-    -------
-    Column
-        In units of the target.
-    """
+    """Return the smearing estimate of the target, from its transformed prediction and the means of `smearing_terms`."""
     if transform == "log1p":
         return sf.exp(value) * means[1] - 1.0
     return value * value + value * (2.0 * means[0]) + means[1]

@@ -19,15 +19,7 @@ __all__ = ["Bins"]
 
 
 class Bins:
-    """Find the bin, as text, from ``0.0`` on.
-
-    Parameters
-    ----------
-    entry : mapping
-        Entry of the step in the manifest; ``borders`` ascend, and a value at a border is above it.
-    context : Context
-        Level tables and files of the scorer.
-    """
+    """Find the bin, as text, from ``0.0`` on; a value at a border is above it."""
 
     def __init__(self, entry: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002  the form of all steps
         self._column, self._output, self._borders = entry["input"], entry["output"], list(entry["borders"])

@@ -20,13 +20,6 @@ __all__ = ["ScaledColumns"]
 class ScaledColumns:
     """Multiply columns, kept within a range, by another one.
 
-    Parameters
-    ----------
-    entry : mapping
-        Entry of the step in the manifest.
-    context : Context
-        Level tables and files of the scorer.
-
     Notes
     -----
     An input is an intercept and parts; the intercept times the scale is shared out as the scale's own parts are.

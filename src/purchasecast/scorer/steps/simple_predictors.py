@@ -18,15 +18,7 @@ _UNIT_PRICE = "unit_price"
 
 
 class SimplePredictors:
-    """Look up the product's values; the unit price is multiplied by the quantity.
-
-    Parameters
-    ----------
-    entry : mapping
-        Entry of the step in the manifest.
-    context : Context
-        Level tables and files of the scorer.
-    """
+    """Look up the product's values; the unit price is multiplied by the quantity."""
 
     def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
         self._levels: int | None = entry["levels"]

@@ -46,13 +46,6 @@ class _Table:
 class UnitPrice:
     """Looks up lines, unit prices and effects.
 
-    Parameters
-    ----------
-    entry : mapping
-        Entry of the step in the manifest.
-    context : Context
-        Level tables and files of the scorer.
-
     Notes
     -----
     The amount is a product, so its parts are taken on the log scale, around the mean of the log amount: what a product
