@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from purchasecast import datasets, errors, search, stages
-    from purchasecast.api import draft_schema, evaluate, monitor, profile, train, validate
-    from purchasecast.config import InsightSettings, MonitorSettings, TrainSettings
+    from purchasecast.api import draft_schema, evaluate, monitor, plan, profile, train, validate
+    from purchasecast.config import InsightSettings, MonitorSettings, PlanSettings, TrainSettings
     from purchasecast.drafting import SchemaDraft
     from purchasecast.io import read_table, write_table
     from purchasecast.model import Model, load
-    from purchasecast.results import DriftReport, Evaluation, Insights, Profile, ValidationReport
+    from purchasecast.planning import PlannedCampaign
+    from purchasecast.results import DriftReport, Evaluation, Insights, Plan, Profile, ValidationReport
     from purchasecast.schema import Schema, load_schema
     from purchasecast.spark import get_session
 
@@ -33,6 +34,9 @@ __all__ = [
     "Insights",
     "Model",
     "MonitorSettings",
+    "Plan",
+    "PlanSettings",
+    "PlannedCampaign",
     "Profile",
     "Schema",
     "SchemaDraft",
@@ -46,6 +50,7 @@ __all__ = [
     "load",
     "load_schema",
     "monitor",
+    "plan",
     "profile",
     "read_table",
     "search",
@@ -58,12 +63,13 @@ __all__ = [
 # Where each name is defined. It is imported when it is first used, so that `import purchasecast` loads neither Spark
 # nor NumPy.
 _HOMES = {
-    "purchasecast.api": ("draft_schema", "evaluate", "monitor", "profile", "train", "validate"),
-    "purchasecast.config": ("InsightSettings", "MonitorSettings", "TrainSettings"),
+    "purchasecast.api": ("draft_schema", "evaluate", "monitor", "plan", "profile", "train", "validate"),
+    "purchasecast.config": ("InsightSettings", "MonitorSettings", "PlanSettings", "TrainSettings"),
     "purchasecast.drafting": ("SchemaDraft",),
     "purchasecast.io": ("read_table", "write_table"),
     "purchasecast.model": ("Model", "load"),
-    "purchasecast.results": ("DriftReport", "Evaluation", "Insights", "Profile", "ValidationReport"),
+    "purchasecast.planning": ("PlannedCampaign",),
+    "purchasecast.results": ("DriftReport", "Evaluation", "Insights", "Plan", "Profile", "ValidationReport"),
     "purchasecast.schema": ("Schema", "load_schema"),
     "purchasecast.spark": ("get_session",),
 }

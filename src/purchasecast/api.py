@@ -1,4 +1,4 @@
-"""The verbs of the package: draft a schema, train, evaluate, validate, profile, monitor.
+"""The verbs of the package: draft a schema, train, evaluate, validate, profile, monitor, plan.
 
 The command line is a thin shell over them.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import check_place
-from purchasecast.config import MonitorSettings, TrainSettings
+from purchasecast.config import MonitorSettings, PlanSettings, TrainSettings
 from purchasecast.io import take_table
 from purchasecast.model import Model, session_of
 from purchasecast.progress import Steps
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from purchasecast.config import ModelName
     from purchasecast.drafting import SchemaDraft
     from purchasecast.model import Session
+    from purchasecast.planning import PlannedCampaign
     from purchasecast.results import DriftReport, Evaluation, Profile, ValidationReport
 
-__all__ = ["draft_schema", "evaluate", "monitor", "profile", "train", "validate"]
+__all__ = ["draft_schema", "evaluate", "monitor", "plan", "profile", "train", "validate"]
 
 _READER = ("format", "table", "options")
 
@@ -337,6 +338,87 @@ def monitor(
 
         write_page(render_drift(report, model.schema), Path(out))
     return report
+
+
+def plan(
+    offers: Any,
+    *,
+    stock: Any = None,
+    must: Any = None,
+    must_not: Any = None,
+    customer: str = "customer",
+    product: str = "product",
+    money: str | None = None,
+    out: str | Path | None = None,
+    settings: PlanSettings | None = None,
+    steps: Steps | None = None,
+    **options: Any,
+) -> PlannedCampaign:
+    """Choose whom to offer what, so that the expected profit is highest, and hold out a control group.
+
+    Parameters
+    ----------
+    offers : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        One row per customer and product, with ``probability`` (of a purchase) and ``amount`` (of a purchase); optional
+        ``margin`` (share of the amount) or ``cost_of_goods`` (of a purchase), ``units`` (of a purchase) and columns for
+        ``segments``. A path is a CSV or Parquet file.
+    stock : path or table, optional
+        Columns of the product and ``stock``, in units; other products are not limited.
+    must : path or table, optional
+        Columns of the customer and the product: lines that are in the plan whatever they bring.
+    must_not : path or table, optional
+        Columns of the customer, the product or both: customers who do not want to be contacted, products that are not
+        offered, or single lines.
+    customer, product : str, default "customer" and "product"
+        Names of the columns of both, in all tables.
+    money : str, optional
+        Unit of money.
+    out : str or Path, optional
+        Folder for ``contacts.csv``, ``control.csv``, ``plan.json`` and ``plan.html``; an older plan is replaced.
+    settings : PlanSettings, optional
+        All settings at once, instead of `options`.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+    **options
+        Fields of `PlanSettings`, such as ``budget=5000``, ``cost=2.0``, ``margin=0.3``.
+
+    Returns
+    -------
+    PlannedCampaign
+        The figures (``plan``), the lines to send (``contacts``) and those of the control group (``control``).
+
+    Raises
+    ------
+    DataError
+        If the offers cannot be used, or the lines that must be exceed a limit.
+    SourceError
+        If `out` holds something that is no plan, or cannot be written.
+
+    Examples
+    --------
+    >>> import purchasecast as pc
+    >>> offers = [
+    ...     {"customer": "Ann", "product": "tea", "probability": 0.5, "amount": 8.0},
+    ...     {"customer": "Bob", "product": "tea", "probability": 0.1, "amount": 8.0},
+    ... ]
+    >>> pc.plan(offers, budget=1, cost=1.0, control_share=0.0).contacts["customer"].to_pylist()
+    ['Ann']
+    """
+    from purchasecast.planning import plan_campaign, take_offers, take_small, write_campaign  # noqa: PLC0415  SciPy
+
+    steps, chosen = steps or Steps(), settings or PlanSettings.of(**options)
+    few = {"stock": stock, "must": must, "must_not": must_not}
+    tables = {name: None if table is None else take_small(table, customer, product) for name, table in few.items()}
+    limited = chosen.max_per_product is not None or any(table is not None for table in tables.values())
+    steps.expect(4)
+    with steps.step("take offers"):
+        lines = take_offers(offers, chosen, customer, product, only_customers_are_limited=not limited)
+    campaign = plan_campaign(lines, chosen, customer=customer, product=product, money=money, steps=steps, **tables)
+    if out is not None:
+        from purchasecast.report import render_plan  # noqa: PLC0415  an extra
+
+        write_campaign(campaign, out, render_plan(campaign.plan))
+    return campaign
 
 
 def _schema(schema: str | Path | Schema) -> Schema:

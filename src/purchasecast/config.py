@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -17,6 +18,7 @@ __all__ = [
     "InsightSettings",
     "ModelName",
     "MonitorSettings",
+    "PlanSettings",
     "TargetTransform",
     "TrainSettings",
 ]
@@ -24,11 +26,13 @@ __all__ = [
 ModelName = Literal["linear", "boosted", "blend"]
 HoldoutBy = Literal["auto", "random", "time"]
 TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
+BudgetUnit = Literal["contacts", "money"]
 TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 
 # Text and not a number, because the unit decides what is counted.
 _BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
 _MAX_SEED = 2**31 - 1  # the largest that Spark, NumPy and XGBoost all take
+_MAX_CONTROL_SHARE = 0.9
 _MAX_OFFERS, _MAX_CAP = 100, 100_000  # lists that people still read, and that fit on the driver
 
 
@@ -236,6 +240,114 @@ class MonitorSettings:
             raise SettingsError(
                 f"max_error_growth: expected a share of 0 or more, found {self.max_error_growth}; take 0.1."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """Settings of `purchasecast.plan`.
+
+    Parameters
+    ----------
+    budget : float, optional
+        Largest number of contacts, or largest cost of all contacts; by default all contacts that pay are planned.
+    budget_in : {"contacts", "money"}, default "contacts"
+        What `budget` counts. A contact is one product that one customer is offered.
+    cost : float, default 0
+        Cost of a contact, in money.
+    margin : float, default 1
+        Share of an amount that remains as profit, in (0, 1], for offers without a margin of their own.
+    max_per_customer : int, default 5
+        Largest number of products that a customer is offered.
+    max_per_product : int, optional
+        Largest number of customers whom a product is offered to.
+    control_share : float, default 0.1
+        Share of the planned customers who are drawn at random and not contacted, in [0, 0.9].
+    control_size : int, optional
+        Number of customers in the control group, instead of a share.
+    expected_lift : float, default 0.1
+        Share by which a contact is expected to raise the revenue of the offered products: the control group is
+        judged by whether it would show such a lift.
+    level : float, default 0.9
+        Level of all intervals, in (0, 1).
+    segments : tuple of str, default ()
+        Columns of the offers by which `purchasecast.measure` compares customers; constant for each customer.
+    seed : int, default 7
+        Seed of the control group.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is outside its range.
+    """
+
+    budget: float | None = None
+    budget_in: BudgetUnit = "contacts"
+    cost: float = 0.0
+    margin: float = 1.0
+    max_per_customer: int = 5
+    max_per_product: int | None = None
+    control_share: float = 0.1
+    control_size: int | None = None
+    expected_lift: float = 0.1
+    level: float = 0.9
+    segments: tuple[str, ...] = ()
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        _check_choice("budget_in", self.budget_in, get_args(BudgetUnit))
+        for name, low, high in (
+            ("budget", 0, math.inf),
+            ("cost", 0, math.inf),
+            ("max_per_customer", 1, math.inf),
+            ("max_per_product", 1, math.inf),
+            ("control_share", 0, _MAX_CONTROL_SHARE),
+            ("control_size", 0, math.inf),
+            ("seed", 0, _MAX_SEED),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                upper = "" if high == math.inf else f" to {high}"
+                raise SettingsError(f"{name}: expected a number from {low}{upper or ' on'}, found {value}.")
+        for name in ("margin", "expected_lift", "level"):
+            value = getattr(self, name)
+            if not 0 < value <= 1 or (name == "level" and value == 1):
+                raise SettingsError(f"{name}: expected a share above 0 and up to 1, found {value}.")
+        if self.budget_in == "money" and not self.cost:
+            raise SettingsError("cost: expected the cost of a contact, because the budget is in money, found 0.")
+
+    @classmethod
+    def of(cls, **values: Any) -> PlanSettings:
+        """Build settings from values by name.
+
+        Parameters
+        ----------
+        **values
+            Settings.
+
+        Returns
+        -------
+        PlanSettings
+            The settings.
+
+        Raises
+        ------
+        SettingsError
+            If a name is not that of a field, or a value is outside its range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            _check_choice("plan", name, known)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-safe values.
+
+        Returns
+        -------
+        dict
+            Settings by name.
+        """
+        return {**asdict(self), "segments": list(self.segments)}
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

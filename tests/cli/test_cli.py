@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = (
-    *("demo", "evaluate", "generate", "insights", "monitor", "predict", "profile", "report", "schema", "serve"),
+    *("demo", "evaluate", "generate", "insights", "monitor", "plan", "predict", "profile", "report", "schema", "serve"),
     *("train", "validate"),
 )
 

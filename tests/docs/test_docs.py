@@ -15,7 +15,7 @@ import pytest
 
 import purchasecast
 from purchasecast.cli import cli
-from purchasecast.config import TrainSettings
+from purchasecast.config import PlanSettings, TrainSettings
 from purchasecast.schema import Schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +76,8 @@ def test_code_in_the_documents_compiles_and_its_imports_are_there(text):
             arguments = {word.arg for word in node.keywords if word.arg}
             call = inspect.signature(getattr(purchasecast, node.func.attr)).bind(*node.args, **dict.fromkeys(arguments))
             settings = set(call.arguments.get("options", {}) or call.arguments.get("reader", {}))
-            assert settings <= {*(field.name for field in fields(TrainSettings)), "format", "table", "options"}
+            known = PlanSettings if node.func.attr == "plan" else TrainSettings
+            assert settings <= {*(field.name for field in fields(known)), "format", "table", "options"}
         elif is_ours(node):
             assert hasattr(purchasecast, node.attr)
 

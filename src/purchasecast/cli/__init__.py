@@ -12,7 +12,7 @@ import sys
 import click
 
 from purchasecast import __version__
-from purchasecast.cli import data, model, results
+from purchasecast.cli import campaigns, data, model, results
 from purchasecast.cli.interrupts import raise_again
 from purchasecast.errors import PurchasecastError
 
@@ -44,6 +44,7 @@ for _command in (
     model.evaluate,
     model.predict,
     results.insights,
+    campaigns.plan,
     results.report,
     results.serve,
     results.monitor,

@@ -9,6 +9,7 @@ from purchasecast.io.local_files import peek_csv_options, peek_names
 
 if TYPE_CHECKING:
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
+    from purchasecast.io.local_tables import read_local_table
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
     from purchasecast.io.tables import UntypedTable, read_table, write_table
 
@@ -18,6 +19,7 @@ __all__ = [
     "is_spark_frame",
     "peek_csv_options",
     "peek_names",
+    "read_local_table",
     "read_table",
     "take_table",
     "take_untyped",
@@ -25,9 +27,10 @@ __all__ = [
     "write_table",
 ]
 
-# What needs Spark is loaded when it is asked for: a wrong file is told of before that.
+# What needs Spark or Arrow is loaded when it is asked for: a wrong file is told of before that.
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
+    "local_tables": ("read_local_table",),
     "single_csv": ("check_single_csv", "write_single_csv"),
     "tables": ("UntypedTable", "read_table", "write_table"),
 }
@@ -35,7 +38,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs Spark."""
+    """Load what needs Spark or Arrow."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -14,6 +14,7 @@ from purchasecast.report.sections.drift import drift_page
 from purchasecast.report.sections.findings import finding_section
 from purchasecast.report.sections.model import method_section, model_section
 from purchasecast.report.sections.pairs import pair_section
+from purchasecast.report.sections.plan import plan_page
 from purchasecast.report.sections.profile import data_section, feature_section, order_section, target_section
 from purchasecast.report.sections.quality import quality_section
 from purchasecast.report.summary import (
@@ -28,10 +29,10 @@ from purchasecast.report.summary import (
 if TYPE_CHECKING:
     from purchasecast.report.elements import Section
     from purchasecast.report.report_data import ReportData
-    from purchasecast.results import DriftReport, Profile, ValidationReport
+    from purchasecast.results import DriftReport, Plan, Profile, ValidationReport
     from purchasecast.schema import Schema
 
-__all__ = ["render_drift", "render_profile", "render_report", "write_page"]
+__all__ = ["render_drift", "render_plan", "render_profile", "render_report", "write_page"]
 
 
 def render_report(data: ReportData) -> str:
@@ -113,6 +114,22 @@ def render_drift(report: DriftReport, schema: Schema) -> str:
         HTML that needs no network and no script.
     """
     return _render(drift_page(report, schema, f"purchasecast {__version__}"))
+
+
+def render_plan(plan: Plan) -> str:
+    """Return the page of a planned campaign.
+
+    Parameters
+    ----------
+    plan : Plan
+        The figures.
+
+    Returns
+    -------
+    str
+        HTML that needs no network and no script.
+    """
+    return _render(plan_page(plan, f"purchasecast {__version__}"))
 
 
 def write_page(html: str, path: str | Path) -> Path:

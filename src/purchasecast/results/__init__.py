@@ -12,6 +12,7 @@ from purchasecast.results.evaluation import (
 )
 from purchasecast.results.explanation import Explanation
 from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
+from purchasecast.results.plan import BudgetPoint, ControlGroup, Plan, ProductUse
 from purchasecast.results.profile import (
     Concentration,
     FeatureProfile,
@@ -29,6 +30,7 @@ from purchasecast.results.validation import ValidationReport, check_reject_rate
 __all__ = [
     "PREDICTION_TENTH",
     "Absent",
+    "BudgetPoint",
     "Campaign",
     "Candidate",
     "Chart",
@@ -36,6 +38,7 @@ __all__ = [
     "Check",
     "ColumnDrift",
     "Concentration",
+    "ControlGroup",
     "DriftReport",
     "Evaluation",
     "Explanation",
@@ -50,6 +53,8 @@ __all__ = [
     "NumberProfile",
     "PairCell",
     "PairProfile",
+    "Plan",
+    "ProductUse",
     "Profile",
     "ProfileWarning",
     "Record",

@@ -1,0 +1,90 @@
+"""Take offers of any kind, and of a Spark frame only those lines that a plan may choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from purchasecast.errors import ColumnMismatchError, did_you_mean
+from purchasecast.frames import to_arrow
+from purchasecast.io import read_local_table
+from purchasecast.planning.lines import AMOUNT, GOODS, MARGIN, PROBABILITY, UNITS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from purchasecast.config import PlanSettings
+
+__all__ = ["take_offers", "take_small"]
+
+
+def take_small(data: Any, *texts: str) -> pa.Table:
+    """Return a small table of any kind: a path, a Spark frame, or a table in this process.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        The table.
+    *texts : str
+        Columns of a CSV file that are texts.
+
+    Returns
+    -------
+    pyarrow.Table
+        The table.
+    """
+    if isinstance(data, str | Path):
+        return read_local_table(data, texts)
+    return data.toArrow() if _is_spark(data) else to_arrow(data)
+
+
+def take_offers(
+    data: Any, settings: PlanSettings, customer: str, product: str, *, only_customers_are_limited: bool
+) -> pa.Table:
+    """Return offers of any kind as a table.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        One row per customer and product.
+    settings : PlanSettings
+        Cost and margin.
+    customer, product : str
+        Names of the columns of both.
+    only_customers_are_limited : bool
+        Whether there are neither limits of products nor lines that must or must not be. Then the best lines of each
+        customer are all that a plan can choose.
+
+    Returns
+    -------
+    pyarrow.Table
+        Of a Spark frame only the columns that a plan reads, and lines that pay.
+    """
+    if not _is_spark(data):
+        return take_small(data, customer, product, *settings.segments)
+    optional = [name for name in (MARGIN, GOODS, UNITS) if name in data.columns]
+    names = [customer, product, PROBABILITY, AMOUNT, *optional, *settings.segments]
+    for name in names:
+        if name not in data.columns:
+            hint = did_you_mean(name, data.columns) or "; name them so, or say which they are."
+            raise ColumnMismatchError(f"offers: expected a column {name}, found {', '.join(data.columns)}{hint}")
+    read = data.select(*[f"`{name}`" for name in dict.fromkeys(names)])
+    if not only_customers_are_limited:
+        return read.toArrow()
+    left = f"{AMOUNT} - {GOODS}" if GOODS in optional else f"{AMOUNT} * {_margin(settings, optional)}"
+    # A line with a wrong value stays, so that the check of the lines finds it.
+    best = f"row_number() over (partition by `{customer}` order by {PROBABILITY} * ({left}) desc, `{product}`)"
+    ranked = read.selectExpr("*", f"{best} as `_rank`", f"{PROBABILITY} * ({left}) as `_profit`")
+    kept = ranked.where(
+        f"(`_rank` <= {settings.max_per_customer} and `_profit` > {settings.cost}) or `_profit` is null "
+        f"or {PROBABILITY} not between 0 and 1"
+    )
+    return kept.drop("_rank", "_profit").toArrow()
+
+
+def _margin(settings: PlanSettings, columns: list[str]) -> str:
+    return MARGIN if MARGIN in columns else repr(float(settings.margin))
+
+
+def _is_spark(data: Any) -> bool:
+    return type(data).__module__.startswith("pyspark.")
