@@ -228,7 +228,12 @@ def make_insights() -> Insights:
             "No cause.",
             chart,
             0.02,
-            "what is left over",
+            "what is left over" if k else "",
+            (10_000.0, 15_000.0) if k else None,
+            "Marketing" if k else "",
+            "within a week" if k else "",
+            f"Claim {k} held on hidden rows." if k in (1, 3) else "",
+            "Nobody buys more." if k else "",
         )
         for k, chart in enumerate(charts)
     )

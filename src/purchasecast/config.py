@@ -179,6 +179,9 @@ class InsightSettings:
         Number of products, and of categories, to offer to a customer.
     cap : int, default 1000
         Largest number of lines in the list of a campaign.
+    response : float, default 0.05
+        Share of a customer's shortfall that contacting the customer is assumed to close, 0 to 1. The data cannot tell
+        it; replace it by the result of a first test.
 
     Raises
     ------
@@ -191,8 +194,10 @@ class InsightSettings:
     by: tuple[tuple[str, str], ...] = ()
     offers: int = 5
     cap: int = 1000
+    response: float = 0.05
 
     def __post_init__(self) -> None:
+        _check_share("response", self.response)
         for name in ("level", "false_discovery_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise SettingsError(

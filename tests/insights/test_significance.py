@@ -22,6 +22,7 @@ def finding(name: str, kind: str = "segment", **changes: object) -> Finding:
         "action": "",
         "money": 100.0,
         "caveat": "",
+        "who": "Marketing",
     }
     return Finding(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -104,9 +105,10 @@ def test_certain_money_comes_first_whatever_the_order() -> None:
         finding("large but vague", money=500.0, interval=(1.0, 19.0)),
         finding("certain", money=90.0),
         finding("small", money=10.0),
-        finding("no money", money=None),
+        finding("few rows", money=None, who=""),
+        finding("many rows", money=None, who="", support=Support(50)),
     ]
-    expected = ["certain", "large but vague", "small", "no money"]
+    expected = ["certain", "large but vague", "small", "many rows", "few rows"]
     assert [f.id for f in rank_findings(found, max_per_kind=10)] == expected
     assert [f.id for f in rank_findings(found[::-1], max_per_kind=10)] == expected
 

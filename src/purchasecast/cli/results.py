@@ -50,6 +50,13 @@ __all__ = ["insights", "monitor", "report", "serve"]
     metavar="SHARE",
     help="Largest expected share of false findings among those that are tested.",
 )
+@click.option(
+    "--response",
+    default=0.05,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of a loss that a contact is assumed to prevent.",
+)
 @click.option("--keep/--no-keep", default=True, show_default=True, help="Store the findings in MODEL, for its report.")
 @source
 @rate_option
@@ -62,7 +69,7 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
     """
     settings = InsightSettings(
         by=tuple(column_pair(text) for text in options.pop("by")),
-        **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate")},
+        **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate", "response")},
     )
     chosen = {name: options.pop(name) for name in ("keep", "max_reject_rate")}
     arguments = {**chosen, **run.spark_and_steps, **reader_options(options)}

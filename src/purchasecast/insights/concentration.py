@@ -33,11 +33,6 @@ __all__ = ["Concentration", "Lorenz", "measure_concentration"]
 _BINS = 20
 _MIN_COUNT = 5  # fewer have no top fifth
 _PLURALS = {"customer": "customers", "product": "products", "category": "categories"}
-_ACTIONS = {
-    "customer": "Take care of the top fifth of customers: service, early access, and an alert when one buys less.",
-    "product": "Always keep the top fifth of products in stock; check whether the others are worth their shelf space.",
-    "category": "Plan space and budget for the leading categories first, and check their revenue every week.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +79,8 @@ class Concentration(Evidence):
                 f"All {many}, sorted by revenue. Every row is counted, so there is no interval. The Gini coefficient "
                 "is 0 where all bring the same and near 1 where one brings everything."
             ),
-            action=_ACTIONS[curve.entity],
-            money=max(curve.top_share - curve.top_count / curve.count, 0.0) * curve.total,
+            action="",
+            money=None,
             caveat="For these rows and their period. The data have no costs, so revenue is not profit.",
             chart=Chart(
                 "line",
@@ -95,7 +90,6 @@ class Concentration(Evidence):
                 across,
                 up,
             ),
-            stake="what the top fifth brings beyond an equal share",
         )
 
 

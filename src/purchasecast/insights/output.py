@@ -70,12 +70,13 @@ def summary(insights: Insights, most: int = 10) -> str:
     Returns
     -------
     str
-        One line per finding with the money at stake, then what is missing and why, then the lists.
+        One line per finding, with who does what by when and the gain to expect; what is missing and why; the lists.
     """
     lines = [insights.computed_on, ""]
     for finding in insights.findings[:most]:
-        stake = "" if finding.money is None else f" [{money(finding.money, insights.money_unit)}: {finding.stake}]"
-        lines.append(f"- {finding.claim}{stake}")
+        gain = "" if finding.money is None else f" [{money(finding.money, insights.money_unit)}: {finding.stake}]"
+        action = f" {finding.who}, {finding.when}: {finding.action}" if finding.is_decision else ""
+        lines.append(f"- {finding.claim}{action}{gain}")
     if len(insights.findings) > most:
         lines.append(f"  and {len(insights.findings) - most} more in findings.json")
     lines += ["", *[f"no findings on {absent.kind}: {absent.reason}" for absent in insights.absent]]

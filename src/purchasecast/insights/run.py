@@ -12,6 +12,10 @@ from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
+from purchasecast.insights.dates.leaving import LIST_NAME as LEAVING_LIST
+from purchasecast.insights.dates.leaving import leaving_list, measure_leaving
+from purchasecast.insights.dates.trend import measure_growth, measure_trend
+from purchasecast.insights.dates.visits import MIN_DAYS, read_visits
 from purchasecast.insights.demand.findings import Demand
 from purchasecast.insights.demand.measure import (
     default_pair,
@@ -54,7 +58,7 @@ __all__ = ["find_insights"]
 
 _MAX_PER_KIND = 10
 _MAX_LITTLE_KNOWN = 10  # products that are scored for every customer
-_STEPS = 8
+_STEPS = 9
 
 
 @dataclass(slots=True)
@@ -246,7 +250,7 @@ def _measure_model(run: _Run) -> None:
     if tables:
         run.evidence.append(measure_concentration(tables, None))
     reason = "These findings need past transactions: give the labelled table as the data."
-    run.miss(reason, "segment", "segment-mix", "pricing", "reach", "customers", "offer")
+    run.miss(reason, "segment", "segment-mix", "pricing", "reach", "customers", "offer", "trend", "leaving")
 
 
 def _measure_sales(run: _Run, sales: Sales) -> None:
@@ -260,6 +264,7 @@ def _measure_sales(run: _Run, sales: Sales) -> None:
         else:
             run.miss("The schema has no customer, no product and no category of products.", "concentration")
     _compare_customers(run, sales)
+    _measure_dates(run, sales)
     with run.steps.step("prices"):
         prices = measure_prices(sales, customers, run.rate)
     if prices is None:
@@ -287,8 +292,32 @@ def _compare_customers(run: _Run, sales: Sales) -> None:
         else:
             reason = 'The schema has no attribute of customers (of = "customer") with at most 50 levels.'
             run.miss(reason, "segment", "segment-mix")
-        run.evidence.append(measure_shortfalls(peers.residuals, run.rate, same))
+        run.evidence.append(measure_shortfalls(peers.residuals, run.rate, same, run.settings.response))
         run.evidence.append(measure_spread(peers.spread, sales.category, same, peers.customers))
+
+
+def _measure_dates(run: _Run, sales: Sales) -> None:
+    """Measure trend and growth, and find customers who are leaving."""
+    if not sales.schema.time or not sales.schema.customer:
+        run.miss("Findings on time need a time column and a customer column.", "trend", "leaving")
+        return
+    with run.steps.step("dates"):
+        visits = read_visits(sales)
+        trend = measure_trend(visits) if visits else None
+        if visits is None or trend is None:
+            run.miss(f"Findings on time need purchases of at least {MIN_DAYS} days.", "trend", "leaving")
+            return
+        growth = measure_growth(sales, visits, trend)
+        run.evidence += [trend, *([growth] if growth else [])]
+        lost = measure_leaving(visits, run.settings.response)
+        if lost is None:
+            run.miss("Customers who are leaving are found from 16 weeks of purchases on.", "leaving")
+            return
+        run.evidence.append(lost)
+        table = leaving_list(visits, lost, run.settings.cap).toArrow()
+    if table.num_rows:
+        names = [run.schema.customer or "customer", *table.column_names[1:]]
+        run.add_list(LEAVING_LIST, "Customers who are late by their own habit", table.rename_columns(names), None)
 
 
 def _same_items(schema: Schema) -> str:

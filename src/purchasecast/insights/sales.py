@@ -46,8 +46,8 @@ class Sales:
     """Transactions, and their sums by customer and by product."""
 
     # One row per transaction: ``spend``; ``item`` (the product; without a product role, the combination of the
-    # product's attributes); ``category``; ``customer`` and ``product`` where the schema has them; and the attributes
-    # of the customer ``a_0``, ``a_1``, and so on.
+    # product's attributes); ``category``; ``customer``, ``product`` and ``date`` where the schema has them; and the
+    # attributes of the customer ``a_0``, ``a_1``, and so on.
     frame: DataFrame
     schema: Schema
     # Columns behind ``a_0``, ...: nominal and ordinal attributes of the customer with at most 50 levels.
@@ -128,6 +128,8 @@ def _select_list(schema: Schema, attributes: tuple[str, ...], category: str | No
         columns.append(f"{quoted(schema.customer)} as customer")
     if schema.product:
         columns.append(f"{quoted(schema.product)} as product")
+    if schema.time:
+        columns.append(f"cast({quoted(schema.time)} as date) as date")
     columns += [f"coalesce({quoted(name)}, '{NO_LEVEL}') as a_{j}" for j, name in enumerate(attributes)]
     return columns
 

@@ -1,4 +1,4 @@
-r"""Decide which findings are significant when many are tested, and rank them by money and certainty.
+r"""Decide which findings are significant when many are tested, and rank them by gain and certainty.
 
 The tests of one question, such as which segments differ, form a family. Many true findings in one family must not allow
 false ones in another, so the false discovery rate is controlled in two steps (Benjamini and Bogomolov 2014). First, of
@@ -147,14 +147,16 @@ def certainty(finding: Finding) -> float:
 
 
 def rank_findings(findings: Sequence[Finding], *, max_per_kind: int) -> tuple[Finding, ...]:
-    """Sort findings by the money that is certain, and keep the best of each kind.
+    """Sort decisions by the gain that is certain, then descriptions by their size; keep the best of each kind.
 
     Equal ones are sorted by certainty and then by id, so that the order is always the same.
     """
 
-    def key(finding: Finding) -> tuple[float, float, str]:
+    def key(finding: Finding) -> tuple[bool, float, float, str]:
         sure = certainty(finding)
-        return (-(finding.money or 0.0) * sure, -sure, finding.id)
+        # Descriptions have no money: their number times the rows behind it compares those of one kind.
+        size = (finding.money or 0.0) if finding.is_decision else abs(finding.value) * finding.support.rows
+        return (not finding.is_decision, -size * sure, -sure, finding.id)
 
     kept: list[Finding] = []
     seen: Counter[str] = Counter()

@@ -26,11 +26,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A recommended action, the money at stake and what that money is, and the id of the card with the finding."""
+    """A decision in one sentence, its gain, what the gain is, how it was checked, and the id of the finding's card."""
 
     text: str
     amount: str
     stake: str
+    checked: str
     card: str
 
 

@@ -11,7 +11,7 @@ from purchasecast import __version__
 from purchasecast.errors import SourceError
 from purchasecast.report.elements import Page
 from purchasecast.report.sections.drift import drift_page
-from purchasecast.report.sections.findings import finding_section
+from purchasecast.report.sections.findings import decision_section, description_section
 from purchasecast.report.sections.model import method_section, model_section
 from purchasecast.report.sections.pairs import pair_section
 from purchasecast.report.sections.plan import plan_page
@@ -49,11 +49,11 @@ def render_report(data: ReportData) -> str:
         HTML that needs no network and no script.
     """
     schema, profile, evaluation, unit = data.schema, data.profile, data.evaluation, data.schema.money
-    findings = finding_section(data.insights)
+    decisions, descriptions = decision_section(data.insights), description_section(data.insights)
     sections: list[Section | None] = [data_section(profile, data.validation), *_profile_sections(profile)]
     sections += [model_section(data), quality_section(evaluation, schema)]
-    # A reader who decides wants the findings first; where there are none, the sentence about them comes last.
-    sections = [findings, *sections] if data.insights else [*sections, findings]
+    # A reader who decides wants the decisions first; where there are none, the sentence about them comes last.
+    sections = [decisions, descriptions, *sections] if data.insights else [*sections, decisions]
     summaries = [quality_summary(evaluation, unit)]
     if profile:
         summaries = [profile_summary(profile), *summaries, *warning_summary(profile)]

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from purchasecast.formatting import compact, counted, money, percent
 from purchasecast.report.elements import Action, Summary, Tile
-from purchasecast.report.sections.findings import theme_of
+from purchasecast.report.sections.findings import gain_of, theme_of
 from purchasecast.report.sections.profile import explained_shares, plural_name
 from purchasecast.report.sections.quality import best_baseline, interval_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from purchasecast.results import Evaluation, Insights, Profile
+    from purchasecast.results import Evaluation, Finding, Insights, Profile
 
 __all__ = [
     "business_tiles",
@@ -24,7 +24,7 @@ __all__ = [
     "warning_summary",
 ]
 
-_MAX_ACTIONS = 5
+_MAX_ACTIONS = 3
 _WEAK = 0.005  # a column that explains less of the differences than this hardly helps on its own
 _EXACT = 0.001  # a difference between totals below this is not worth a number
 
@@ -116,11 +116,16 @@ def warning_summary(profile: Profile) -> tuple[Summary, ...]:
 
 
 def top_actions(insights: Insights | None) -> tuple[Action, ...]:
-    """Return the action of the best finding of each theme, at most five, best first."""
+    """Return the best decision of each theme, at most three; those that were checked on hidden purchases come first."""
+    if insights is None:
+        return ()
     # Findings are ranked, so the first one of each theme is its best.
-    best: dict[str, Action] = {}
-    for finding in insights.findings if insights else ():
-        if finding.money:
-            amount = money(finding.money, insights.money_unit if insights else None)
-            best.setdefault(theme_of(finding.kind), Action(finding.action, amount, finding.stake, finding.id))
-    return tuple(best.values())[:_MAX_ACTIONS]
+    best: dict[str, Finding] = {}
+    for finding in insights.findings:
+        if finding.is_decision and finding.money:
+            best.setdefault(theme_of(finding.kind), finding)
+    chosen = sorted(best.values(), key=lambda finding: not finding.checked)[:_MAX_ACTIONS]
+    return tuple(
+        Action(f"{one.who}, {one.when}: {one.action}", gain_of(one, insights), one.stake, one.checked, one.id)
+        for one in chosen
+    )

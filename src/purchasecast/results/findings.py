@@ -139,13 +139,16 @@ class Support(Record):
 class Finding(Record):
     """One claim, its number, and what to do about it.
 
+    A finding with `who` is a decision: somebody can act on it, and `money` is the gain to expect. All others describe
+    the shop, and have no `money`.
+
     Attributes
     ----------
     id : str
         Stable name: the same claim about other data of this schema has the same id.
     kind : str
         Topic: ``concentration``, ``segment``, ``segment-mix``, ``inventory``, ``pricing``, ``offer``,
-        ``reach`` or ``customers``.
+        ``reach``, ``customers``, ``leaving``, ``trend``, ``season`` or ``growth``.
     claim : str
         One sentence.
     value : float
@@ -159,9 +162,9 @@ class Finding(Record):
     method : str
         How the number was computed.
     action : str
-        Recommended action.
+        What to do; empty for a description.
     money : float or None
-        Money at stake, in the unit of the target; None where no amount can be given.
+        Gain to expect from the action, in the unit of the target; None for a description.
     caveat : str
         Limits of the claim.
     chart : Chart or None, default None
@@ -171,6 +174,17 @@ class Finding(Record):
         adjusted for the number of families (`purchasecast.insights.significance`); None where nothing was tested.
     stake : str, default ""
         What `money` is, as a phrase to follow it.
+    money_interval : (float, float) or None, default None
+        Interval of `money`, at `Insights.level`; None where nothing measures its uncertainty.
+    who : str, default ""
+        Who acts, such as ``Marketing``; empty for a description.
+    when : str, default ""
+        By when to act.
+    checked : str, default ""
+        What was seen on purchases that the finding was not computed from, in one sentence; empty where nothing was
+        hidden.
+    wrong_if : str, default ""
+        What would show that the decision was wrong, in one sentence.
     """
 
     id: str
@@ -187,6 +201,16 @@ class Finding(Record):
     chart: Chart | None = None
     q_value: float | None = None
     stake: str = ""
+    money_interval: tuple[float, float] | None = None
+    who: str = ""
+    when: str = ""
+    checked: str = ""
+    wrong_if: str = ""
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether somebody can act on it."""
+        return bool(self.who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +261,7 @@ class Insights(Record):
     Attributes
     ----------
     findings : tuple of Finding
-        Ranked by the money that is certain.
+        Decisions first, by the gain that is certain; then descriptions.
     absent : tuple of Absent
         Kinds of findings that could not be computed, and why.
     campaigns : tuple of Campaign

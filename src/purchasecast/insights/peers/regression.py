@@ -87,10 +87,11 @@ class Peers:
     items: int
     customers: int
     # One row per customer: ``level``, ``rows``, ``total``, ``r`` and ``rr`` (sum and sum of squares of the
-    # residuals), and ``usual_rr``, the sum of squares to expect from the spread of the items.
+    # residuals), ``usual_rr``, the sum of squares to expect from the spread of the items, and of the half of the rows
+    # that is hidden from a check: ``hidden_rows``, ``hidden_r`` and ``hidden_usual_rr``.
     residuals: DataFrame
     # Sums by ``category`` and ``share`` (of a purchase in the mean of its item, rounded): ``rows``, ``spend``,
-    # ``around`` (squares around that mean), ``below`` (what lies below it) and ``rest`` (squares of the residuals).
+    # ``around`` (squares around that mean) and ``rest`` (squares of the residuals).
     spread: DataFrame
 
 

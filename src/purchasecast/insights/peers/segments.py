@@ -108,11 +108,6 @@ class Segments(Evidence):
         value = contrast.adjusted.value
         low, high = contrast.adjusted.interval(phrases.level)
         name = phrases.named(contrast.column, contrast.level)
-        action = (
-            f"Test larger packs and full prices on {name} first, with a control group."
-            if value > 0
-            else f"Find out why {name} pays less (smaller packs, discounts?), and test a change with a control group."
-        )
         return Finding(
             id=f"segment:{contrast.column}={contrast.level}",
             kind="segment",
@@ -129,12 +124,11 @@ class Segments(Evidence):
                 f"Regression of the purchase on the customers' attributes within items ({self.same}). Variance "
                 f"clustered by customer; {phrases.level:.0%} interval."
             ),
-            action=action,
-            money=abs(value) * contrast.rows,
+            action="",
+            money=None,
             caveat="This is an association, not a cause: a customer who moves to this segment may not change.",
             chart=self._chart(contrast.column, phrases),
             q_value=q,
-            stake="this difference times their purchases",
         )
 
     def _mix(self, contrast: Contrast, q: float, phrases: Phrases) -> Finding:
@@ -155,12 +149,11 @@ class Segments(Evidence):
                 "Difference of means minus the difference within items. The variance is that of this difference, "
                 f"clustered by customer; {phrases.level:.0%} interval."
             ),
-            action=f"Judge {name} by the figure for {self.same}; the rest is their assortment, so plan the assortment.",
-            money=abs(contrast.mix.value) * contrast.rows,
+            action="",
+            money=None,
             caveat="This is an association, not a cause; customers may differ in ways that are not in the data.",
             chart=self._chart(contrast.column, phrases),
             q_value=q,
-            stake="error of the unadjusted difference times their purchases",
         )
 
     def _chart(self, column: str, phrases: Phrases) -> Chart:

@@ -12,16 +12,22 @@ lowest of many means are low by chance, too:
 
 with :math:`\tau^2` the variance of the customers' true means (method of moments), :math:`\sigma_p` the standard
 deviation of the purchases of an item, and :math:`\kappa` the share of that variance within customers.
+
+How much of a shortfall lasts is checked on hidden purchases: customers are selected on one half of their purchases, and
+what they fall short in the other half is compared with what :math:`\hat R_c` of the first half predicts. If less was
+seen than predicted, all shortfalls are multiplied by that share.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from purchasecast.formatting import counted, percent
 from purchasecast.insights.significance import MAX_COLLECTED, Evidence, Trials, normal_interval
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.spark.columns import number_literal
@@ -32,12 +38,28 @@ if TYPE_CHECKING:
     from purchasecast.insights.phrases import Phrases
     from purchasecast.insights.significance import Floats
 
-__all__ = ["LIST_NAME", "Shortfalls", "measure_shortfalls"]
+__all__ = ["LIST_NAME", "HiddenHalf", "Shortfalls", "measure_shortfalls"]
 
 #: Name of the target list, without suffix.
 LIST_NAME = "customers-below-peers"
 MIN_ROWS = 10  # of a customer: the spread of fewer is not known
 _SHOWN = 10
+_SELECT_P = 0.01  # p-value below which a customer is selected on half of the purchases, for the check on the others
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenHalf:
+    """Shortfalls in the half of the purchases that customers were not selected on."""
+
+    customers: int  # selected on the other half
+    expected: float  # their shortfall in this half, predicted from the other half
+    actual: float  # their shortfall in this half
+    variance: float  # of the actual one, money squared
+
+    @property
+    def lasting(self) -> float:
+        """Share of the predicted shortfall that was seen, from 0 to 1; 1 where nobody was selected."""
+        return min(max(self.actual / self.expected, 0.0), 1.0) if self.expected > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +77,8 @@ class Shortfalls(Evidence):
     tried: int  # number of customers with enough rows
     variance: float  # variance of the customers' true means, money squared
     same: str  # what is compared, for sentences
+    hidden: HiddenHalf
+    response: float  # share of a shortfall that a contact is assumed to close
 
     @property
     def trials(self) -> tuple[Trials, ...]:
@@ -63,10 +87,11 @@ class Shortfalls(Evidence):
         return (Trials(stats.t.cdf(self.means / errors, self.rows - 1), self.tried),)
 
     def shrunken(self) -> tuple[Floats, Floats]:
-        """Return the shrunken shortfall of each customer, in sum, and its standard error."""
+        """Return the part of each customer's shortfall that lasts, in sum, and its standard error."""
         noise = self.usual**2 / self.rows
         share = self.variance / (self.variance + noise) if self.variance > 0 else np.zeros_like(noise)
-        return -self.rows * self.means * share, self.rows * np.sqrt(noise * share)
+        lasting = self.hidden.lasting
+        return -self.rows * self.means * share * lasting, self.rows * np.sqrt(noise * share) * lasting
 
     def listing(self, q: Floats, rate: float) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:
         """Return the columns and lines of the target list, largest shortfall first."""
@@ -89,6 +114,7 @@ class Shortfalls(Evidence):
         interval = normal_interval(value, float(np.sqrt((error[kept] ** 2).sum())), phrases.level)
         largest = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
         first = f"Customer {self.customers[largest[0]]} has the largest shortfall against comparable customers"
+        low, high = (self.response * end for end in interval)
         return [
             Finding(
                 id="customers:below-peers",
@@ -105,13 +131,14 @@ class Shortfalls(Evidence):
                 method=(
                     f"Purchases of each customer minus what customers with the same attributes pay for {self.same}. "
                     "One-sided t-test per customer, with the spread of the customer or of the items, whichever is "
-                    "larger. The sum is shrunken toward 0, because the lowest of many are low by chance, too."
+                    "larger. The sum is shrunken toward 0, because the lowest of many are low by chance, too, and "
+                    "multiplied by the share that lasted on hidden purchases."
                 ),
                 action=(
-                    f"Go through the list {LIST_NAME}: ask what these customers buy elsewhere, offer larger packs, or "
-                    "decide to do nothing."
+                    f"Draw half of the list {LIST_NAME} at random, ask these customers what they buy elsewhere, and "
+                    "leave the other half alone for comparison."
                 ),
-                money=value,
+                money=self.response * value,
                 caveat=f"They may buy elsewhere or need less; the data do not say. {phrases.no_trend}",
                 chart=Chart.bars(
                     "customer",
@@ -121,13 +148,33 @@ class Shortfalls(Evidence):
                     phrases.money_unit,
                 ),
                 q_value=float(q[kept].max()),
-                stake="what they pay less than comparable customers, without the part that chance explains",
+                stake=(
+                    f"if the contact closes {percent(self.response)} of their shortfall, which is an assumption until "
+                    "a test has measured it"
+                ),
+                money_interval=(low, high),
+                who="Customer care",
+                when="within four weeks",
+                checked=self._checked(phrases),
+                wrong_if="The customers who were asked do not spend more afterwards than the half that was left alone.",
             )
         ]
 
+    def _checked(self, phrases: Phrases) -> str:
+        """Say what the same selection on half of the purchases told about the other half."""
+        hidden = self.hidden
+        if not hidden.customers:
+            return ""
+        interval = normal_interval(hidden.actual, math.sqrt(hidden.variance), phrases.level)
+        return (
+            f"{counted(hidden.customers, 'customer')} selected on half of their purchases fell short by "
+            f"{phrases.money(hidden.actual)} ({phrases.interval(*interval)}) in the other half, where "
+            f"{phrases.money(hidden.expected)} was expected."
+        )
 
-def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfalls:
-    """Find customers whose residuals (`Peers.residuals`) are low.
+
+def measure_shortfalls(residuals: DataFrame, rate: float, same: str, response: float) -> Shortfalls:
+    """Find customers whose residuals (`Peers.residuals`) are low, and check on hidden purchases how much lasts.
 
     The driver receives only customers whose p-value is below the false discovery rate, at most `MAX_COLLECTED`.
     """
@@ -138,6 +185,12 @@ def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfal
         "r / rows as mean",
         "greatest(rr - r * r / rows, 0D) / (rows - 1) as own",
         "usual_rr / rows as usual",
+        "hidden_rows",
+        "hidden_r",
+        "hidden_usual_rr",
+        "rows - hidden_rows as shown_rows",
+        "r - hidden_r as shown_r",
+        "(usual_rr - hidden_usual_rr) / nullif(pow(rows - hidden_rows, 2), 0D) as shown_noise",
     )
     tried, means, noise, within = known.selectExpr(
         "count(1)",
@@ -145,6 +198,7 @@ def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfal
         "coalesce(avg(own / rows), 0D)",
         "coalesce(sum(own * (rows - 1)) / nullif(sum(usual * (rows - 1)), 0D), 0D)",
     ).collect()[0]
+    variance = max(float(means) - float(noise), 0.0)
     known = known.selectExpr("*", "sqrt(own) as spread", f"sqrt({number_literal(within)} * usual) as expected")
     # The normal distribution has lighter tails than the t-distribution: no p-value below the rate is missed.
     lowest = number_literal(-stats.norm.isf(rate))
@@ -162,6 +216,25 @@ def measure_shortfalls(residuals: DataFrame, rate: float, same: str) -> Shortfal
         column("spread"),
         column("expected"),
         tried=int(tried),
-        variance=max(float(means) - float(noise), 0.0),
+        variance=variance,
         same=same,
+        hidden=_hidden_half(known, variance, float(within)),
+        response=response,
     )
+
+
+def _hidden_half(known: DataFrame, variance: float, within: float) -> HiddenHalf:
+    """Select customers on the shown half of their purchases, and sum their shortfalls in the hidden half."""
+    noise = f"{number_literal(within)} * shown_noise"
+    limit = number_literal(-stats.norm.isf(_SELECT_P))
+    halves = known.selectExpr("*", "shown_r / nullif(shown_rows, 0D) as shown_mean").where("hidden_rows > 0")
+    selected = halves.where(f"shown_mean < {limit} * sqrt({noise})")
+    # Where all purchases of an item are equal, there is no noise, and nothing to shrink.
+    share = f"coalesce({number_literal(variance)} / nullif({number_literal(variance)} + {noise}, 0D), 0D)"
+    row = selected.selectExpr(
+        "count(1)",
+        f"coalesce(sum(-shown_mean * hidden_rows * {share}), 0D)",
+        "coalesce(sum(-hidden_r), 0D)",
+        f"coalesce(sum({number_literal(within)} * hidden_usual_rr), 0D)",
+    ).collect()[0]
+    return HiddenHalf(int(row[0]), *map(float, row[1:]))

@@ -41,7 +41,6 @@ class CategorySpread:
     # First and last decile of purchases, as shares of the mean of their item.
     low: float
     high: float
-    below: float  # sum of how far purchases are below the mean of their item
 
     @property
     def relative(self) -> float:
@@ -60,11 +59,11 @@ class Spread(Evidence):
     customers: int  # customers behind the rows
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
-        """Return one finding on the category whose spread involves the most money."""
+        """Return one finding on the category whose purchases deviate most in sum."""
         usable = [c for c in self.categories if c.rows >= _MIN_ROWS and c.mean > 0]
         if not usable:
             return []
-        most = max(usable, key=lambda c: c.below)
+        most = max(usable, key=lambda c: c.deviation * c.rows)
         where = f"In {phrases.named(self.category, most.category)}, customers" if self.category else "Customers"
         label = phrases.label(self.category) if self.category else "all"
         largest = sorted(sorted(usable, key=lambda c: -c.rows)[:_SHOWN], key=lambda c: -c.relative)
@@ -86,11 +85,8 @@ class Spread(Evidence):
                     "Standard deviation of purchases around the mean of their item. The explained share is the R2 of a "
                     f"regression on customers' attributes within items ({self.same})."
                 ),
-                action=(
-                    f"Find out why customers pay different amounts for {self.same}: several pieces or discounts? Then "
-                    "set pack sizes or discount rules."
-                ),
-                money=most.below,
+                action="",
+                money=None,
                 caveat="The spread includes quantities as well as prices; the data do not separate them.",
                 chart=Chart.bars(
                     label,
@@ -99,7 +95,6 @@ class Spread(Evidence):
                     f"The largest relative spread of purchases of an item is {percent(largest[0].relative)}",
                     None,
                 ),
-                stake="how far purchases in this category are below the mean of their item, in total",
             )
         ]
 
@@ -107,7 +102,7 @@ class Spread(Evidence):
 def measure_spread(sums: DataFrame, category: str | None, same: str, customers: int) -> Spread:
     """Measure by category how purchases vary around the mean of their item, from the sums in `Peers.spread`."""
     by_category = sums.groupBy("category").agg(
-        *[sf.expr(f"sum({name}) as {name}") for name in ("rows", "spend", "around", "below", "rest")],
+        *[sf.expr(f"sum({name}) as {name}") for name in ("rows", "spend", "around", "rest")],
         sf.expr("percentile(share, array(0.1, 0.9), cast(rows as bigint)) as shares"),
     )
     rows = by_category.orderBy(sf.desc("rows"), "category").limit(_MAX_CATEGORIES).collect()
@@ -120,4 +115,4 @@ def _category_spread(row: Any) -> CategorySpread:
     low, high = row["shares"] or (0.0, 0.0)
     deviation = math.sqrt(row["around"] / max(row["rows"] - 1, 1))
     mean = row["spend"] / row["rows"]
-    return CategorySpread(row["category"], int(row["rows"]), mean, deviation, low, high, float(row["below"]))
+    return CategorySpread(row["category"], int(row["rows"]), mean, deviation, low, high)

@@ -48,15 +48,12 @@ __all__ = [
 ]
 
 MOMENT_SCHEMA = "moments binary"
-#: Either sums by category and share of the item's mean (spend, squares around that mean, what lies below it, squares of
-#: the residuals), or packed sums by customer.
-SUM_SCHEMA = (
-    "category string, share double, rows double, spend double, around double, below double, rest double, "
-    + PACKED_SCHEMA
-)
-CUSTOMER_SCHEMA = f"customer bigint, rows double, total double, r double, rr double, usual_rr double, {MOMENT_SCHEMA}"
+#: Either sums by category and share of the item's mean (spend, squares around that mean, squares of the residuals), or
+#: packed sums by customer.
+SUM_SCHEMA = "category string, share double, rows double, spend double, around double, rest double, " + PACKED_SCHEMA
+_SUMS = ("rows", "total", "r", "rr", "usual_rr", "hidden_rows", "hidden_r", "hidden_usual_rr")
+CUSTOMER_SCHEMA = f"customer bigint, {', '.join(f'{name} double' for name in _SUMS)}, {MOMENT_SCHEMA}"
 
-_SUMS = ("rows", "total", "r", "rr", "usual_rr")
 _SHARES = 2_000  # steps of share / (1 + share): near a share of 1, a step is 1/500 of the item's mean
 _SLICE = 20_000  # customers whose scores are multiplied at a time
 
@@ -86,6 +83,7 @@ class _Items:
     customer: Integers
     levels: Integers  # rows x attributes; -1 for a level that is the usual level of no customer
     indicators: sparse.csr_matrix
+    hidden: Floats  # 1 for the rows of the half that is hidden from a check
     rows: Floats
     usual: Floats
     spread: Floats
@@ -122,7 +120,9 @@ def customer_sums(batches: Iterable[pa.RecordBatch], layout: Layout, coefficient
         names, customer = np.unique(items.customer, return_inverse=True)
         levels = np.full((len(names), len(layout.levels)), -1)
         np.maximum.at(levels, customer, items.levels)  # one per customer, for any order of the rows
-        values = (np.ones(len(residual)), items.spend, residual, residual**2, items.spread[items.item])
+        usual, hidden = items.spread[items.item], items.hidden
+        whole = (np.ones(len(residual)), items.spend, residual, residual**2, usual)
+        values = (*whole, hidden, residual * hidden, usual * hidden)
         kept = {name: pa.array(np.bincount(customer, v)) for name, v in zip(_SUMS, values, strict=True)}
         kept["customer"] = pa.array(names)
         shape = (len(names), len(items.rows))
@@ -130,7 +130,7 @@ def customer_sums(batches: Iterable[pa.RecordBatch], layout: Layout, coefficient
         kept |= {f"level_{j}": pa.array(levels[:, j]) for j in range(len(layout.levels))}
         kept |= {f"pull_{j}": pa.array(pulls[:, j]) for j in range(len(layout.columns))}
         for bucket, packed in pack(pa.table(kept), names % layout.buckets, layout.buckets):
-            empty = [pa.nulls(1, pa.string()), *[pa.nulls(1, pa.float64())] * 6]
+            empty = [pa.nulls(1, pa.string()), *[pa.nulls(1, pa.float64())] * 5]
             yield to_batch(SUM_SCHEMA, *empty, pa.array([bucket], pa.int32()), pa.array([packed], pa.binary()))
 
 
@@ -192,7 +192,9 @@ def _read_items(table: pa.Table, layout: Layout) -> _Items:
     own = sparse.csr_matrix((np.ones(len(item)), (item, np.arange(len(item)))), shape=(len(rows), len(item)))
     means = (own @ indicators).toarray() / rows[:, None]
     customer = table.column("customer").to_numpy()
-    return _Items(spend, item, customer, levels, indicators, rows, usual, spread, means)
+    # By a bit of both hashes: the same for any order of the rows, and repeated purchases stay in one half.
+    hidden = (((table.column("item").to_numpy() ^ (customer << 1)) >> 33) & 1).astype(np.float64)
+    return _Items(spend, item, customer, levels, indicators, hidden, rows, usual, spread, means)
 
 
 def _indicators(levels: Integers, layout: Layout) -> sparse.csr_matrix:
@@ -216,7 +218,7 @@ def _by_category(category: pa.ChunkedArray, items: _Items, residual: Floats) -> 
     middle = (cell % (_SHARES + 2) - 1) / _SHARES
     with np.errstate(divide="ignore"):
         shares = pa.array(middle / (1 - middle), mask=middle < 0)
-    terms = (None, items.spend, off**2, np.maximum(-off, 0.0), residual**2)
+    terms = (None, items.spend, off**2, residual**2)
     sums = [np.bincount(place, term).astype(np.float64) for term in terms]
     empty = [pa.nulls(len(cell), pa.int32()), pa.nulls(len(cell), pa.binary())]
     return to_batch(SUM_SCHEMA, names.take(pa.array(cell // (_SHARES + 2))), shares, *sums, *empty)

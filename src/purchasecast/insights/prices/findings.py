@@ -87,7 +87,6 @@ class Bands(Evidence):
 
     bands: tuple[Band, ...]
     category: str
-    money_below: float
     customers: int | None
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
@@ -119,8 +118,8 @@ class Bands(Evidence):
                     f"Mean purchase of every product with at least {MIN_ROWS} purchases; first and last decile over "
                     "the products of a category, relative to its median."
                 ),
-                action=f"Check whether {name} should be several categories; price new products inside the band.",
-                money=self.money_below,
+                action="",
+                money=None,
                 caveat="These are amounts per purchase, which may include several pieces, not list prices. No costs.",
                 chart=Chart.intervals(
                     label,
@@ -129,7 +128,6 @@ class Bands(Evidence):
                     f"Price bands by {label}: the middle 80% of the products",
                     phrases.per_purchase,
                 ),
-                stake="how far products are below their band, times their purchases",
             )
         ]
 
@@ -170,7 +168,6 @@ class OffBand(Evidence):
         above = sum(self._distance(product) > 0 for product in products)
         first = products[0]
         low, high = self.bands[first.category].fences
-        count = counted(len(products), "product")
         return [
             Finding(
                 id="pricing:off-band",
@@ -190,8 +187,8 @@ class OffBand(Evidence):
                     "Products whose mean purchase lies more than 1.5 interquartile ranges outside the quartiles of the "
                     "category, by a t-test with the spread of the product."
                 ),
-                action=f"Check {count} outside the band for a wrong category, pack size or price.",
-                money=money,
+                action="",
+                money=None,
                 caveat="A price outside the band need not be wrong, as for a premium product. The data have no costs.",
                 chart=Chart.bars(
                     "product",
@@ -201,7 +198,6 @@ class OffBand(Evidence):
                     phrases.money_unit,
                 ),
                 q_value=float(max(q_value for _, q_value in kept)),
-                stake="distance to the band times purchases",
             )
         ]
 
@@ -266,8 +262,8 @@ class Reach(Evidence):
                     "whichever is larger. The amount is the number of buyers missing to the median of the category, "
                     "times the price; its interval includes the uncertainty of the prices only."
                 ),
-                action=f"Promote {count} with few buyers: better placement, samples, and the list offers-little-known.",
-                money=money,
+                action="",
+                money=None,
                 caveat="A high price may be the reason for few buyers; new buyers may be less willing to pay it.",
                 chart=Chart.bars(
                     "product",
@@ -277,6 +273,5 @@ class Reach(Evidence):
                     phrases.money_unit,
                 ),
                 q_value=float(max(v for v in q if v <= rate)),
-                stake="if they had as many buyers as the median product of their category",
             )
         ]

@@ -46,9 +46,7 @@ def measure_prices(sales: Sales, customers: int | None, rate: float) -> Prices |
     tested = products.join(_band_table(products, bands), "category").selectExpr(
         "*", "greatest(error, spread / sqrt(rows)) as wide_error"
     )
-    counts = tested.selectExpr(
-        "count(1)", "count_if(buyers <= few_buyers)", "sum(rows * greatest(low - mean, 0D))"
-    ).collect()[0]
+    counts = tested.selectExpr("count(1)", "count_if(buyers <= few_buyers)").collect()[0]
     # The normal distribution has lighter tails than the t-distribution: no p-value below the rate is missed.
     two_sided, one_sided = number_literal(stats.norm.isf(rate / 2)), number_literal(stats.norm.isf(rate))
     off = f"mean < low_fence - {two_sided} * error or mean > high_fence + {two_sided} * error"
@@ -68,7 +66,7 @@ def measure_prices(sales: Sales, customers: int | None, rate: float) -> Prices |
     if customers:
         reach = Reach(where("expensive", "wide_error"), by_name, int(counts[1]), customers)
     return Prices(
-        Bands(bands, category, float(counts[2] or 0.0), customers),
+        Bands(bands, category, customers),
         OffBand(where("off", "error"), by_name, int(counts[0]), category),
         reach,
     )
@@ -122,7 +120,7 @@ def _band(row: Any) -> Band:
 
 
 def _band_table(products: DataFrame, bands: tuple[Band, ...]) -> DataFrame:
-    rows = [(b.category, b.low, b.median, *map(float, b.fences), float(b.few_buyers), b.spread) for b in bands]
-    numbers = ("low", "median", "low_fence", "high_fence", "few_buyers", "spread")
+    rows = [(b.category, b.median, *map(float, b.fences), float(b.few_buyers), b.spread) for b in bands]
+    numbers = ("median", "low_fence", "high_fence", "few_buyers", "spread")
     schema = ", ".join(["category string", *(f"{name} double" for name in numbers)])
     return sf.broadcast(products.sparkSession.createDataFrame(rows, schema))

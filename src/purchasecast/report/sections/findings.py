@@ -1,4 +1,4 @@
-"""The section on the findings: a card per chart, grouped by theme, and a table of further findings."""
+"""The sections on the findings: decisions by gain, and descriptions of the shop by theme."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     from purchasecast.report.elements import Block
     from purchasecast.results import Finding, Insights
 
-__all__ = ["finding_section", "theme_of"]
+__all__ = ["decision_section", "description_section", "gain_of", "theme_of"]
 
-_TITLE, _ID = "What to do", "findings"
-_LEAD = (
-    "In each theme, the findings with the most certain money come first. All numbers are associations in these data, "
-    "and do not prove a cause."
-)
+_LEAD = "The largest certain gain comes first in each theme. Start each action with a control group, and measure it."
+_SHOP_LEAD = "All numbers describe these data. They are associations, and do not prove a cause."
 _THEMES = {
-    "Where the revenue comes from": ("concentration",),
-    "Which customers spend more or less": ("segment", "segment-mix", "customers"),
-    "What to stock": ("inventory",),
-    "Prices and reach": ("pricing", "reach"),
+    "How revenue develops": ("trend", "season", "growth"),
     "What to offer to whom": ("offer",),
+    "What to stock": ("inventory",),
+    "Which customers to contact": ("customers", "leaving"),
+    "Where the revenue comes from": ("concentration",),
+    "Which customers spend more or less": ("segment", "segment-mix"),
+    "Prices and reach": ("pricing", "reach"),
 }
 _OTHER_THEME = "More findings"
 _MAX_CARDS = 4  # per theme
@@ -35,22 +34,36 @@ def theme_of(kind: str) -> str:
     return next((title for title, kinds in _THEMES.items() if kind in kinds), _OTHER_THEME)
 
 
-def finding_section(insights: Insights | None) -> Section:
-    """Show every finding with its number, what it rests on, what to do, and its limits."""
+def decision_section(insights: Insights | None) -> Section:
+    """Show every decision: who does what by when, the gain to expect, and how it was checked."""
+    title, section_id = "What to do", "findings"
     if insights is None:
         text = "This report has no findings. Run “purchasecast insights MODEL DATA --out DIR” to compute them."
-        return Section(_ID, _TITLE, _LEAD, (Note(text),))
-    blocks: list[Block] = []
-    for theme in (*_THEMES, _OTHER_THEME):
-        findings = [finding for finding in insights.findings if theme_of(finding.kind) == theme]
-        if findings:
-            blocks += [Heading(theme), *_theme_blocks(findings, insights)]
-    if not blocks:
-        blocks.append(Note("Nothing stands out beyond what chance explains."))
+        return Section(section_id, title, _LEAD, (Note(text),))
+    decisions = [finding for finding in insights.findings if finding.is_decision]
+    blocks = _by_theme(decisions, insights) or [Note("No action promises a gain beyond what chance explains.")]
     if insights.campaigns:
         blocks.append(_campaign_fold(insights))
     blocks += [Note(reason) for reason in dict.fromkeys(absent.reason for absent in insights.absent)]
-    return Section(_ID, _TITLE, f"{_LEAD} {insights.computed_on}".strip(), tuple(blocks))
+    return Section(section_id, title, f"{_LEAD} {insights.computed_on}".strip(), tuple(blocks))
+
+
+def description_section(insights: Insights | None) -> Section | None:
+    """Show what describes the shop; None where there is nothing."""
+    if insights is None:
+        return None
+    descriptions = [finding for finding in insights.findings if not finding.is_decision]
+    blocks = _by_theme(descriptions, insights)
+    return Section("shop", "Know your shop", _SHOP_LEAD, tuple(blocks)) if blocks else None
+
+
+def _by_theme(findings: list[Finding], insights: Insights) -> list[Block]:
+    blocks: list[Block] = []
+    for theme in (*_THEMES, _OTHER_THEME):
+        own = [finding for finding in findings if theme_of(finding.kind) == theme]
+        if own:
+            blocks += [Heading(theme), *_theme_blocks(own, insights)]
+    return blocks
 
 
 def _theme_blocks(findings: list[Finding], insights: Insights) -> list[Block]:
@@ -64,8 +77,10 @@ def _theme_blocks(findings: list[Finding], insights: Insights) -> list[Block]:
     blocks: list[Block] = [_card(group, insights) for group in groups[:_MAX_CARDS]]
     rest = [finding for group in groups[_MAX_CARDS:] for finding in group]
     if rest:
-        rows = tuple((one.claim, one.action, _stake(one, insights)) for one in rest)
-        table = Table("Further findings of this theme", ("finding", "action", "at stake"), rows, names=3)
+        decisions = any(one.is_decision for one in rest)
+        columns = ("finding", "action", "gain to expect") if decisions else ("finding",)
+        rows = tuple((one.claim, one.action, _gain(one, insights))[: len(columns)] for one in rest)
+        table = Table("Further findings of this theme", columns, rows, names=len(columns))
         blocks.append(Fold(f"{counted(len(rest), 'more finding')} of this theme", (table,)))
     return blocks
 
@@ -87,7 +102,9 @@ def _campaign_fold(insights: Insights) -> Fold:
 def _card(group: list[Finding], insights: Insights) -> Card:
     """Return the card of the first finding, with the others that share its chart."""
     first, *others = group
-    facts = [] if first.money is None else [("At stake", _stake(first, insights))]
+    facts = [("Gain to expect", _gain(first, insights)), ("Who", first.who), ("When", first.when)]
+    facts += [("Checked", first.checked), ("Wrong if", first.wrong_if)]
+    facts = [fact for fact in facts if fact[1]]
     facts += [("Value", _value(first, insights)), ("Based on", _support(first))]
     if first.q_value is not None:
         facts.append(("False findings", f"{_false_share(first.q_value)} of findings this certain"))
@@ -97,17 +114,27 @@ def _card(group: list[Finding], insights: Insights) -> Card:
 
 
 def _short_facts(finding: Finding, insights: Insights) -> tuple[str, ...]:
-    facts = [] if finding.money is None else [_stake(finding, insights)]
+    facts = [] if finding.money is None else [_gain(finding, insights)]
     facts.append(_support(finding))
     if finding.q_value is not None:
         facts.append(f"false findings: {_false_share(finding.q_value)}")
     return tuple(facts)
 
 
-def _stake(finding: Finding, insights: Insights) -> str:
+def _gain(finding: Finding, insights: Insights) -> str:
     if finding.money is None:
         return ""
-    return f"{money(finding.money, insights.money_unit)}{f': {finding.stake}' if finding.stake else ''}"
+    text = gain_of(finding, insights)
+    return f"{text}: {finding.stake}" if finding.stake else text
+
+
+def gain_of(finding: Finding, insights: Insights) -> str:
+    """Write the gain to expect with its interval."""
+    text = money(finding.money or 0.0, insights.money_unit)
+    if finding.money_interval is None:
+        return text
+    low, high = map(compact, finding.money_interval)
+    return f"{text} ({insights.level:.0%} interval {low} to {high})"
 
 
 def _support(finding: Finding) -> str:
