@@ -33,6 +33,7 @@ from purchasecast.results import Chart, Finding, Support
 from purchasecast.spark.columns import number_literal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
     from purchasecast.insights.phrases import Phrases
@@ -112,8 +113,6 @@ class Shortfalls(Evidence):
         shortfall, error = self.shrunken()
         value = float(shortfall[kept].sum())
         interval = normal_interval(value, float(np.sqrt((error[kept] ** 2).sum())), phrases.level)
-        largest = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
-        first = f"Customer {self.customers[largest[0]]} has the largest shortfall against comparable customers"
         low, high = (self.response * end for end in interval)
         return [
             Finding(
@@ -140,13 +139,7 @@ class Shortfalls(Evidence):
                 ),
                 money=self.response * value,
                 caveat=f"They may buy elsewhere or need less; the data do not say. {phrases.no_trend}",
-                chart=Chart.bars(
-                    "customer",
-                    "shortfall",
-                    [(self.customers[i], float(shortfall[i])) for i in largest],
-                    f"{first}: {phrases.money(shortfall[largest[0]])}",
-                    phrases.money_unit,
-                ),
+                chart=self._chart(kept, shortfall, phrases),
                 q_value=float(q[kept].max()),
                 stake=(
                     f"if the contact closes {percent(self.response)} of their shortfall, which is an assumption until "
@@ -159,6 +152,13 @@ class Shortfalls(Evidence):
                 wrong_if="The customers who were asked do not spend more afterwards than the half that was left alone.",
             )
         ]
+
+    def _chart(self, kept: NDArray[np.int64], shortfall: Floats, phrases: Phrases) -> Chart:
+        largest = sorted(kept, key=lambda i: (-shortfall[i], self.customers[i]))[:_SHOWN]
+        first = f"Customer {self.customers[largest[0]]} has the largest shortfall against comparable customers"
+        bars = [(self.customers[i], float(shortfall[i])) for i in largest]
+        title = f"{first}: {phrases.money(shortfall[largest[0]])}"
+        return Chart.bars("customer", "shortfall", bars, title, phrases.money_unit)
 
     def _checked(self, phrases: Phrases) -> str:
         """Say what the same selection on half of the purchases told about the other half."""
