@@ -14,7 +14,13 @@ from pyspark.sql import functions as sf
 from tests.planted_shop import FOLDS
 
 from purchasecast.errors import ColumnMismatchError, DataError, SettingsError
-from purchasecast.stages import CrossedEffectsEncoder, LatentFactorEncoder, LevelStatisticsEncoder, UnitPriceEncoder
+from purchasecast.stages import (
+    CrossedEffectsEncoder,
+    LatentFactorEncoder,
+    LevelStatisticsEncoder,
+    PurchasePatternEncoder,
+    UnitPriceEncoder,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +87,17 @@ def latent_factors(**params: int) -> Case:
         unseen={"interaction": 0.0, "u_0": 0.0, "v_1": 0.0} if params else {},
         bad_params=[{"rank": 0}, {"maxIter": 0}, {"regParam": -1.0}, {"scalePrior": -1.0}, {"numFolds": 1}],
         tolerance=1e-3 if params else 1e-9,  # Spark's ALS computes in single precision
+    )
+
+
+def purchase_patterns(**params: int) -> Case:
+    stage = PurchasePatternEncoder(userCol="customer", itemCol="product", rank=3, maxIter=4, **params)
+    return Case(
+        stage,
+        outputs=["user_pattern", "item_pattern"],
+        unseen={f"{side}_pattern_{k}": 0.0 for side in ("user", "item") for k in range(4)},
+        bad_params=[{"rank": 0}, {"maxIter": 0}, {"countPower": -0.1}, {"countPower": 1.1}],
+        tolerance=1e-9,
     )
 
 
@@ -152,6 +169,8 @@ MAKERS = {
     "latent factors in tasks": latent_factors,
     "level statistics": level_statistics,
     "latent factors by passes": partial(latent_factors, maxTaskRows=0),
+    "purchase patterns in a task": purchase_patterns,
+    "purchase patterns by passes": partial(purchase_patterns, maxTaskRows=0),
 }
 
 

@@ -19,6 +19,7 @@ from purchasecast.schema.reserved_columns import (
     BASE_AMOUNT,
     BASELINE,
     BOOSTED_PREDICTION,
+    CUSTOMER_PATTERN,
     CUSTOMER_ROWS,
     EFFECT,
     FEATURES,
@@ -35,6 +36,7 @@ from purchasecast.schema.reserved_columns import (
     ORDER,
     PRODUCT_MEAN,
     PRODUCT_MEDIAN,
+    PRODUCT_PATTERN,
     PRODUCT_ROWS,
     SCALE,
     STATISTICS_OF,
@@ -50,6 +52,7 @@ from purchasecast.stages import (
     CrossedEffectsEncoder,
     LatentFactorEncoder,
     LevelStatisticsEncoder,
+    PurchasePatternEncoder,
     ScaledColumns,
     SimplePredictors,
 )
@@ -286,7 +289,7 @@ def _simple_predictors(schema: Schema, folds: int) -> SimplePredictors:
 
 
 def _encoders(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> list[Any]:
-    """Return the stages of crossed effects and taste; none without groups."""
+    """Return the stages of crossed effects, purchase patterns and taste; none without groups."""
     encoders: list[Any] = []
     if plan.groups:
         effects = CrossedEffectsEncoder(
@@ -305,6 +308,15 @@ def _encoders(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> li
         encoders.append(effects)
     if schema.customer and schema.product:
         encoders.append(
+            PurchasePatternEncoder(
+                userCol=schema.customer,
+                itemCol=schema.product,
+                userOutputCol=CUSTOMER_PATTERN,
+                itemOutputCol=PRODUCT_PATTERN,
+                seed=settings.seed,
+            )
+        )
+        encoders.append(
             LatentFactorEncoder(
                 userCol=schema.customer,
                 itemCol=schema.product,
@@ -317,6 +329,8 @@ def _encoders(schema: Schema, plan: _FeaturePlan, settings: TrainSettings) -> li
                 rank=_RANK,
                 userAttributeCols=_indexed(schema, plan, "customer"),
                 itemAttributeCols=_indexed(schema, plan, "product"),
+                userVectorCol=CUSTOMER_PATTERN,
+                itemVectorCol=PRODUCT_PATTERN,
                 scaleCol=SCALE,
             )
         )

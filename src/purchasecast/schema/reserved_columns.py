@@ -7,6 +7,7 @@ __all__ = [
     "BASE_AMOUNT",
     "BOOSTED_PREDICTION",
     "CORRUPT",
+    "CUSTOMER_PATTERN",
     "CUSTOMER_ROWS",
     "EFFECT",
     "FEATURES",
@@ -28,6 +29,7 @@ __all__ = [
     "PREDICTION",
     "PRODUCT_MEAN",
     "PRODUCT_MEDIAN",
+    "PRODUCT_PATTERN",
     "PRODUCT_ROWS",
     "RATIO",
     "RATIO_WEIGHT",
@@ -67,6 +69,8 @@ BASELINE = "_pc_baseline"
 FITTED = "_pc_fitted"
 FITS = "_pc_fits"
 TASTE = "_pc_taste"
+CUSTOMER_PATTERN = "_pc_customer_pattern"
+PRODUCT_PATTERN = "_pc_product_pattern"
 CUSTOMER_ROWS = "_pc_customer_rows"
 PRODUCT_ROWS = "_pc_product_rows"
 SCALE = "_pc_scale"

@@ -12,6 +12,7 @@ from purchasecast.stages.latent_factors.stage import LatentFactorEncoder, Latent
 from purchasecast.stages.level_statistics.stage import LevelStatisticsEncoder, LevelStatisticsModel
 from purchasecast.stages.prediction import BoundedPrediction
 from purchasecast.stages.preparation import ColumnPreparation
+from purchasecast.stages.purchase_patterns.stage import PurchasePatternEncoder, PurchasePatternModel
 from purchasecast.stages.retransform import Retransform
 from purchasecast.stages.scaled_columns import ScaledColumns
 from purchasecast.stages.simple_predictors import SimplePredictors, SimplePredictorsModel
@@ -30,6 +31,8 @@ __all__ = [
     "LatentFactorModel",
     "LevelStatisticsEncoder",
     "LevelStatisticsModel",
+    "PurchasePatternEncoder",
+    "PurchasePatternModel",
     "Retransform",
     "ScaledColumns",
     "SimplePredictors",
@@ -52,6 +55,8 @@ for _stage in (
     LatentFactorModel,
     LevelStatisticsEncoder,
     LevelStatisticsModel,
+    PurchasePatternEncoder,
+    PurchasePatternModel,
     Retransform,
     ScaledColumns,
     SimplePredictors,

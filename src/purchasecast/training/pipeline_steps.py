@@ -12,7 +12,7 @@ __all__ = ["columns_read", "step_name"]
 _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
     *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
-    *("userAttributeCols", "itemAttributeCols", "levelCols", "numberCols"),
+    *("userAttributeCols", "itemAttributeCols", "userVectorCol", "itemVectorCol", "levelCols", "numberCols"),
     *("productCol", "quantityCol", "effectCols", "effectCrossCols", "attributeCrossCols"),
 )
 _STEP_NAMES = {
@@ -25,6 +25,7 @@ _STEP_NAMES = {
     "StringIndexer": "index levels",
     "OneHotEncoder": "indicators",
     "CrossedEffectsEncoder": "crossed effects",
+    "PurchasePatternEncoder": "purchase patterns",
     "LatentFactorEncoder": "latent factors",
     "LevelStatisticsEncoder": "level statistics",
     "BoostedTreesRegressor": "boosted trees",

@@ -22,19 +22,27 @@ _BLOCK_ROWS = 16_384  # whose factors fit into the processor's cache
 
 
 class _Means:
-    """Predicts factors from attributes: a constant plus one list of numbers for each level."""
+    """Predicts factors from attributes: a constant plus one list of numbers for each level, and from patterns."""
 
-    def __init__(self, entry: Mapping[str, Any]) -> None:
+    def __init__(self, entry: Mapping[str, Any], context: Context) -> None:
         self._constant: list[float] = list(map(float, entry["constant"]))
         unseen = [0.0] * len(self._constant)  # adds nothing
         lists = {column: [*levels, unseen] for column, levels in entry["levels"].items()}
         self._levels = [(column, np.array(rows, dtype=np.float64), rows) for column, rows in lists.items()]
+        # Only levels without factors have a pattern here; often there is none.
+        self._patterns: int | None = entry.get("patterns")
+        self._by_pattern = np.zeros((1, len(self._constant)))
+        if self._patterns is not None:
+            patterns = context.levels[self._patterns].table.numbers("pattern")
+            self._by_pattern = patterns @ np.array(entry["vector"], dtype=np.float64)
 
     def batch(self, batch: Batch, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Predict the factors of some rows."""
         total = np.tile(np.array(self._constant), (len(rows), 1))
         for column, table, _ in self._levels:
             total += table[np.minimum(batch.columns[column][rows], len(table) - 1)]
+        if self._patterns is not None:
+            total += self._by_pattern[batch.positions(self._patterns)[rows]]
         return total
 
     def row(self, row: Row) -> list[float]:
@@ -42,6 +50,8 @@ class _Means:
         total = self._constant
         for column, _, lists in self._levels:
             total = list(map(add, total, lists[min(row.values[column], len(lists) - 1)]))
+        if self._patterns is not None:
+            total = list(map(add, total, self._by_pattern[row.position(self._patterns)].tolist()))
         return total
 
 
@@ -57,7 +67,7 @@ class _Side:
         has_factors = keyed.table.numbers(entry["rated"]) > 0
         self.rated = has_factors.astype(np.uint8).tobytes()  # bytes are indexed in a third of an array's time
         self.unrated = ~has_factors
-        self.means = _Means(entry[f"{name}_means"])
+        self.means = _Means(entry[f"{name}_means"], context)
         self.prefix: str = entry[f"{name}_outputs"]
 
     def of_block(self, batch: Batch, part: slice) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""Prior means of levels that a fit has not seen: contributions that add up over the values of their attributes."""
+"""Prior means of levels that a fit has not seen: contributions of their attributes' values and of a vector."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pyspark.sql import functions as sf
 
-from purchasecast.spark.columns import quoted
+from purchasecast.spark.columns import col, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _CONSTANT = ""  # name of the constant's column in the saved table
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttributeMeans:
-    """Contributions of a constant and of each value of each attribute, by fit.
+    """Contributions of a constant, of each value of each attribute, and of each element of a vector, by fit.
 
     Attributes
     ----------
@@ -33,13 +33,16 @@ class AttributeMeans:
         Index columns of the attributes.
     sizes : tuple of int
         Number of values of each attribute.
-    values : ndarray of shape (fits, 1 + sum of sizes, width)
-        Contributions, that of the constant first.
+    values : ndarray of shape (fits, 1 + sum of sizes + length of the vector, width)
+        Contributions: that of the constant, those of the attributes, and those of an element of 1 of the vector.
+    vector : str
+        Column of the vector, an array; empty for none.
     """
 
     columns: tuple[str, ...]
     sizes: tuple[int, ...]
     values: NDArray[np.float64]
+    vector: str = ""
 
     @property
     def width(self) -> int:
@@ -57,7 +60,7 @@ class AttributeMeans:
         Returns
         -------
         Column
-            Array of ``width`` numbers. A null or unseen value contributes 0.
+            Array of ``width`` numbers. A null or unseen value, and a null vector, contribute 0.
         """
         of_fit = _literal(self.values[-1]) if fit is None else sf.get(_literal(self.values), fit)
         places = [sf.lit(0)]
@@ -65,31 +68,54 @@ class AttributeMeans:
             number = f"CAST({quoted(name)} AS INT)"
             places.append(sf.expr(f"CASE WHEN {number} BETWEEN 0 AND {size - 1} THEN {number} + {start} END"))
         zeros = sf.array_repeat(sf.lit(0.0), self.width)
-        return sf.aggregate(
+        total = sf.aggregate(
             sf.array(*places),
             zeros,
             lambda total, place: sf.zip_with(total, sf.coalesce(sf.get(of_fit, place), zeros), lambda x, y: x + y),
         )
+        if not self.vector:
+            return total
+        rest = sf.slice(of_fit, self._vector_start() + 1, max(self.values.shape[1], 1))
+        terms = sf.zip_with(
+            sf.coalesce(col(self.vector), sf.array().cast("array<double>")),
+            rest,
+            lambda x, row: sf.transform(sf.coalesce(row, zeros), lambda y: sf.coalesce(x, sf.lit(0.0)) * y),
+        )
+        return sf.aggregate(terms, total, lambda sum_, term: sf.zip_with(sum_, term, lambda x, y: x + y))
 
     def fit_to_dict(self, fit: int) -> dict[str, Any]:
         """Return one fit by column, as JSON-safe data."""
         values = self.values[fit].tolist()
         starts = zip(self.columns, self.sizes, self._starts(), strict=True)
-        return {"constant": values[0], "levels": {name: values[start : start + size] for name, size, start in starts}}
+        return {
+            "constant": values[0],
+            "levels": {name: values[start : start + size] for name, size, start in starts},
+            "vector": values[self._vector_start() :],
+        }
 
     def to_frame(self, spark: SparkSession) -> DataFrame:
-        """Return one row a contribution: ``attribute`` (empty for the constant), ``level``, and ``means`` by fit."""
+        """Return one row a contribution: ``attribute`` (empty for the constant), ``level``, and ``means`` by fit.
+
+        An element of the vector has the vector's column as attribute.
+        """
         names = _names(self.columns, self.sizes)
+        names += [(self.vector, element) for element in range(self.values.shape[1] - len(names))]
         rows = [(*named, self.values[:, place].tolist()) for place, named in enumerate(names)]
         return spark.createDataFrame(rows, "attribute string, level int, means array<array<double>>")
 
     @classmethod
-    def from_frame(cls, frame: DataFrame, columns: Sequence[str]) -> Self:
+    def from_frame(cls, frame: DataFrame, columns: Sequence[str], vector: str) -> Self:
         """Return the means that `to_frame` wrote; collects their table, which has a few thousand rows at most."""
         means = {(row["attribute"], row["level"]): row["means"] for row in frame.collect()}
         sizes = tuple(sum(attribute == name for attribute, _ in means) for name in columns)
-        values = np.array([means[named] for named in _names(columns, sizes)], dtype=np.float64)
-        return cls(tuple(columns), sizes, values.transpose(1, 0, 2))
+        names = _names(columns, sizes)
+        names += [(vector, element) for element in range(len(means) - len(names))]
+        values = np.array([means[named] for named in names], dtype=np.float64)
+        return cls(tuple(columns), sizes, values.transpose(1, 0, 2), vector)
+
+    def _vector_start(self) -> int:
+        """Return the position of the vector's first element."""
+        return 1 + sum(self.sizes)
 
     def _starts(self) -> list[int]:
         """Return the position of the first value of each attribute."""

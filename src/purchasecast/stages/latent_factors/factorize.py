@@ -49,9 +49,9 @@ class Factors:
     ----------
     users, items : DataFrame
         One row a level: ``level``, ``f`` (by fit, an array of factors) and, for items, ``s`` (spread by fit).
-    user_means, item_means : ndarray of shape (fits, 1 + values, width)
-        Prior means: contributions of a constant and of each value of an attribute to the factors of a level and, for
-        items, to the logarithm of its spread. Those of factors are 0 after least squares.
+    user_means, item_means : ndarray of shape (fits, 1 + values + length of the vector, width)
+        Prior means: contributions of a constant, of each value of an attribute and of each element of the vector to the
+        factors of a level and, for items, to the logarithm of its spread. Those of factors are 0 after least squares.
     """
 
     users: DataFrame
@@ -60,14 +60,16 @@ class Factors:
     item_means: NDArray[np.float64]
 
 
-def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
+def factorize_in_tasks(rows: DataFrame, vectors: DataFrame | None, how: Factorization) -> Factors:
     """Solve each fit with NumPy inside one task.
 
     Parameters
     ----------
     rows : DataFrame
-        ``user``, ``item``, ``fold``, the residuals ``r_0`` and so on of the fits, and ``user_attributes`` and
+        ``user``, ``item``, ``fold``, the residuals ``r_0`` and so on of the fits, ``user_attributes`` and
         ``item_attributes``, arrays of int.
+    vectors : DataFrame or None
+        One row a level: ``user`` with ``user_vector``, or ``item`` with ``item_vector``, the other two null.
     how : Factorization
         Settings.
 
@@ -76,12 +78,16 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
     Factors
         They do not depend on the order of the rows.
     """
+    names = ["user", "item", "user_attributes", "item_attributes"]
+    if vectors is not None:
+        rows = rows.unionByName(vectors, allowMissingColumns=True)
+        names += ["user_vector", "item_vector"]
     residuals = [sf.when(col("fold") != k, col(f"r_{k}")) for k in range(how.fits)]
     types = {name: rows.schema[name].dataType.simpleString() for name in ("user", "item")}
     schema = f"fit int, side int, user {types['user']}, item {types['item']}, factors array<double>, scale double"
     solved = solve_in_tasks(
         rows,
-        [col("user"), col("item"), col("user_attributes"), col("item_attributes")],
+        [col(name) for name in names],
         residuals,
         solve_factors,
         schema,
@@ -96,8 +102,8 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
         for side, name in ((USER, "user"), (ITEM, "item"))
     )
     user_means, item_means = (
-        np.array([means[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + sum(sizes), -1)
-        for side, sizes in ((USER_MEANS, how.user_sizes), (ITEM_MEANS, how.item_sizes))
+        np.array([means[side, k] for k in range(how.fits)]).reshape(how.fits, 1 + size, -1)
+        for side, size in ((USER_MEANS, how.user_size), (ITEM_MEANS, how.item_size))
     )
     return Factors(
         users.drop("s").localCheckpoint(eager=False), items.localCheckpoint(eager=False), user_means, item_means
@@ -107,8 +113,8 @@ def factorize_in_tasks(rows: DataFrame, how: Factorization) -> Factors:
 _IN_ORDER = "transform(array_sort(collect_list(struct(fit, {0}))), x -> x.{0})"
 
 
-def factorize_by_als(rows: DataFrame, how: Factorization) -> Factors:
-    """Solve all fits by one run of Spark's ALS; arguments and result are those of `factorize_in_tasks`."""
+def factorize_by_als(rows: DataFrame, vectors: DataFrame | None, how: Factorization) -> Factors:  # noqa: ARG001
+    """Solve all fits by one run of Spark's ALS, without vectors; arguments and result as of `factorize_in_tasks`."""
     overall, item_scales = _residual_spread(rows, how.fits, how.scale_prior)
     users, items = _number_levels(rows, "user"), _number_levels(rows, "item")
     ratings = _block_diagonal(rows, users, items, item_scales, how.fits)

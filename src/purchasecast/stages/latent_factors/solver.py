@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from purchasecast.numerics.arrow_columns import list_column, read_levels, read_lists
@@ -30,6 +31,7 @@ __all__ = [
     "USER",
     "USER_MEANS",
     "Factorization",
+    "first_of_level",
     "least_squares_means",
     "posteriors_fit",
     "solve_factors",
@@ -65,6 +67,8 @@ class Factorization:
         Number of fits.
     user_sizes, item_sizes : tuple of int
         Number of values of each attribute.
+    user_width, item_width : int
+        Length of the vectors that prior means follow from; 0 for none.
     """
 
     solver: str
@@ -76,6 +80,18 @@ class Factorization:
     fits: int
     user_sizes: tuple[int, ...]
     item_sizes: tuple[int, ...]
+    user_width: int = 0
+    item_width: int = 0
+
+    @property
+    def user_size(self) -> int:
+        """Number of contributions to the prior means of users, beside the constant."""
+        return sum(self.user_sizes) + self.user_width
+
+    @property
+    def item_size(self) -> int:
+        """Number of contributions to the prior means of items, beside the constant."""
+        return sum(self.item_sizes) + self.item_width
 
 
 def solve_factors(batches: Iterator[pa.RecordBatch], *, fits: range, how: Factorization) -> Iterator[pa.RecordBatch]:
@@ -84,7 +100,8 @@ def solve_factors(batches: Iterator[pa.RecordBatch], *, fits: range, how: Factor
     Parameters
     ----------
     batches : iterator of RecordBatch
-        ``user``, ``item``, their attributes as lists of int, and the lists ``residuals`` of these fits.
+        ``user``, ``item``, their attributes as lists of int, and the lists ``residuals`` of these fits; and, where
+        there are vectors, one row a level with its vector.
     fits : range
         Numbers of the fits.
     how : Factorization
@@ -93,13 +110,16 @@ def solve_factors(batches: Iterator[pa.RecordBatch], *, fits: range, how: Factor
     Yields
     ------
     RecordBatch
-        For each fit one row a user, one row a item, and two rows of prior means by attribute: those of the users'
-        factors, and those of the items' factors and log scale; flattened, the constant first.
+        For each fit one row a user, one row a item, and two rows of prior means by attribute and element of the vector:
+        those of the users' factors, and those of the items' factors and log scale; flattened, the constant first.
     """
     table = pa.Table.from_batches(batches)
     (user, users), (item, items) = (read_levels(table.column(name)) for name in ("user", "item"))
+    attributes = (
+        _attributes(table, "user", user, len(users), how.user_sizes, how.user_width),
+        _attributes(table, "item", item, len(items), how.item_sizes, how.item_width),
+    )
     residuals = read_lists(table.column("residuals"), len(fits))
-    attributes = _attributes(table, "user", user, how.user_sizes), _attributes(table, "item", item, how.item_sizes)
     shape, types = (len(users), len(items)), (users.type, items.type)
     by_posterior = how.solver == "variational" and posteriors_fit(sum(shape), how.rank)
     for k, residual in zip(fits, residuals.T, strict=True):
@@ -122,6 +142,17 @@ def solve_factors(batches: Iterator[pa.RecordBatch], *, fits: range, how: Factor
         yield _factor_rows(k, ITEM_MEANS, None, types, item_means.reshape(1, -1))
 
 
+def first_of_level(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the first row of each level of a partition; ``level`` is the first column."""
+    seen = None
+    for batch in batches:
+        codes, levels = read_levels(pa.chunked_array([batch.column(0)]))
+        first = np.unique(codes, return_index=True)[1]
+        new = np.ones(len(levels), dtype=bool) if seen is None else pc.invert(pc.is_in(levels, seen)).to_numpy(False)
+        seen = levels if seen is None else pa.concat_arrays([seen, levels.filter(pa.array(new))])
+        yield batch.take(pa.array(first[new]))
+
+
 def posteriors_fit(levels: int, rank: int) -> bool:
     """Return whether the posteriors of so many levels fit into the memory of a task."""
     return levels * rank * (rank + 1) // 2 <= _MAX_MOMENTS
@@ -139,12 +170,12 @@ def least_squares_means(how: Factorization, overall: float) -> tuple[Floats, Flo
 
     Returns
     -------
-    tuple of ndarray of shape (1 + values, rank or rank + 1)
+    tuple of ndarray of shape (1 + values + length of the vector, rank or rank + 1)
         Factors of 0, and for items the logarithm of `overall` last.
     """
-    item_means = np.zeros((1 + sum(how.item_sizes), how.rank + 1))
+    item_means = np.zeros((1 + how.item_size, how.rank + 1))
     item_means[0, -1] = np.log(max(overall, 1e-300))
-    return np.zeros((1 + sum(how.user_sizes), how.rank)), item_means
+    return np.zeros((1 + how.user_size, how.rank)), item_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +223,25 @@ class _Ratings:
         return np.where(rated, self.scale, np.exp(attributes @ means)), means
 
 
-def _attributes(table: pa.Table, side: str, level: NDArray[np.intp], sizes: Sequence[int]) -> sp.csr_array:
-    """Return indicators of the attributes of each level; where the rows of a level differ, the largest index counts."""
+def _attributes(
+    table: pa.Table, side: str, level: NDArray[np.intp], levels: int, sizes: Sequence[int], width: int
+) -> sp.csr_array:
+    """Return indicators of the attributes of each level, then its vector.
+
+    Where the rows of a level differ, the largest index counts.
+    """
     column = table.column(f"{side}_attributes").combine_chunks()
     of_rows = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64).reshape(len(level), -1)
-    largest = np.full((int(level.max(initial=-1)) + 1, of_rows.shape[1]), -1, dtype=np.int64)
+    largest = np.full((levels + 1, of_rows.shape[1]), -1, dtype=np.int64)  # the last is that of rows without a level
     np.maximum.at(largest, level, of_rows)
-    return indicators(largest, sizes)
+    attributes = indicators(largest[:-1], sizes)
+    if not width:
+        return attributes
+    column = table.column(f"{side}_vector").combine_chunks()
+    has = column.is_valid().to_numpy(zero_copy_only=False)
+    vectors = np.zeros((levels, width))
+    vectors[level[has]] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return sp.csr_array(sp.hstack([attributes, sp.csr_array(vectors)], format="csr"))
 
 
 def sparse_ratings(

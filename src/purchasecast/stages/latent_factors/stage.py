@@ -18,6 +18,7 @@ AAIM 2008. https://doi.org/10.1007/978-3-540-68880-8_32
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +31,17 @@ from pyspark.sql import functions as sf
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
+from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages.crossed_effects.attributes import MAX_LEVELS
 from purchasecast.stages.latent_factors.attribute_means import AttributeMeans
 from purchasecast.stages.latent_factors.factorize import factorize_by_als, factorize_in_tasks
-from purchasecast.stages.latent_factors.solver import Factorization, posteriors_fit
+from purchasecast.stages.latent_factors.solver import Factorization, first_of_level, posteriors_fit
 from purchasecast.stages.params import StageParams, float_param, int_param, str_list_param, str_param
 from purchasecast.stages.tasks import HasTaskRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
@@ -67,6 +69,8 @@ class _LatentFactorParams(
     solver = str_param("method inside a task", default="variational", choices=("variational", "als"))
     userAttributeCols = str_list_param("index columns of the customer's attributes, for the prior of the factors")
     itemAttributeCols = str_list_param("index columns of the product's attributes, for the prior of the factors")
+    userVectorCol = str_param("array column of the customer's vector, for the prior; empty for none", default="")
+    itemVectorCol = str_param("array column of the product's vector, for the prior; empty for none", default="")
     rank = int_param("number of factors", default=8, minimum=1)
     regParam = float_param("ridge penalty of least squares on each scaled rating", default=0.1, minimum=0)
     maxIter = int_param("rounds over users and items", default=20, minimum=1)
@@ -76,6 +80,10 @@ class _LatentFactorParams(
     def _attribute_cols(self) -> tuple[list[str], list[str]]:
         """Return the attributes of customers and of products."""
         return self.getOrDefault(self.userAttributeCols), self.getOrDefault(self.itemAttributeCols)
+
+    def _vector_cols(self) -> tuple[str, str]:
+        """Return the vectors of customers and of products, empty for none."""
+        return self.getOrDefault(self.userVectorCol), self.getOrDefault(self.itemVectorCol)
 
 
 class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -103,6 +111,10 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         Index columns (0 and up; null for none), as `StringIndexer` makes them, of attributes of customers and products:
         for the prior of "variational" and for unseen levels. Where the rows of a level differ, the largest index
         counts.
+    userVectorCol, itemVectorCol : str, default ""
+        Array columns of a vector of each customer and product that is not made from labels, such as the purchase
+        patterns of `PurchasePatternEncoder`: numbers of a mean square of about 1, of one length; for the prior of
+        "variational" and for unseen levels. All rows of a level have the same vector. Empty for none.
     rank : int, default 8
         Number of factors.
     regParam : float, default 0.1
@@ -132,14 +144,16 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
 
     Notes
     -----
-    A null or unseen customer or product has the factors that its attributes predict, and a product their spread; a null
-    or unseen attribute contributes 0. After least squares the interaction of an unseen level is 0, and its spread that
-    of all products. Rows are neither dropped nor reordered, and their order does not matter. (Spark's ALS computes in
-    single precision: there, another order or partitioning changes the output by up to 1e-3 of its size.)
+    A null or unseen customer or product has the factors that its attributes and its vector predict, and a product their
+    spread; a null or unseen attribute contributes 0, and so does a null vector. After least squares the interaction of
+    an unseen level is 0, and its spread that of all products. Rows are neither dropped nor reordered, and their order
+    does not matter. (Spark's ALS computes in single precision: there, another order or partitioning changes the output
+    by up to 1e-3 of its size.)
 
-    Passes over the rows: one to count, and one that brings the rows to the tasks; above ``maxTaskRows`` instead one
-    each for the spreads and for the two numberings, and one that hands the ratings to Spark's ALS, which holds
-    ``numFolds`` of them a row and shuffles only factors from there on. The driver receives a few sums.
+    Passes over the rows: one to count, one for the vectors, and one that brings the rows to the tasks; above
+    ``maxTaskRows`` instead one each for the spreads and for the two numberings, and one that hands the ratings to
+    Spark's ALS, which holds ``numFolds`` of them a row and shuffles only factors from there on. The driver receives a
+    few sums.
 
     Examples
     --------
@@ -164,6 +178,8 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         solver: str = "variational",
         userAttributeCols: list[str] | None = None,
         itemAttributeCols: list[str] | None = None,
+        userVectorCol: str = "",
+        itemVectorCol: str = "",
         rank: int = 8,
         regParam: float = 0.1,
         maxIter: int = 20,
@@ -181,25 +197,28 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         groups = [self.getOrDefault(self.userCol), self.getOrDefault(self.itemCol)]
         user_attributes, item_attributes = self._attribute_cols()
         columns = [*groups, self.getLabelCol(), self.getOrDefault(self.offsetCol), *user_attributes, *item_attributes]
-        require_columns(self, dataset, columns)
+        require_columns(self, dataset, [*columns, *filter(None, self._vector_cols())])
         self._check_folds(dataset)
         with cached(self._residual_frame(dataset)) as rows:
             count, user_sizes, item_sizes = self._measure(rows)
-            how = self._factorization(user_sizes, item_sizes)
+            vectors, widths = self._vectors(dataset)
+            how = self._factorization(user_sizes, item_sizes, widths)
             factorize = factorize_in_tasks if count <= self.getMaxTaskRows() else factorize_by_als
-            factors = factorize(rows, how)
+            factors = factorize(rows, vectors, how)
             levels = (factors.users.count(), factors.items.count())
         if how.solver != "als":
             self._warn_of_least_squares(count, sum(levels))
         model = self._fitted(LatentFactorModel())
         model._users, model._items, model._levels = factors.users, factors.items, levels
         model._means = (
-            AttributeMeans(tuple(user_attributes), user_sizes, factors.user_means),
-            AttributeMeans(tuple(item_attributes), item_sizes, factors.item_means),
+            AttributeMeans(tuple(user_attributes), user_sizes, factors.user_means, self._vector_cols()[0]),
+            AttributeMeans(tuple(item_attributes), item_sizes, factors.item_means, self._vector_cols()[1]),
         )
         return model
 
-    def _factorization(self, user_sizes: tuple[int, ...], item_sizes: tuple[int, ...]) -> Factorization:
+    def _factorization(
+        self, user_sizes: tuple[int, ...], item_sizes: tuple[int, ...], widths: Sequence[int]
+    ) -> Factorization:
         return Factorization(
             solver=self.getOrDefault(self.solver),
             rank=self.getOrDefault(self.rank),
@@ -210,7 +229,38 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
             fits=self.getNumFolds() + 1,
             user_sizes=user_sizes,
             item_sizes=item_sizes,
+            user_width=widths[0],
+            item_width=widths[1],
         )
+
+    def _vectors(self, dataset: DataFrame) -> tuple[DataFrame | None, list[int]]:
+        """Return one row a level with its vector, and the length of the vectors of customers and of products."""
+        if not any(self._vector_cols()):
+            return None, [0, 0]
+        groups = self.getOrDefault(self.userCol), self.getOrDefault(self.itemCol)
+        nothing = [
+            sf.array_repeat(sf.lit(-1), len(names)).alias(f"{side}_attributes")
+            for side, names in zip(("user", "item"), self._attribute_cols(), strict=True)
+        ]
+        tables, widths = [], []
+        for side, group, vector in zip(("user", "item"), groups, self._vector_cols(), strict=True):
+            widths.append(0)
+            if not vector:
+                continue
+            table = _one_a_level(dataset, group, vector).localCheckpoint(eager=True)
+            lengths = table.agg(sf.min(sf.size("vector")), sf.max(sf.size("vector"))).collect()[0]
+            if lengths[0] != lengths[1]:
+                raise DataError(
+                    f"LatentFactorEncoder: expected vectors of one length in {vector}, found {lengths[0]} and "
+                    f"{lengths[1]}; pad them."
+                )
+            widths[-1] = int(lengths[0] or 0)
+            tables.append(table.select(col("level").alias(side), col("vector").alias(f"{side}_vector"), *nothing))
+        union = functools.reduce(lambda one, two: one.unionByName(two, allowMissingColumns=True), tables)
+        for side in ("user", "item"):
+            if f"{side}_vector" not in union.columns:
+                union = union.withColumn(f"{side}_vector", sf.lit(None).cast("array<double>"))
+        return union, widths
 
     def _measure(self, rows: DataFrame) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
         """Return the number of rows, and of values of each attribute of customers and of products, in one pass."""
@@ -263,6 +313,16 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         return dataset.where(user.isNotNull() & item.isNotNull()).select(*named, *attributes, *residuals)
 
 
+def _one_a_level(dataset: DataFrame, group: str, vector: str) -> DataFrame:
+    """Return ``level`` and ``vector``, one row a level.
+
+    Each partition keeps the first row of a level before anything is shuffled: Spark would sort all vectors.
+    """
+    selected = dataset.select(col(group).alias("level"), col(vector).cast("array<double>").alias("vector")).dropna()
+    schema = f"level {selected.schema['level'].dataType.simpleString()}, vector array<double>"
+    return map_in_tasks(selected, first_of_level, schema).groupBy("level").agg(sf.first("vector").alias("vector"))
+
+
 class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
     """Factors of customers and products, one set a fit; see `LatentFactorEncoder`."""
 
@@ -277,14 +337,17 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
     def _prior_means(self) -> tuple[AttributeMeans, AttributeMeans]:
         """Return the prior means of customers and of products; those of a loaded model are read at the first use."""
         if self._means is None:
-            users, items = map(AttributeMeans.from_frame, self._saved_means, self._attribute_cols())
+            users, items = map(
+                AttributeMeans.from_frame, self._saved_means, self._attribute_cols(), self._vector_cols()
+            )
             self._means = (users, items)
         return self._means
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         means = self._prior_means()
         groups = [self.getOrDefault(self.userCol), self.getOrDefault(self.itemCol)]
-        require_columns(self, dataset, [*groups, *means[0].columns, *means[1].columns])
+        vectors = filter(None, self._vector_cols())
+        require_columns(self, dataset, [*groups, *means[0].columns, *means[1].columns, *vectors])
         has_folds = self._has_folds(dataset)
         fit = self._fit_number() if has_folds else sf.lit(self.getNumFolds())
         joined = dataset
@@ -351,6 +414,8 @@ class LatentFactorModel(TableModelMixin, Model, _LatentFactorParams):
             "user_factors": self.getOrDefault(self.userFactorsPrefix),
             "item_factors": self.getOrDefault(self.itemFactorsPrefix),
             "rank": self.getOrDefault(self.rank),
+            "user_vector": user_means.vector,
+            "item_vector": item_means.vector,
             "user_means": user_means.fit_to_dict(-1),
             "item_means": item_means.fit_to_dict(-1),
             "tables": {"user": self._last_factors(self._users), "item": self._last_factors(self._items)},

@@ -1,6 +1,7 @@
 r"""Latent factors by mean-field variational Bayes, all ratings of a fit in memory; runs on the executors.
 
-Users and items have Gaussian factors whose prior means follow from their attributes,
+Users and items have Gaussian factors whose prior means follow from their attributes and, where there are any, vectors
+such as purchase patterns,
 
 .. math:: x_{ij} \sim N(u_i^T v_j, \sigma^2), \quad u_i \sim N(A^T a_i, \Lambda_u^{-1}), \quad
           v_j \sim N(B^T b_j, \Lambda_v^{-1}).
@@ -130,7 +131,7 @@ def solve_posterior(
     by_user, by_item : csr_array
         Ratings with a mean of about 0, one row a user or an item.
     user_attributes, item_attributes : csr_array
-        Result of `indicators`.
+        Result of `indicators`, and numbers of a mean square of about 1 beside it.
     start : tuple of ndarray of shape (levels, rank)
         First factors of users and items. They must not be much smaller than the ratings: 0 is a fixed point of the
         equations.
