@@ -77,6 +77,7 @@ def train(
     *,
     out: str | Path | None = None,
     rejects: str | Path | None = None,
+    pairs: Any = None,
     settings: TrainSettings | None = None,
     session: Session = None,
     steps: Steps | None = None,
@@ -96,6 +97,9 @@ def train(
         Directory of the model; a model that is there is replaced. By default a temporary one, until `Model.save`.
     rejects : str or Path, optional
         Folder for the rejected rows and their reasons.
+    pairs : of the kinds of `data`, optional
+        Rows that will be scored, with or without a target, which is never read. Purchase patterns see which customer
+        buys which product there; the holdout's figures are those of a model that knows the same of its rows.
     settings : TrainSettings, optional
         All settings at once, instead of `model` and `options`.
     session : SparkSession or callable, optional
@@ -136,7 +140,8 @@ def train(
     place = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="purchasecast-")) / "model"
     check_place(place)
     raw = take_table(data, described, session_of(session), **reader)
-    result = run_training(raw, described, place, settings, rejects=rejects, steps=steps)
+    known = None if pairs is None else take_table(pairs, described, session_of(session), target="optional", **reader)
+    result = run_training(raw, described, place, settings, rejects=rejects, steps=steps, pairs=known)
     trained = Model(result.bundle, result)
     if out is None:
         weakref.finalize(trained, shutil.rmtree, place.parent, ignore_errors=True)

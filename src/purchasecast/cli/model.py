@@ -75,6 +75,11 @@ __all__ = ["demo", "evaluate", "predict", "train"]
 @click.option(
     "--grid", metavar="TEXT|FILE", help="Penalties to try: a TOML file, or 'regParam=0.01,0.1 elasticNetParam=0,1'."
 )
+@click.option(
+    "--pairs",
+    metavar="DATA",
+    help="Rows to score: purchase patterns may know who buys what there, never an amount; neither is known otherwise.",
+)
 @rejects_option
 @rate_option
 @common
@@ -84,7 +89,7 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
     It is measured on a holdout, rows that the training has not seen, and then fitted again on all rows.
     """
     source = {name: options.pop(name) for name in ("source_format", "table", "option")}
-    rejects = options.pop("rejects")
+    gate = {name: options.pop(name) for name in ("rejects", "pairs")}
     candidates = None
     if grid:
         from purchasecast.search import parse_grid
@@ -97,7 +102,7 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
     described, reader = described_by(schema, data, source), reader_options(source)
-    model = pc.train(data, described, out=out, rejects=rejects, settings=settings, **run.spark_and_steps, **reader)
+    model = pc.train(data, described, out=out, settings=settings, **gate, **run.spark_and_steps, **reader)
     text = [model.validation.counts if model.validation else "", repr(model.evaluation or ""), f"model: {model.path}"]
     run.result(model.training.to_dict() if model.training else {}, "\n".join(filter(None, text)))
     return 0

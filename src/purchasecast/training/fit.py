@@ -12,7 +12,7 @@ from pyspark.sql import functions as sf
 from purchasecast.schema.reserved_columns import BASE_AMOUNT, FEATURES, FOLD, LABEL, ORDER, RATIO_WEIGHT
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
-from purchasecast.stages import CrossedEffectsEncoder, UnitPriceEncoder
+from purchasecast.stages import CrossedEffectsEncoder, PurchasePatternEncoder, UnitPriceEncoder
 from purchasecast.training.blend import Blend, weigh_and_calibrate
 from purchasecast.training.members import FittedMember, members_of
 from purchasecast.training.pipeline_steps import columns_read, step_name
@@ -88,6 +88,7 @@ def fit_recipe(
     *,
     chosen: Fitted | None = None,
     journal: Path | None = None,
+    pairs: DataFrame | None = None,
 ) -> Fitted:
     """Fit the stages and members of a recipe, as `Pipeline.fit` does, but cached, timed, and without a last transform.
 
@@ -107,6 +108,8 @@ def fit_recipe(
         An earlier fit on fewer rows: what it chose, its weights and its intervals are taken over.
     journal : Path, optional
         File of the trials, where the trees are tuned.
+    pairs : DataFrame, optional
+        Rows without a label, of which the purchase patterns see customer and product.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def fit_recipe(
     folded = with_folds(rows, schema, folds=settings.folds, seed=settings.seed, by=by)
     named = schema.key or [name for name in schema.names if name in folded.columns]
     folded = folded.withColumn(ORDER, sf.xxhash64(*map(quoted, named)))
-    stages, encoded = _encode(folded, schema, recipe, steps)
+    stages, encoded = _encode(folded, schema, recipe, steps, pairs)
     label = sf.col(quoted(schema.target)).cast("double").alias(LABEL)
     read = dict.fromkeys([*recipe.member_columns, *recipe.interval_columns])
     if forward:
@@ -136,20 +139,22 @@ def fit_recipe(
             latest_from = folds // 2 if forward else 0
             blend = weigh_and_calibrate(members, labelled, schema, recipe, stages, steps, latest_from=latest_from)
         else:
-            pairs = zip(unfitted, chosen.members, strict=True)
-            members = tuple(member.refit(labelled, steps, before) for member, before in pairs)
+            both = zip(unfitted, chosen.members, strict=True)
+            members = tuple(member.refit(labelled, steps, before) for member, before in both)
             blend = chosen.blend
     tail = [stage for member in members for stage in member.stages]
     return Fitted(PipelineModel([*stages, *tail, *blend.stages(schema)]), members, blend, transform)
 
 
-def _encode(rows: DataFrame, schema: Schema, recipe: Recipe, steps: Steps) -> tuple[list[Any], DataFrame]:
+def _encode(
+    rows: DataFrame, schema: Schema, recipe: Recipe, steps: Steps, pairs: DataFrame | None
+) -> tuple[list[Any], DataFrame]:
     """Fit the stages up to the features; return them and the rows with their features."""
     current, stages = rows, []
     at_the_end = {schema.target, *recipe.member_columns, *recipe.interval_columns}
     for place, stage in enumerate(recipe.stages):
         with steps.step(step_name(stage)):
-            fitted = stage.fit(current) if isinstance(stage, Estimator) else stage
+            fitted = stage.fit(_with_pairs(stage, current, pairs)) if isinstance(stage, Estimator) else stage
         stages.append(fitted)
         current = fitted.transform(current)
         if isinstance(stage, UnitPriceEncoder):
@@ -162,6 +167,14 @@ def _encode(rows: DataFrame, schema: Schema, recipe: Recipe, steps: Steps) -> tu
             kept = [name for name in current.columns if name in needed]
             current = current.select(*map(quoted, kept)).localCheckpoint(eager=False)
     return stages, current
+
+
+def _with_pairs(stage: Any, rows: DataFrame, pairs: DataFrame | None) -> DataFrame:
+    """Return the rows that a stage is fitted on: for purchase patterns, those without a label too."""
+    if pairs is None or not isinstance(stage, PurchasePatternEncoder):
+        return rows
+    named = [quoted(stage.getOrDefault(name)) for name in ("userCol", "itemCol")]
+    return rows.select(*named).unionByName(pairs.select(*named))
 
 
 def _with_weights(table: DataFrame) -> DataFrame:

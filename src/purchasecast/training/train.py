@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,20 +13,24 @@ from pyspark.sql import functions as sf
 from purchasecast.bundle import SCORER, Bundle, check_place, save_bundle
 from purchasecast.bundle.pipeline import save_pipeline
 from purchasecast.config import TrainSettings
-from purchasecast.errors import DataError
+from purchasecast.errors import DataError, SettingsError
 from purchasecast.evaluation import evaluate, reference_of
 from purchasecast.export import write_scorer
 from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
 from purchasecast.results import check_reject_rate
-from purchasecast.spark.columns import col
+from purchasecast.spark.caching import cached
+from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.executors import LIBRARIES, check_executors
+from purchasecast.stages import PurchasePatternEncoder
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.split import holdout_split
 from purchasecast.validation import Validated, validate, write_rejects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyspark.sql import DataFrame
 
     from purchasecast.results import Evaluation, Profile, Reference, SearchResult, ValidationReport
@@ -100,6 +104,7 @@ def train(
     *,
     rejects: str | Path | None = None,
     steps: Steps | None = None,
+    pairs: DataFrame | None = None,
 ) -> TrainResult:
     """Train a model on a table and write its bundle.
 
@@ -117,6 +122,9 @@ def train(
         Folder for the rejected rows and their reasons.
     steps : Steps, optional
         Times the steps and tells a watcher.
+    pairs : DataFrame, optional
+        Rows to score, as `purchasecast.io.tables.read_table` returned them. The purchase patterns see which customer
+        buys which product there, and the same of the holdout.
 
     Returns
     -------
@@ -129,6 +137,8 @@ def train(
         If more rows are bad than `settings` allows.
     DataError
         If there are too few rows for the folds, or the target of all training rows is the same.
+    SettingsError
+        If there are `pairs`, and the model has no purchase patterns.
     BundleError
         If no model can be written to `out`.
     SparkUnavailableError
@@ -156,11 +166,18 @@ def train(
         check_reject_rate(checked.report, settings.max_reject_rate, schema=schema)
         _check_size(checked.report, settings.folds, settings.holdout)
         recipe = resolve_recipe(checked.accepted, schema, settings)
-        return _run(checked, schema, recipe, out, settings, steps)
+        known = None if pairs is None else cleanup.enter_context(_known_pairs(pairs, schema, recipe))
+        return _run(checked, schema, recipe, out, settings, steps, known)
 
 
 def _run(
-    checked: Validated, schema: Schema, recipe: Recipe, out: str | Path, settings: TrainSettings, steps: Steps
+    checked: Validated,
+    schema: Schema,
+    recipe: Recipe,
+    out: str | Path,
+    settings: TrainSettings,
+    steps: Steps,
+    known: DataFrame | None,
 ) -> TrainResult:
     rows = checked.accepted
     has_holdout = settings.holdout > 0
@@ -172,11 +189,13 @@ def _run(
     training, held_out = split.training, split.holdout
     _check_target(training, schema)
     journal = Path(out).with_name(f"{Path(out).name}.tuning")
-    fitted = fit_recipe(training, schema, recipe, settings, steps, journal=journal)
+    # What is known of rows to score is known of the holdout, so that its figures are those to come.
+    seen = None if known is None else known.unionByName(held_out.select(*known.columns))
+    fitted = fit_recipe(training, schema, recipe, settings, steps, journal=journal, pairs=seen)
     evaluation, reference = None, reference_of(training, schema)
     if has_holdout:
         with steps.step("evaluate") as step:
-            computed_on = _computed_on(schema, settings, split.share)
+            computed_on = _computed_on(schema, settings, split.share, known)
             evaluation = evaluate(
                 fitted.model.transform(held_out), schema, fitted.model, reference, computed_on=computed_on
             )
@@ -184,7 +203,7 @@ def _run(
             step.rows = evaluation.overall.rows
     final, final_reference = fitted, reference
     if fits_twice:
-        final = fit_recipe(rows, schema, recipe, settings, steps, chosen=fitted)
+        final = fit_recipe(rows, schema, recipe, settings, steps, chosen=fitted, pairs=known)
         final_reference = reference_of(rows, schema)
     with steps.step("profile") as step:
         described = profile(checked, schema)
@@ -197,6 +216,21 @@ def _run(
         evaluation = evaluation.with_seconds(seconds)
     boosting = asdict(fitted.boosting) if fitted.boosting else None
     return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.blend.weights)
+
+
+@contextmanager
+def _known_pairs(raw: DataFrame, schema: Schema, recipe: Recipe) -> Iterator[DataFrame]:
+    """Validate rows to score, and yield their customers and products, which nothing but purchase patterns reads."""
+    if not any(isinstance(stage, PurchasePatternEncoder) for stage in recipe.stages):
+        raise SettingsError(
+            "pairs: expected a model with purchase patterns, which needs a customer and a product and no quantity, "
+            "found one without; leave pairs= out."
+        )
+    unlabelled = raw.drop(schema.target)
+    with validate(unlabelled, schema, target="optional", check_duplicates=False) as checked:
+        named = [quoted(name) for name in (schema.customer, schema.product) if name]
+        with cached(checked.accepted.select(*named).distinct()) as pairs:
+            yield pairs
 
 
 def _check_size(report: ValidationReport, folds: int, holdout: float) -> None:
@@ -218,14 +252,20 @@ def _check_target(training: DataFrame, schema: Schema) -> None:
         )
 
 
-def _computed_on(schema: Schema, settings: TrainSettings, share: float) -> str:
+def _computed_on(schema: Schema, settings: TrainSettings, share: float, known: DataFrame | None) -> str:
     by_time = schema.time is not None and settings.holdout_by != "random"
     which = (
         f"the latest {share:.0%} of the rows by {schema.time}"
         if by_time
         else (f"a random {share:.0%} of the rows (hash, seed {settings.seed})")
     )
-    return f"Computed on {which}, which no encoder, search or choice has seen."
+    nothing = f"Computed on {which}, which no encoder, search or choice has seen."
+    if known is None:
+        return nothing
+    return (
+        f"{nothing} Only which customer bought which product is known of them, and of {known.count():,} further pairs "
+        "to score: purchase patterns have seen that, without any amount."
+    )
 
 
 def _fingerprint(rows: DataFrame, columns: list[str]) -> dict[str, Any]:
