@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from purchasecast import datasets, errors, search, stages
-    from purchasecast.api import draft_schema, evaluate, monitor, plan, profile, train, validate
+    from purchasecast.api import draft_schema, evaluate, measure, monitor, plan, profile, train, validate
     from purchasecast.config import InsightSettings, MonitorSettings, PlanSettings, TrainSettings
     from purchasecast.drafting import SchemaDraft
     from purchasecast.io import read_table, write_table
     from purchasecast.model import Model, load
     from purchasecast.planning import PlannedCampaign
-    from purchasecast.results import DriftReport, Evaluation, Insights, Plan, Profile, ValidationReport
+    from purchasecast.results import DriftReport, Evaluation, Insights, Measurement, Plan, Profile, ValidationReport
     from purchasecast.schema import Schema, load_schema
     from purchasecast.spark import get_session
 
@@ -32,6 +32,7 @@ __all__ = [
     "Evaluation",
     "InsightSettings",
     "Insights",
+    "Measurement",
     "Model",
     "MonitorSettings",
     "Plan",
@@ -49,6 +50,7 @@ __all__ = [
     "get_session",
     "load",
     "load_schema",
+    "measure",
     "monitor",
     "plan",
     "profile",
@@ -63,13 +65,21 @@ __all__ = [
 # Where each name is defined. It is imported when it is first used, so that `import purchasecast` loads neither Spark
 # nor NumPy.
 _HOMES = {
-    "purchasecast.api": ("draft_schema", "evaluate", "monitor", "plan", "profile", "train", "validate"),
+    "purchasecast.api": ("draft_schema", "evaluate", "measure", "monitor", "plan", "profile", "train", "validate"),
     "purchasecast.config": ("InsightSettings", "MonitorSettings", "PlanSettings", "TrainSettings"),
     "purchasecast.drafting": ("SchemaDraft",),
     "purchasecast.io": ("read_table", "write_table"),
     "purchasecast.model": ("Model", "load"),
     "purchasecast.planning": ("PlannedCampaign",),
-    "purchasecast.results": ("DriftReport", "Evaluation", "Insights", "Plan", "Profile", "ValidationReport"),
+    "purchasecast.results": (
+        "DriftReport",
+        "Evaluation",
+        "Insights",
+        "Measurement",
+        "Plan",
+        "Profile",
+        "ValidationReport",
+    ),
     "purchasecast.schema": ("Schema", "load_schema"),
     "purchasecast.spark": ("get_session",),
 }

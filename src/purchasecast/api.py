@@ -1,4 +1,4 @@
-"""The verbs of the package: draft a schema, train, evaluate, validate, profile, monitor, plan.
+"""The verbs of the package: draft a schema, train, evaluate, validate, profile, monitor, plan, measure.
 
 The command line is a thin shell over them.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import check_place
 from purchasecast.config import MonitorSettings, PlanSettings, TrainSettings
-from purchasecast.io import take_table
+from purchasecast.io import take_small_table, take_table
 from purchasecast.model import Model, session_of
 from purchasecast.progress import Steps
 from purchasecast.results import check_reject_rate
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from purchasecast.drafting import SchemaDraft
     from purchasecast.model import Session
     from purchasecast.planning import PlannedCampaign
-    from purchasecast.results import DriftReport, Evaluation, Profile, ValidationReport
+    from purchasecast.results import DriftReport, Evaluation, Measurement, Profile, ValidationReport
 
-__all__ = ["draft_schema", "evaluate", "monitor", "plan", "profile", "train", "validate"]
+__all__ = ["draft_schema", "evaluate", "measure", "monitor", "plan", "profile", "train", "validate"]
 
 _READER = ("format", "table", "options")
 
@@ -353,6 +353,7 @@ def plan(
     must_not: Any = None,
     customer: str = "customer",
     product: str = "product",
+    amount: str = "amount",
     money: str | None = None,
     out: str | Path | None = None,
     settings: PlanSettings | None = None,
@@ -376,6 +377,8 @@ def plan(
         offered, or single lines.
     customer, product : str, default "customer" and "product"
         Names of the columns of both, in all tables.
+    amount : str, default "amount"
+        Name of the amounts in the results that `measure` will read.
     money : str, optional
         Unit of money.
     out : str or Path, optional
@@ -409,21 +412,70 @@ def plan(
     >>> pc.plan(offers, budget=1, cost=1.0, control_share=0.0).contacts["customer"].to_pylist()
     ['Ann']
     """
-    from purchasecast.planning import plan_campaign, take_offers, take_small, write_campaign  # noqa: PLC0415  SciPy
+    from purchasecast.planning import plan_campaign, take_offers, write_campaign  # noqa: PLC0415  SciPy
 
     steps, chosen = steps or Steps(), settings or PlanSettings.of(**options)
     few = {"stock": stock, "must": must, "must_not": must_not}
-    tables = {name: None if table is None else take_small(table, customer, product) for name, table in few.items()}
-    limited = chosen.max_per_product is not None or any(table is not None for table in tables.values())
+    tables = {name: take_small_table(table, customer, product) for name, table in few.items() if table is not None}
     steps.expect(4)
     with steps.step("take offers"):
-        lines = take_offers(offers, chosen, customer, product, only_customers_are_limited=not limited)
-    campaign = plan_campaign(lines, chosen, customer=customer, product=product, money=money, steps=steps, **tables)
+        only_customers = chosen.max_per_product is None and not tables
+        lines = take_offers(offers, chosen, customer, product, only_customers_are_limited=only_customers)
+    names = {"customer": customer, "product": product, "amount": amount}
+    campaign = plan_campaign(lines, chosen, names, money=money, steps=steps, **tables)
     if out is not None:
         from purchasecast.report import render_plan  # noqa: PLC0415  an extra
 
         write_campaign(campaign, out, render_plan(campaign.plan))
     return campaign
+
+
+def measure(
+    campaign: PlannedCampaign | str | Path,
+    results: Any,
+    *,
+    out: str | Path | None = None,
+    steps: Steps | None = None,
+) -> Measurement:
+    """Say what a campaign has changed, by comparing those who were to be contacted with the control group.
+
+    Parameters
+    ----------
+    campaign : PlannedCampaign or path
+        What `plan` returned, or the folder it wrote.
+    results : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        Purchases of the period after the contacts: the plan's columns of customer, amount and, to tell offered products
+        from others, product; optional ``contacted``, where not everybody was contacted as planned. Customers without a
+        row have bought nothing. A path is a CSV or Parquet file.
+    out : str or Path, optional
+        HTML file to draw the result as.
+    steps : Steps, optional
+        Times the steps and tells a watcher.
+
+    Returns
+    -------
+    Measurement
+        Lift in revenue and purchases, profit, segments, and how many more customers are needed.
+
+    Raises
+    ------
+    ColumnMismatchError
+        If a column is missing.
+    DataError
+        If the plan has no control group, or an amount is no number.
+    SourceError
+        If there is no plan in the folder, or a file cannot be read.
+    """
+    from purchasecast.campaigns import measure_campaign  # noqa: PLC0415  SciPy
+    from purchasecast.planning import read_campaign  # noqa: PLC0415
+
+    planned = read_campaign(campaign) if isinstance(campaign, str | Path) else campaign
+    measurement = measure_campaign(planned.plan, planned.contacts, planned.control, results, steps=steps)
+    if out is not None:
+        from purchasecast.report import render_measurement, write_page  # noqa: PLC0415  an extra
+
+        write_page(render_measurement(measurement), Path(out))
+    return measurement
 
 
 def _schema(schema: str | Path | Schema) -> Schema:

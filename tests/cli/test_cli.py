@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = (
-    *("demo", "evaluate", "generate", "insights", "monitor", "plan", "predict", "profile", "report", "schema", "serve"),
-    *("train", "validate"),
+    *("demo", "evaluate", "generate", "insights", "measure", "monitor", "plan", "predict", "profile", "report"),
+    *("schema", "serve", "train", "validate"),
 )
 
 

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 import purchasecast as pc
 from purchasecast.cli import cli
+from purchasecast.numerics.power import Spend, customers_needed, group_needed, power_of, visible_difference
 from purchasecast.planning import read_campaign, write_campaign
 from purchasecast.planning.control import draw_control
-from purchasecast.planning.power import Spend, customers_needed, group_needed, power_of, visible_difference
 from purchasecast.results import Plan
 
 if TYPE_CHECKING:

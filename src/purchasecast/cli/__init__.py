@@ -45,6 +45,7 @@ for _command in (
     model.predict,
     results.insights,
     campaigns.plan,
+    campaigns.measure,
     results.report,
     results.serve,
     results.monitor,

@@ -1,4 +1,4 @@
-"""Commands around a campaign: plan it."""
+"""Commands around a campaign: plan it, and measure what it has brought."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import purchasecast as pc
 from purchasecast.cli.options import Run, common
 from purchasecast.config import PlanSettings
 
-__all__ = ["plan"]
+__all__ = ["measure", "plan"]
 
 _TABLE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
@@ -46,8 +46,24 @@ def plan(run: Run, model: Path, data: str, out: Path, **options: Any) -> int:
     """
     tables = {name: options.pop(name) for name in ("stock", "must", "must_not")}
     schema = pc.load(model).schema
-    names = {"customer": schema.customer or "customer", "product": schema.product or "product"}
+    names = {"customer": schema.customer or "customer", "product": schema.product or "product", "amount": schema.target}
     settings = PlanSettings(**options)
     result = pc.plan(data, **tables, **names, money=schema.money, out=out, settings=settings, steps=run.steps)
     run.result(result.plan.to_dict(), f"{result}\nplan: {out}")
+    return 0
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page.")
+@common
+def measure(run: Run, plan: Path, results: Path, out: Path | None) -> int:
+    """Tell what a campaign has brought, from PLAN (the folder that `plan` wrote) and RESULTS.
+
+    RESULTS are the purchases since: a CSV or Parquet file with the columns of customer, product and amount as the model
+    names them, and, where not everybody was contacted as planned, `contacted`. Customers without a row bought nothing.
+    """
+    result = pc.measure(plan, results, out=out, steps=run.steps)
+    run.result(result.to_dict(), "\n".join([repr(result), *([f"page: {out}"] if out is not None else [])]))
     return 0

@@ -9,7 +9,7 @@ from purchasecast.io.local_files import peek_csv_options, peek_names
 
 if TYPE_CHECKING:
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
-    from purchasecast.io.local_tables import read_local_table
+    from purchasecast.io.local_tables import read_local_table, take_small_table
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
     from purchasecast.io.tables import UntypedTable, read_table, write_table
 
@@ -21,6 +21,7 @@ __all__ = [
     "peek_names",
     "read_local_table",
     "read_table",
+    "take_small_table",
     "take_table",
     "take_untyped",
     "write_single_csv",
@@ -30,7 +31,7 @@ __all__ = [
 # What needs Spark or Arrow is loaded when it is asked for: a wrong file is told of before that.
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
-    "local_tables": ("read_local_table",),
+    "local_tables": ("read_local_table", "take_small_table"),
     "single_csv": ("check_single_csv", "write_single_csv"),
     "tables": ("UntypedTable", "read_table", "write_table"),
 }

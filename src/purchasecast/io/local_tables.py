@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import csv, dataset
 
 from purchasecast.errors import SourceError
+from purchasecast.frames import to_arrow
 from purchasecast.io.local_files import peek_csv_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["read_local_table"]
+__all__ = ["read_local_table", "take_small_table"]
 
 _CSV = (".csv", ".tsv", ".txt")
 
@@ -55,3 +56,30 @@ def read_local_table(location: str | Path, texts: Sequence[str] = ()) -> pa.Tabl
         )
     except (OSError, pa.ArrowException, LookupError) as error:
         raise SourceError(f"{location}: expected a CSV or Parquet file, found {error}; write it again.") from error
+
+
+def take_small_table(data: Any, *texts: str) -> pa.Table:
+    """Return a table of any kind that fits into this process.
+
+    Parameters
+    ----------
+    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
+        The table; a path as `read_local_table` takes it.
+    *texts : str
+        Columns of a CSV file that are texts.
+
+    Returns
+    -------
+    pyarrow.Table
+        The table.
+
+    Raises
+    ------
+    SourceError
+        If a path cannot be read.
+    DataError
+        If it is no table.
+    """
+    if isinstance(data, str | Path):
+        return read_local_table(data, texts)
+    return data.toArrow() if type(data).__module__.startswith("pyspark.") else to_arrow(data)

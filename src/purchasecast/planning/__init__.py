@@ -6,7 +6,7 @@ meets Spark, where the offers are a frame of it.
 """
 
 from purchasecast.planning.campaign import PlannedCampaign, read_campaign, write_campaign
-from purchasecast.planning.offers import take_offers, take_small
+from purchasecast.planning.offers import take_offers
 from purchasecast.planning.run import plan_campaign
 
-__all__ = ["PlannedCampaign", "plan_campaign", "read_campaign", "take_offers", "take_small", "write_campaign"]
+__all__ = ["PlannedCampaign", "plan_campaign", "read_campaign", "take_offers", "write_campaign"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import ColumnMismatchError, did_you_mean
-from purchasecast.frames import to_arrow
-from purchasecast.io import read_local_table
+from purchasecast.io import take_small_table
 from purchasecast.planning.lines import AMOUNT, GOODS, MARGIN, PROBABILITY, UNITS
 
 if TYPE_CHECKING:
@@ -15,27 +13,7 @@ if TYPE_CHECKING:
 
     from purchasecast.config import PlanSettings
 
-__all__ = ["take_offers", "take_small"]
-
-
-def take_small(data: Any, *texts: str) -> pa.Table:
-    """Return a small table of any kind: a path, a Spark frame, or a table in this process.
-
-    Parameters
-    ----------
-    data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
-        The table.
-    *texts : str
-        Columns of a CSV file that are texts.
-
-    Returns
-    -------
-    pyarrow.Table
-        The table.
-    """
-    if isinstance(data, str | Path):
-        return read_local_table(data, texts)
-    return data.toArrow() if _is_spark(data) else to_arrow(data)
+__all__ = ["take_offers"]
 
 
 def take_offers(
@@ -60,8 +38,8 @@ def take_offers(
     pyarrow.Table
         Of a Spark frame only the columns that a plan reads, and lines that pay.
     """
-    if not _is_spark(data):
-        return take_small(data, customer, product, *settings.segments)
+    if not type(data).__module__.startswith("pyspark."):
+        return take_small_table(data, customer, product, *settings.segments)
     optional = [name for name in (MARGIN, GOODS, UNITS) if name in data.columns]
     names = [customer, product, PROBABILITY, AMOUNT, *optional, *settings.segments]
     for name in names:
@@ -84,7 +62,3 @@ def take_offers(
 
 def _margin(settings: PlanSettings, columns: list[str]) -> str:
     return MARGIN if MARGIN in columns else repr(float(settings.margin))
-
-
-def _is_spark(data: Any) -> bool:
-    return type(data).__module__.startswith("pyspark.")

@@ -10,10 +10,7 @@ import numpy as np
 
 from purchasecast.errors import DataError
 from purchasecast.numerics.assignment import AssignmentProblem, assign
-from purchasecast.planning.campaign import PlannedCampaign, list_of
-from purchasecast.planning.control import draw_control
-from purchasecast.planning.lines import read_lines, read_stock
-from purchasecast.planning.power import (
+from purchasecast.numerics.power import (
     Spend,
     customers_needed,
     group_needed,
@@ -21,6 +18,9 @@ from purchasecast.planning.power import (
     power_of,
     visible_difference,
 )
+from purchasecast.planning.campaign import PlannedCampaign, list_of
+from purchasecast.planning.control import draw_control
+from purchasecast.planning.lines import read_lines, read_stock
 from purchasecast.progress import Steps
 from purchasecast.results import BudgetPoint, ControlGroup, Plan, ProductUse
 
@@ -47,9 +47,8 @@ _MAX_PRODUCTS = 100
 def plan_campaign(
     offers: pa.Table,
     settings: PlanSettings,
+    columns: dict[str, str],
     *,
-    customer: str = "customer",
-    product: str = "product",
     money: str | None = None,
     stock: pa.Table | None = None,
     must: pa.Table | None = None,
@@ -65,8 +64,8 @@ def plan_campaign(
         or ``cost_of_goods`` (of a purchase), and ``units`` (of a purchase, for the stock).
     settings : PlanSettings
         Budget, costs and limits.
-    customer, product : str
-        Names of the columns of both.
+    columns : dict of str to str
+        Names of the columns ``customer`` and ``product``, and of ``amount`` in the results of the campaign.
     money : str, optional
         Unit of money.
     stock : pyarrow.Table, optional
@@ -86,10 +85,10 @@ def plan_campaign(
     DataError
         If the offers cannot be used, or the lines that must be exceed a limit.
     """
-    steps = steps or Steps()
+    steps, names = steps or Steps(), (columns["customer"], columns["product"])
     with steps.step("read offers") as step:
-        lines = read_lines(offers, customer, product, settings, must, must_not)
-        units = read_stock(stock, product, lines)
+        lines = read_lines(offers, *names, settings, must, must_not)
+        units = read_stock(stock, names[1], lines)
         step.rows = len(lines)
     with steps.step("choose"):
         problem = _problem(lines, units, settings)
@@ -101,12 +100,11 @@ def plan_campaign(
     plan = _figures(lines, settings, sent, result, units, money)
     plan = replace(
         plan,
-        columns={"customer": customer, "product": product, "amount": "amount"},
+        columns=dict(columns),
         control=_describe_control(lines, settings, sent, kept, strata),
         curve=curve,
         seconds=dict(steps.seconds),
     )
-    names = (customer, product)
     return PlannedCampaign(plan, list_of(lines, sent, *names, settings), list_of(lines, kept, *names, settings))
 
 

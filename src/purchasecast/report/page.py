@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from purchasecast import __version__
 from purchasecast.errors import SourceError
 from purchasecast.report.elements import Page
+from purchasecast.report.sections.campaign import measurement_page
 from purchasecast.report.sections.drift import drift_page
 from purchasecast.report.sections.findings import decision_section, description_section
 from purchasecast.report.sections.model import method_section, model_section
@@ -29,10 +30,10 @@ from purchasecast.report.summary import (
 if TYPE_CHECKING:
     from purchasecast.report.elements import Section
     from purchasecast.report.report_data import ReportData
-    from purchasecast.results import DriftReport, Plan, Profile, ValidationReport
+    from purchasecast.results import DriftReport, Measurement, Plan, Profile, ValidationReport
     from purchasecast.schema import Schema
 
-__all__ = ["render_drift", "render_plan", "render_profile", "render_report", "write_page"]
+__all__ = ["render_drift", "render_measurement", "render_plan", "render_profile", "render_report", "write_page"]
 
 
 def render_report(data: ReportData) -> str:
@@ -130,6 +131,22 @@ def render_plan(plan: Plan) -> str:
         HTML that needs no network and no script.
     """
     return _render(plan_page(plan, f"purchasecast {__version__}"))
+
+
+def render_measurement(measurement: Measurement) -> str:
+    """Return the page of a measured campaign.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        What the campaign has brought.
+
+    Returns
+    -------
+    str
+        HTML that needs no network and no script.
+    """
+    return _render(measurement_page(measurement, f"purchasecast {__version__}"))
 
 
 def write_page(html: str, path: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """Result objects: frozen dataclasses that go to JSON and back, without Spark."""
 
+from purchasecast.results.campaign import MeasuredLift, Measurement, SegmentLift
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
 from purchasecast.results.evaluation import (
@@ -49,6 +50,8 @@ __all__ = [
     "LargestErrors",
     "LevelProfile",
     "LevelShift",
+    "MeasuredLift",
+    "Measurement",
     "Mode",
     "NumberProfile",
     "PairCell",
@@ -60,6 +63,7 @@ __all__ = [
     "Record",
     "Reference",
     "SearchResult",
+    "SegmentLift",
     "Slice",
     "Support",
     "TargetProfile",
