@@ -2,8 +2,8 @@
 What should the shop do first?
 ==============================
 
-:meth:`purchasecast.Model.insights` turns a model and its data into findings with money and an action, sorted by the
-money that is certain, and into target lists: which customer to offer which product.
+:meth:`purchasecast.Model.insights` turns a model and its data into decisions (who does what by when, and the gain to
+expect), descriptions of the shop, and target lists: which customer to offer which product.
 """
 
 # %%
@@ -22,19 +22,26 @@ model = pc.train(shop.transactions, schema="black_friday", **quick)
 folder = mkdtemp()
 insights = model.insights(shop.transactions, demand=shop.scoring, out=folder)
 first = insights.findings[0]
-print(f"{first.claim}\nDo: {first.action}\nNote: {first.caveat}")
+print(first.claim)
+print(f"{first.who or 'Note'}: {first.action or first.caveat}")
 
 # %%
-# The first findings by money
-# ---------------------------
+# The findings by topic
+# ---------------------
+
+pd.DataFrame({"topic": one.kind, "claim": one.claim} for one in insights.findings).drop_duplicates("topic")
+
+# %%
+# The gain to expect from each decision
+# -------------------------------------
 
 import altair as alt
 
-money = pd.DataFrame(
-    {"finding": finding.id, "kind": finding.kind, "money": finding.money} for finding in insights.findings[:8]
+gains = pd.DataFrame(
+    {"decision": one.id, "topic": one.kind, "gain": one.money} for one in insights.findings if one.money is not None
 )
-alt.Chart(money, title="Money concerned by the first findings", width=330).mark_bar().encode(
-    x=alt.X("money", title="USD", axis=alt.Axis(format="~s")), y=alt.Y("finding", sort=None, title=None), color="kind"
+alt.Chart(gains, title="Gain to expect, by decision", width=330).mark_bar().encode(
+    x=alt.X("gain", title="USD", axis=alt.Axis(format="~s")), y=alt.Y("decision", sort="-x", title=None), color="topic"
 )
 
 # %%
