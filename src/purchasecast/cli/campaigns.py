@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import purchasecast as pc
-from purchasecast.cli.options import Run, common
+from purchasecast.cli.options import Run, common, model_argument, page_option
 from purchasecast.config import PlanSettings
 
 __all__ = ["measure", "plan"]
@@ -17,29 +17,75 @@ _TABLE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("data")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Results.")
-@click.option("--budget", type=float, metavar="N", help="Most contacts, or most money; no limit by default.")
 @click.option(
-    "--budget-in", type=click.Choice(["contacts", "money"]), default="contacts", show_default=True, help="Its unit."
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for contacts, control group and page.",
+)
+@click.option(
+    "--budget", type=float, metavar="N", help="Largest number of contacts, or amount of money; by default no limit."
+)
+@click.option(
+    "--budget-in",
+    type=click.Choice(["contacts", "money"]),
+    default="contacts",
+    show_default=True,
+    help="Unit of --budget.",
 )
 @click.option("--cost", default=0.0, show_default=True, metavar="MONEY", help="Cost of a contact.")
-@click.option("--margin", default=1.0, show_default=True, metavar="SHARE", help="Share of an amount that is profit.")
-@click.option("--max-per-customer", default=5, show_default=True, metavar="N", help="Most offers a customer.")
-@click.option("--max-per-product", type=int, metavar="N", help="Most customers a product.")
-@click.option("--stock", **_TABLE, help="Units there are: columns of the product and stock.")
-@click.option("--must", **_TABLE, help="Lines that must be: columns of customer and product.")
-@click.option("--must-not", **_TABLE, help="Customers, products or lines that must not be.")
-@click.option("--control-share", default=0.1, show_default=True, metavar="SHARE", help="Customers left alone.")
-@click.option("--control-size", type=int, metavar="N", help="The same as a number of customers.")
-@click.option("--expected-lift", default=0.1, show_default=True, metavar="SHARE", help="To judge the control group by.")
+@click.option(
+    "--margin",
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Profit as a share of the amount.",
+)
+@click.option(
+    "--max-per-customer",
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Largest number of offers per customer.",
+)
+@click.option("--max-per-product", type=int, metavar="N", help="Largest number of customers per product.")
+@click.option("--stock", **_TABLE, help="Units in stock: columns of the product and `stock`.")
+@click.option("--must", **_TABLE, help="Offers that must be made: columns of customer and product.")
+@click.option("--must-not", **_TABLE, help="Customers, products or pairs that must not be offered.")
+@click.option(
+    "--control-share",
+    default=0.1,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the customers that are held out, to measure the effect.",
+)
+@click.option(
+    "--control-size", type=int, metavar="N", help="Number of customers that are held out, instead of a share."
+)
+@click.option(
+    "--expected-lift",
+    default=0.1,
+    show_default=True,
+    metavar="SHARE",
+    help="Effect that the control group should be able to show.",
+)
 @click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
-@click.option("--segment", "segments", multiple=True, metavar="COLUMN", help="Measure by this; may be repeated.")
+@click.option(
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="COLUMN",
+    help="Also measure the effect by this column; may be repeated.",
+)
 @click.option("--seed", default=7, show_default=True, help="Seed of the control group.")
 @common
 def plan(run: Run, model: Path, data: str, out: Path, **options: Any) -> int:
-    """Choose whom to offer what within a budget, and hold out a control group.
+    """Choose whom to offer what within a budget.
+
+    Some customers are held out at random as a control group, so that `measure` can tell what the campaign brings.
 
     DATA are offers: a CSV or Parquet file with the columns of customer and product as MODEL names them, and
     `probability` and `amount` of a purchase.
@@ -56,13 +102,14 @@ def plan(run: Run, model: Path, data: str, out: Path, **options: Any) -> int:
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.argument("results", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Page.")
+@page_option(required=False)
 @common
 def measure(run: Run, plan: Path, results: Path, out: Path | None) -> int:
-    """Tell what a campaign has brought, from PLAN (the folder that `plan` wrote) and RESULTS.
+    """Measure what a campaign has brought.
 
-    RESULTS are the purchases since: a CSV or Parquet file with the columns of customer, product and amount as the model
-    names them, and, where not everybody was contacted as planned, `contacted`. Customers without a row bought nothing.
+    PLAN is the folder that `plan` wrote. RESULTS are the purchases since: a CSV or Parquet file with the columns of
+    customer, product and amount as the model names them, and, where not everybody was contacted as planned,
+    `contacted`. Customers without a row bought nothing.
     """
     result = pc.measure(plan, results, out=out, steps=run.steps)
     run.result(result.to_dict(), "\n".join([repr(result), *([f"page: {out}"] if out is not None else [])]))
