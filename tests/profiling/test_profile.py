@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from purchasecast.profiling.distribution import ValueCounts, find_modes, gini_and_curve
+from purchasecast.profiling.distribution import ValueCounts, find_modes, gini_and_curve, prominent_peaks
 from purchasecast.results import LevelProfile, Profile
 from purchasecast.results.profile import furthest_apart
 
@@ -247,3 +247,13 @@ def test_gini_of_equal_and_of_single_holders() -> None:
     assert gini_and_curve(equal, [0.2])[0] == pytest.approx(0.0)
     one = ValueCounts(np.array([0.0, 1.0]), np.array([99.0, 1.0]), np.array([0.0, 1.0]))
     assert gini_and_curve(one, [0.2]) == (pytest.approx(0.99), ((0.2, pytest.approx(1.0)),))
+
+
+def test_peaks_are_those_of_scipy() -> None:
+    from scipy.signal import find_peaks
+
+    random = np.random.default_rng(5)
+    for _ in range(300):
+        curve = np.concatenate([[0.0], random.integers(0, 6, random.integers(3, 60)), [0.0]])  # with plateaus
+        least = 4 * random.random()
+        assert prominent_peaks(curve, least).tolist() == find_peaks(curve, prominence=least)[0].tolist()
