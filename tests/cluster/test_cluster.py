@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.cluster, pytest.mark.slow]
 
 ROWS = 2_000
-TRAINING = ["--folds", "2", "--grid", "regParam=0.1,10 elasticNetParam=0,1"]
+TRAINING = ["--folds", "2", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--target-transform", "none"]
 LOCAL_OPTIONS = [
     *("--conf", "spark.driver.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
     *("--conf", "spark.executor.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
@@ -32,15 +32,17 @@ LOCAL_OPTIONS = [
 def commands(shop: Path, out: Path, spark: Sequence[str]) -> list[list[str]]:
     """Return every command that needs Spark, on the shop."""
     data = str(shop / "data.csv")
-    found = []
-    for model in ("linear", "boosted"):
-        found.append(["train", data, "--out", str(out / model), "--model", model, *TRAINING])
-        found.append(["evaluate", str(out / model), data])
-        found.append(["predict", str(out / model), data, "--out", str(out / f"{model}.csv")])
-    found.append(["validate", data])
-    found.append(["profile", data, "--out", str(out / "profile.html")])
-    found.append(["insights", str(out / "linear"), data, "--out", str(out / "insights")])
-    found.append(["monitor", str(out / "boosted"), data])
+    linear, boosted = str(out / "linear"), str(out / "boosted")
+    found = [
+        ["train", data, "--out", linear, *TRAINING],
+        ["insights", linear, data, "--out", str(out / "insights")],
+        ["train", data, "--out", boosted, "--model", "boosted", *TRAINING],
+        ["evaluate", boosted, data],
+        ["predict", boosted, data, "--out", str(out / "predictions.csv")],
+        ["monitor", boosted, data],
+        ["validate", data],
+        ["profile", data, "--out", str(out / "profile.html")],
+    ]
     return [[*command, "--json", "--quiet", *spark] for command in found]
 
 
