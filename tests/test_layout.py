@@ -43,6 +43,7 @@ SHARED = {
     "spark.shipping": "a helper for code on Spark",
     "stages.level_statistics": "recipes name its statistics",
     "stages.params": "the search declares its params as stages do",
+    "stages.tasks": "training decides for all stages how many rows one task takes",
     "stages.retransform": "training chooses what it turns back",
 }
 WITHOUT_FACE = {"numerics"}  # methods that have nothing in common but NumPy

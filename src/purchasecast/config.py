@@ -64,6 +64,9 @@ class TrainSettings:
         empty.
     max_reject_rate : float, default 0.01
         Largest share of rejected rows to continue with, in [0, 1].
+    max_task_rows : int, default 5,000,000
+        Rows up to which a fit is solved inside one task, which takes up to 600 bytes a row; above it the same fit is
+        solved by many tasks.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class TrainSettings:
     elastic_net_param: tuple[float, ...] = ()
     tune: str = ""
     max_reject_rate: float = 0.01
+    max_task_rows: int = 5_000_000
 
     def __post_init__(self) -> None:
         _check_choice("model", self.model, get_args(ModelName))
@@ -100,6 +104,8 @@ class TrainSettings:
             raise SettingsError(
                 f"seed: expected a whole number from 0 to {_MAX_SEED}, found {self.seed}; take another."
             )
+        if self.max_task_rows < 1:
+            raise SettingsError(f"max_task_rows: expected at least 1, found {self.max_task_rows}; take 5,000,000.")
         _check_share("max_reject_rate", self.max_reject_rate)
 
     @classmethod

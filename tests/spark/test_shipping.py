@@ -20,7 +20,15 @@ from purchasecast.spark import compat, shipping
 
 SOURCE = Path(purchasecast.__file__).parent
 #: Calls that send a function, and the place of the function among their arguments.
-SENDERS = {"map_in_tasks": 1, "apply_in_tasks": 1, "arrow_column": 0, "text_column": 0, "solve_in_tasks": 3}
+SENDERS = {
+    "map_in_tasks": 1,
+    "apply_in_tasks": 1,
+    "apply_to_groups": 1,
+    "arrow_column": 0,
+    "text_column": 0,
+    "solve_in_tasks": 3,
+    "_with_tables": 3,
+}
 SENT_BY = {"spark/shipping.py", "stages/tasks.py"}  # send what they are given
 #: What executors have, beside the standard library.
 LIBRARIES = ("numpy", "scipy", "pyarrow", "pandas", "xgboost", "pyspark", "py4j", "dateutil", "pytz", "tzdata", "six")

@@ -10,8 +10,6 @@ from pyspark.sql import functions as sf
 from tests.planted_shop import FOLDS, plant_shop
 
 from purchasecast.stages import LatentFactorEncoder
-from purchasecast.stages.latent_factors import solver
-from purchasecast.stages.latent_factors.factorize import _number_levels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,21 +97,6 @@ def test_a_level_of_one_fold_is_encoded_there_as_if_it_were_unseen(
     assert mine["interaction"].std() > 300
 
 
-def test_least_squares_in_place_of_posteriors_is_told(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    shop = plant_shop(customers=20, products=10, rows=120)
-    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0))
-    encoder(rank=2, maxIter=1, solver="als").fit(frame)
-    assert not caplog.records
-    monkeypatch.setattr(solver, "_MAX_MOMENTS", 80)
-    asked, forced = encoder(rank=2, maxIter=6).fit(frame), encoder(rank=2, maxIter=6, solver="als").fit(frame)
-    assert "posteriors of 30 customers and products would take over 2 GB" in caplog.text
-    assert len(caplog.records) == 1
-    mine, theirs = (model.transform(frame).toPandas().sort_values(["customer", "product"]) for model in (asked, forced))
-    np.testing.assert_allclose(mine["interaction"], theirs["interaction"], rtol=1e-9)
-
-
 def test_permuted_targets_give_nothing_out_of_fold(spark: SparkSession) -> None:
     shop = plant_shop(customers=60, products=40, rows=2_000)
     shuffled = shop.rows.assign(spend=np.random.default_rng(5).permutation(shop.rows["spend"]), level=9_000.0)
@@ -132,14 +115,6 @@ def test_spread_is_the_shrunken_root_mean_square_of_the_residual(spark: SparkSes
     np.testing.assert_allclose(out.groupby("product")["scale"].first(), expected.sort_index(), rtol=1e-9)
 
 
-def test_levels_are_numbered_densely_and_the_same_way_in_any_order(spark: SparkSession) -> None:
-    names = spark.range(1_000).select(sf.concat(sf.lit("level "), "id").alias("user"))
-    first = {row["level"]: row["number"] for row in _number_levels(names, "user").collect()}
-    other = names.union(names).orderBy(sf.desc("user")).repartition(7)
-    assert {row["level"]: row["number"] for row in _number_levels(other, "user").collect()} == first
-    assert sorted(first.values()) == list(range(1_000))
-
-
 def test_scalar_offset_is_taken_off_too(spark: SparkSession) -> None:
     shop = plant_shop(customers=20, products=10, rows=120)
     frame = shop.frame(spark).withColumn("level", sf.col("spend"))
@@ -147,15 +122,20 @@ def test_scalar_offset_is_taken_off_too(spark: SparkSession) -> None:
     assert out.where("abs(interaction) > 1e-6").count() == 0
 
 
-def test_a_task_and_sparks_als_fit_the_same_model(spark: SparkSession) -> None:
-    """From other first factors both reach the same interaction; a pair that occurs twice counts twice in both."""
+def test_many_tasks_fit_the_model_of_one(spark: SparkSession) -> None:
+    """A pair that occurs twice counts twice in both."""
     shop = plant_shop(
         customers=40, products=30, rows=900, customer_sd=0.0, product_sd=0.0, interaction_sd=1_500.0, noise_sd=100.0
     )
-    frame = shop.frame(spark).withColumn("level", sf.lit(9_000.0)).drop("fold")
+    rows = shop.rows.assign(level=9_000.0, kind=shop.rows["customer"].str[1:].astype(int) % 3)
+    frame = spark.createDataFrame(rows)
     twice = frame.unionByName(frame.where("customer < 'c2'")).cache()
-    how = {"solver": "als", "rank": 2, "regParam": 0.05, "maxIter": 40}
-    ways = [encoder(**how, maxTaskRows=rows).fit(twice) for rows in (10**6, 0)]
-    mine, theirs = (way.transform(frame).toPandas().sort_values(["customer", "product"]) for way in ways)
-    np.testing.assert_allclose(mine["interaction"], theirs["interaction"], atol=5.0)
-    assert mine["interaction"].std() > 1_000
+    ways = [
+        encoder(rank=2, maxIter=5, scaleCol="scale", userAttributeCols=["kind"], maxTaskRows=limit).fit(twice)
+        for limit in (10**6, 300)
+    ]
+    for some in (frame, frame.drop("fold").withColumn("product", sf.concat("product", sf.lit("?")))):
+        mine, theirs = (way.transform(some).toPandas().sort_values(["customer", "product"]) for way in ways)
+        for name in ("interaction", "scale"):
+            np.testing.assert_allclose(theirs[name], mine[name], rtol=1e-7, atol=1e-4)
+    assert mine["interaction"].std() >= 0.0

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from purchasecast.stages.level_statistics.solver import QUANTILES, code_levels, statistics_of_fit
+from purchasecast.stages.level_statistics.solver import (
+    QUANTILES,
+    add_places,
+    code_levels,
+    solve_levels,
+    solve_statistics,
+    statistics_of_fit,
+)
 
 KAPPA = 4.0
 
@@ -91,3 +99,35 @@ def test_the_mean_rank_finds_who_takes_the_dear_variant() -> None:
     np.testing.assert_allclose(z[20:], 1.0)
     np.testing.assert_allclose(rank[:20], 0.25)
     np.testing.assert_allclose(rank[20:], 0.75)
+
+
+def test_many_tasks_give_what_one_gives(rows: pd.DataFrame) -> None:
+    folds, keys = 3, {0: (0, -1), 1: (1, -1), 2: (0, 1)}
+    frame = rows.drop(columns="seen").rename(columns={"customer": "c_0", "product": "c_1", "spend": "label"})
+    frame["fold"] = np.arange(len(frame), dtype=np.int32) % folds
+    fits = range(folds + 1)
+    seen = [[None if row.fold == k else row.label for k in fits] for row in frame.itertuples()]
+    whole = pa.RecordBatch.from_pandas(frame.drop(columns="fold").assign(residuals=seen), preserve_index=False)
+    settings = {"coded": 2, "shrinkage": KAPPA}
+    one = solve_statistics(iter([whole]), fits=fits, tables=list(keys.values()), rank_within=1, **settings)
+    expected = pa.Table.from_batches(one).to_pandas()
+    overall = expected[expected["tab"] == -1].sort_values("fit")["s"].tolist()
+
+    def by_level(table: pd.DataFrame, column: str) -> list[pa.RecordBatch]:
+        parts = [table[table[column] % 3 == part] for part in range(3)]
+        return [pa.RecordBatch.from_pandas(part, preserve_index=False) for part in parts]
+
+    placed = []
+    for part in by_level(frame, "c_1"):
+        placed += add_places(iter([part]), column=1, overall=overall, shrinkage=KAPPA)
+    ranked, found = pa.Table.from_batches(placed).to_pandas(), []
+    for column in (0, 1):
+        own = {number: key for number, key in keys.items() if key[0] == column}
+        for part in by_level(ranked, f"c_{column}"):
+            found += solve_levels(iter([part]), tables=own, overall=overall, **settings)
+    order = ["fit", "tab", "l_0", "l_1"]
+    many = pa.Table.from_batches(found).to_pandas().sort_values(order, ignore_index=True)
+    expected = expected[expected["tab"] >= 0].sort_values(order, ignore_index=True)
+    pd.testing.assert_frame_equal(many[[*order, "n"]], expected[[*order, "n"]])
+    np.testing.assert_allclose(np.stack(many["s"]), np.stack(expected["s"]), rtol=1e-12)
+    assert list(solve_levels(iter([]), tables=keys, overall=overall, **settings)) == []

@@ -80,6 +80,13 @@ __all__ = ["demo", "evaluate", "predict", "train"]
     metavar="DATA",
     help="Rows to score: purchase patterns may know who buys what there, never an amount; neither is known otherwise.",
 )
+@click.option(
+    "--max-task-rows",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Rows up to which a fit runs inside one task; above it, in many.",
+)
 @rejects_option
 @rate_option
 @common

@@ -109,29 +109,13 @@ def add_crossed_effects(writer: ScorerWriter, portable: Mapping[str, Any]) -> No
     )
 
 
-def add_latent_factors(
-    writer: ScorerWriter, portable: Mapping[str, Any], patterns: Mapping[str, tuple[str, DataFrame]]
-) -> None:
-    """Add the step and the tables of a `LatentFactorModel`.
-
-    Parameters
-    ----------
-    writer : ScorerWriter
-        Where they are added.
-    portable : mapping
-        What the model's ``to_portable`` returned.
-    patterns : mapping of str to (str, DataFrame)
-        Columns of vectors made before: the column of the level, and a frame of ``level`` and ``pattern``.
-    """
+def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
+    """Add the step and the tables of a `LatentFactorModel`."""
     output = portable["output"]
     names = [str(f) for f in range(portable["rank"])]
-    sides, means = {}, {}
+    sides = {}
     for side, column in zip(("user", "item"), portable["inputs"], strict=True):
-        rated = collect_levels(portable["tables"][side])
-        entry, vector = dict(portable[f"{side}_means"]), portable[f"{side}_vector"]
-        entry["patterns"] = _unrated_patterns(writer, rated["level"], *patterns[vector]) if vector else None
-        means[f"{side}_means"] = entry
-        aligned = Aligned(writer, [column], rated)
+        aligned = Aligned(writer, [column], collect_levels(portable["tables"][side]))
         aligned.add(f"{output} factors", np.column_stack([aligned.array(name) for name in names]))
         aligned.add(f"{output} rated", aligned.present())
         sides[side] = aligned
@@ -144,27 +128,14 @@ def add_latent_factors(
             "factors": f"{output} factors",
             "rated": f"{output} rated",
             "item_scale": f"{output} scale",
-            **means,
+            "user_means": portable["user_means"],
+            "item_means": portable["item_means"],
             "output": output,
             "scale": portable["scale"],
             "user_outputs": portable["user_factors"],
             "item_outputs": portable["item_factors"],
         }
     )
-
-
-def _unrated_patterns(writer: ScorerWriter, rated: pa.ChunkedArray, column: str, frame: DataFrame) -> int | None:
-    """Add a table of the patterns of levels without factors; return its number, None where there is no such level."""
-    table = collect_levels(frame)
-    table = table.filter(pc.invert(pc.is_in(table["level"], value_set=rated.combine_chunks())))
-    if not len(table):
-        return None
-    number = writer.add_levels([column], table["level"].combine_chunks())
-    values = np.stack(
-        table.take(pc.index_in(writer.keys(number), value_set=table["level"].combine_chunks()))["pattern"].to_numpy()
-    )
-    writer.add_values(number, "pattern", _arrow(np.vstack([values, np.zeros(values.shape[1])])))
-    return number
 
 
 def add_level_statistics(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
@@ -230,7 +201,7 @@ def add_unit_price(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
 
 
 def _arrow(values: NDArray[np.float64]) -> pa.Array:
-    """Return numbers as Arrow; in single precision where that loses nothing, as with the factors of ALS."""
+    """Return numbers as Arrow; in single precision where that loses nothing."""
     single = values.astype(np.float32)
     kept = single if values.ndim > 1 and np.array_equal(single.astype(np.float64), values) else values
     flat = pa.array(np.ascontiguousarray(kept).ravel())

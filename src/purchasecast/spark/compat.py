@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-__all__ = ["arrow_function", "in_partitions"]
+__all__ = ["arrow_function", "in_partitions", "partition_keys"]
 
 _SERIES = 200  # PandasUDFType.SCALAR: from series to series
 
@@ -71,14 +71,18 @@ def in_partitions(frame: DataFrame, count: int, number: str) -> DataFrame:
     """
     if hasattr(frame, "repartitionById"):
         return frame.repartitionById(count, col(number))
-    keys: dict[int, int] = {}  # by partition, an integer that Spark's hash sends there
+    keyed = frame.withColumn("_pc_key", sf.get(sf.lit(partition_keys(count)), col(number)))
+    return keyed.repartition(count, "_pc_key").drop("_pc_key")
+
+
+def partition_keys(count: int) -> list[int]:
+    """Return for each partition an integer that Spark's hash sends there, if there are `count` partitions."""
+    keys: dict[int, int] = {}
     candidate = 0
     while len(keys) < count:
         keys.setdefault(_murmur3(candidate) % count, candidate)
         candidate += 1
-    of_number = sf.lit([keys[partition] for partition in range(count)])
-    keyed = frame.withColumn("_pc_key", sf.get(of_number, col(number)))
-    return keyed.repartition(count, "_pc_key").drop("_pc_key")
+    return [keys[partition] for partition in range(count)]
 
 
 def _murmur3(value: int, seed: int = 42) -> int:

@@ -22,7 +22,7 @@ __all__ = ["default_settings", "given_settings", "master_cores", "parse_conf"]
 
 _GIB = 1024**3
 _MIN_DRIVER_BYTES, _MAX_DRIVER_BYTES = _GIB, 6 * _GIB
-_STACK = "-Xss4m"  # a task of ALS carries the history of all its iterations, which Java reads recursively
+_STACK = "-Xss4m"  # Java reads long plans recursively
 _QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 # Options of spark-submit, by the settings that they set.
 _SUBMIT_OPTIONS = {

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, GroupedData
     from pyspark.sql.pandas.group_ops import PandasCogroupedOps
     from pyspark.sql.types import StructType
 
-__all__ = ["apply_in_tasks", "arrow_column", "map_in_tasks", "text_column"]
+__all__ = ["apply_in_tasks", "apply_to_groups", "arrow_column", "map_in_tasks", "text_column"]
 
 _REGISTRY = Lock()  # cloudpickle keeps one list of the modules that it pickles by value
 
@@ -83,6 +83,35 @@ def apply_in_tasks(
         if not loaded:
             loaded.append(cloudpickle.loads(code))
         return loaded[0](left, right)
+
+    return grouped.applyInArrow(_without_hints(run), schema)
+
+
+def apply_to_groups(
+    grouped: GroupedData, function: Callable[[pa.Table], pa.Table], schema: StructType | str
+) -> DataFrame:
+    """Apply a function of this package to each group, as an Arrow table.
+
+    Parameters
+    ----------
+    grouped : GroupedData
+        Grouped rows; each group must fit into the memory of one task.
+    function : callable
+        Function from one table to another.
+    schema : StructType or str
+        Columns of the result.
+
+    Returns
+    -------
+    DataFrame
+        Lazy result, as of `GroupedData.applyInArrow`.
+    """
+    code, loaded = _pickled(function), []  # type: ignore[var-annotated]
+
+    def run(group: Any) -> Any:  # Spark counts the arguments
+        if not loaded:
+            loaded.append(cloudpickle.loads(code))
+        return loaded[0](group)
 
     return grouped.applyInArrow(_without_hints(run), schema)
 

@@ -21,12 +21,12 @@ from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.params import int_param
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame
 
-__all__ = ["HasTaskRows", "solve_in_tasks"]
+__all__ = ["HasTaskRows", "limit_task_rows", "solve_in_tasks", "task_count"]
 
 
 class HasTaskRows(Params):
@@ -41,6 +41,42 @@ class HasTaskRows(Params):
     def getMaxTaskRows(self) -> int:
         """Return the number of rows up to which a fit is solved inside one task."""
         return self.getOrDefault(self.maxTaskRows)
+
+
+def limit_task_rows(stages: Iterable[Any], rows: int) -> None:
+    """Set the number of rows of one task on each of the stages that has it.
+
+    Parameters
+    ----------
+    stages : iterable of Estimator or Transformer
+        Stages, which are changed.
+    rows : int
+        Value of ``maxTaskRows``.
+    """
+    for stage in stages:
+        if isinstance(stage, HasTaskRows):
+            stage.set(stage.maxTaskRows, rows)
+
+
+def task_count(rows: DataFrame, count: int, limit: int) -> int:
+    """Return the number of tasks among which rows are divided.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows.
+    count : int
+        Their number.
+    limit : int
+        Rows that a task takes, about; 0 for any number.
+
+    Returns
+    -------
+    int
+        At least the number of tasks that can run at the same time.
+    """
+    slots = parallel_slots(rows.sparkSession)
+    return max(slots, -(-count // limit)) if limit else slots
 
 
 def solve_in_tasks(

@@ -20,10 +20,12 @@ from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
 from purchasecast.results import check_reject_rate
+from purchasecast.spark import is_remote
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.executors import LIBRARIES, check_executors
 from purchasecast.stages import PurchasePatternEncoder
+from purchasecast.stages.tasks import limit_task_rows
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.split import holdout_split
 from purchasecast.validation import Validated, validate, write_rejects
@@ -31,7 +33,7 @@ from purchasecast.validation import Validated, validate, write_rejects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from purchasecast.results import Evaluation, Profile, Reference, SearchResult, ValidationReport
     from purchasecast.schema import Schema
@@ -166,6 +168,7 @@ def train(
         check_reject_rate(checked.report, settings.max_reject_rate, schema=schema)
         _check_size(checked.report, settings.folds, settings.holdout)
         recipe = resolve_recipe(checked.accepted, schema, settings)
+        _limit_tasks(recipe, settings, checked.report.accepted, raw.sparkSession)
         known = None if pairs is None else cleanup.enter_context(_known_pairs(pairs, schema, recipe))
         return _run(checked, schema, recipe, out, settings, steps, known)
 
@@ -231,6 +234,21 @@ def _known_pairs(raw: DataFrame, schema: Schema, recipe: Recipe) -> Iterator[Dat
         named = [quoted(name) for name in (schema.customer, schema.product) if name]
         with cached(checked.accepted.select(*named).distinct()) as pairs:
             yield pairs
+
+
+def _limit_tasks(recipe: Recipe, settings: TrainSettings, rows: int, spark: SparkSession) -> None:
+    """Decide from all rows, before the first fit, whether fits are solved inside one task or by many."""
+    limit = settings.max_task_rows
+    if rows > limit:
+        # The fit on the training rows must not be of another kind than that on all rows, which is the one saved.
+        limit = max(min(limit, int(rows * (1 - settings.holdout)) // 2), 1)
+        purpose = "to tune on" if settings.tune else "for trees over Spark Connect" if is_remote(spark) else ""
+        if recipe.trees is not None and purpose:
+            raise SettingsError(
+                f"max_task_rows: expected at most {settings.max_task_rows:,} rows {purpose}, found {rows:,}; raise it "
+                "if a task has the memory, or train another model."
+            )
+    limit_task_rows([*recipe.stages, recipe.trees], limit)
 
 
 def _check_size(report: ValidationReport, folds: int, holdout: float) -> None:

@@ -25,7 +25,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
-from purchasecast.spark import is_local, parallel_slots
+from purchasecast.spark import is_local, is_remote, parallel_slots
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import arrow_column, map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
@@ -82,7 +82,7 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
         Fold on which the first fit stops early; the fit on all rows then gets as many trees. -1: ``numRounds`` trees.
     everyFold : bool, default False
         Whether each other fold gets a fit without it too, of as many trees: then every row has an out-of-fold
-        prediction. Not possible with workers of `xgboost.spark`.
+        prediction.
     orderCol : str, default ""
         Integer column that rows are sorted by before sampling; without it the order of the rows matters.
     numRounds : int, default 1000
@@ -272,6 +272,11 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
 
     def _fit_by_workers(self, rows: DataFrame, workers: int) -> dict[int, Any]:
         """Return the boosters by left-out fold, fitted by `xgboost.spark`."""
+        if is_remote(rows.sparkSession):
+            raise SettingsError(
+                "BoostedTreesRegressor: expected at most maxTaskRows rows over Spark Connect, where XGBoost has no "
+                "workers, found more; raise maxTaskRows if a task has the memory, or train with master=."
+            )
         from xgboost.spark import SparkXGBRegressor  # noqa: PLC0415  only where it is asked for
 
         params = self._booster_params(1)
@@ -284,16 +289,20 @@ class BoostedTreesRegressor(Estimator[Any], _BoostedTreesParams, DefaultParamsRe
             common["weight_col"] = "weight"
         rounds, fold = self.getOrDefault(self.numRounds), self.getOrDefault(self.validationFold)
         answers: dict[int, Any] = {}
+        without: list[int] = []
         if fold >= 0:
             marked = rows.withColumn("out", col("fold") == fold)
             stopping: dict[str, Any] = {"validation_indicator_col": "out", "eval_metric": "rmse"}
             stopping["early_stopping_rounds"] = self.getOrDefault(self.patience)
             booster = SparkXGBRegressor(n_estimators=rounds, **stopping, **common).fit(marked).get_booster()
             rounds = int(booster.best_iteration) + 1
-            raw = bytes(booster[:rounds].save_raw("json"))
-            answers[fold] = {"rounds": rounds, "error": float(booster.best_score), "booster": raw}
-        booster = SparkXGBRegressor(n_estimators=rounds, **common).fit(rows).get_booster()
-        answers[ALL_ROWS] = {"rounds": rounds, "error": float("nan"), "booster": bytes(booster.save_raw("json"))}
+            answers[fold] = _answer(booster[:rounds], rounds, float(booster.best_score))
+            if self.getOrDefault(self.everyFold):
+                without = [row["fold"] for row in rows.select("fold").distinct().collect() if row["fold"] != fold]
+        for number in (*sorted(without), ALL_ROWS):
+            seen = rows if number == ALL_ROWS else rows.where(col("fold") != number)
+            booster = SparkXGBRegressor(n_estimators=rounds, **common).fit(seen).get_booster()
+            answers[number] = _answer(booster, rounds)
         return answers
 
 
@@ -377,6 +386,10 @@ class BoostedTreesModel(TableModelMixin, Model, _BoostedTreesParams):
     def _restore(self, tables: Mapping[str, DataFrame], state: dict[str, Any]) -> None:
         self._saved = tables["booster"]
         self.rounds, self.error = int(state["rounds"]), state["error"]
+
+
+def _answer(booster: Any, rounds: int, error: float = math.nan) -> dict[str, Any]:
+    return {"rounds": rounds, "error": error, "booster": bytes(booster.save_raw("json"))}
 
 
 def check_workers(spark: SparkSession, workers: int) -> None:

@@ -6,14 +6,12 @@ With :math:`r` the residual of the additive effects and :math:`s_j` the spread o
           s_j^2 = \frac{\sum_{i} r_{ij}^2 + \kappa\, \bar{r^2}}{n_j + \kappa},
 
 fitted by variational Bayes, in which factors have a posterior, and a prior that follows from attributes (see
-`variational`), or by alternating least squares with a ridge penalty on every rating. The division by the spread makes
-cheap and expensive products comparable; the product of the factors is multiplied by the spread afterwards.
+`blocks`). The division by the spread makes cheap and expensive products comparable; the product of the factors is
+multiplied by the spread afterwards.
 
 References
 ----------
 Y. Lim, Y. Teh, "Variational Bayesian approach to movie rating prediction", KDD Cup 2007.
-Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan, "Large-scale parallel collaborative filtering for the Netflix prize",
-AAIM 2008. https://doi.org/10.1007/978-3-540-68880-8_32
 """
 
 from __future__ import annotations
@@ -35,10 +33,11 @@ from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, numbered, require_columns
 from purchasecast.stages.crossed_effects.attributes import MAX_LEVELS
 from purchasecast.stages.latent_factors.attribute_means import AttributeMeans
-from purchasecast.stages.latent_factors.factorize import factorize_by_als, factorize_in_tasks
-from purchasecast.stages.latent_factors.solver import Factorization, first_of_level, posteriors_fit
+from purchasecast.stages.latent_factors.factorize import factorize_in_tasks
+from purchasecast.stages.latent_factors.passes import factorize_by_passes
+from purchasecast.stages.latent_factors.solver import Factorization, first_of_level
 from purchasecast.stages.params import StageParams, float_param, int_param, str_list_param, str_param
-from purchasecast.stages.tasks import HasTaskRows
+from purchasecast.stages.tasks import HasTaskRows, task_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,13 +65,11 @@ class _LatentFactorParams(
     scaleCol = str_param("output column of the spread of the product's residuals; empty for none", default="")
     userFactorsPrefix = str_param("prefix of the output columns of the customer's factors; empty for none", default="")
     itemFactorsPrefix = str_param("prefix of the output columns of the product's factors; empty for none", default="")
-    solver = str_param("method inside a task", default="variational", choices=("variational", "als"))
     userAttributeCols = str_list_param("index columns of the customer's attributes, for the prior of the factors")
     itemAttributeCols = str_list_param("index columns of the product's attributes, for the prior of the factors")
     userVectorCol = str_param("array column of the customer's vector, for the prior; empty for none", default="")
     itemVectorCol = str_param("array column of the product's vector, for the prior; empty for none", default="")
     rank = int_param("number of factors", default=8, minimum=1)
-    regParam = float_param("ridge penalty of least squares on each scaled rating", default=0.1, minimum=0)
     maxIter = int_param("rounds over users and items", default=20, minimum=1)
     scalePrior = float_param("rows that a product's spread is shrunk by toward that of all", default=20.0, minimum=0)
     seed = int_param("seed of the first factors", default=7)
@@ -103,27 +100,21 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         Output column of the spread of the product's residuals, in units of the label; empty for none.
     userFactorsPrefix, itemFactorsPrefix : str, default ""
         Prefix of ``rank`` output columns of the factors, ``PREFIX_0`` and so on; empty for none.
-    solver : {"variational", "als"}, default "variational"
-        Variational Bayes has no penalty to choose, and predicts better where customers have tens of purchases each;
-        "als" is alternating least squares. Above `maxTaskRows`, and if posteriors would take more than 2 GB, least
-        squares are used in any case.
     userAttributeCols, itemAttributeCols : list of str, default []
         Index columns (0 and up; null for none), as `StringIndexer` makes them, of attributes of customers and products:
-        for the prior of "variational" and for unseen levels. Where the rows of a level differ, the largest index
+        for the prior of the factors and for unseen levels. Where the rows of a level differ, the largest index
         counts.
     userVectorCol, itemVectorCol : str, default ""
         Array columns of a vector of each customer and product that is not made from labels, such as the purchase
         patterns of `PurchasePatternEncoder`: numbers of a mean square of about 1, of one length; for the prior of
-        "variational" and for unseen levels. All rows of a level have the same vector. Empty for none.
+        the factors and for unseen levels. All rows of a level have the same vector. Empty for none.
     rank : int, default 8
         Number of factors.
-    regParam : float, default 0.1
-        Ridge penalty of least squares on each scaled rating.
     maxIter : int, default 20
-        Rounds over users and items; least squares need about 15.
+        Rounds over users and items.
     maxTaskRows : int, default 5,000,000
-        Up to this number of rows each fit is solved with NumPy inside one task, which takes about 100 bytes a row and,
-        for "variational", 4 ``rank`` squared bytes a level; above it, all fits by one run of Spark's ALS.
+        Up to this number of rows each fit is solved with NumPy inside one task, which takes up to 420 bytes a row;
+        above it, by one pass a round, on blocks of about as many rows. Both take 4 ``rank`` squared bytes a product.
     scalePrior : float, default 20.0
         Rows that the spread of a product's residuals is shrunk by toward that of all.
     seed : int, default 7
@@ -138,22 +129,19 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
     ColumnMismatchError
         If a column is missing.
     DataError
-        If a fold number is outside 0 to ``numFolds`` - 1, there is no row, or ALS cannot number all levels.
+        If a fold number is outside 0 to ``numFolds`` - 1, or there is no row.
     SettingsError
         If a param is outside its range.
 
     Notes
     -----
     A null or unseen customer or product has the factors that its attributes and its vector predict, and a product their
-    spread; a null or unseen attribute contributes 0, and so does a null vector. After least squares the interaction of
-    an unseen level is 0, and its spread that of all products. Rows are neither dropped nor reordered, and their order
-    does not matter. (Spark's ALS computes in single precision: there, another order or partitioning changes the output
-    by up to 1e-3 of its size.)
+    spread; a null or unseen attribute contributes 0, and so does a null vector. Rows are neither dropped nor reordered,
+    and their order does not matter.
 
     Passes over the rows: one to count, one for the vectors, and one that brings the rows to the tasks; above
-    ``maxTaskRows`` instead one each for the spreads and for the two numberings, and one that hands the ratings to
-    Spark's ALS, which holds ``numFolds`` of them a row and shuffles only factors from there on. The driver receives a
-    few sums.
+    ``maxTaskRows`` instead one for the spreads, one that packs the ratings by customer, and one over the packed ratings
+    in each round, which moves tables of products only. The driver receives the prior means.
 
     Examples
     --------
@@ -175,13 +163,11 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         scaleCol: str = "",
         userFactorsPrefix: str = "",
         itemFactorsPrefix: str = "",
-        solver: str = "variational",
         userAttributeCols: list[str] | None = None,
         itemAttributeCols: list[str] | None = None,
         userVectorCol: str = "",
         itemVectorCol: str = "",
         rank: int = 8,
-        regParam: float = 0.1,
         maxIter: int = 20,
         maxTaskRows: int = 5_000_000,
         scalePrior: float = 20.0,
@@ -203,11 +189,11 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
             count, user_sizes, item_sizes = self._measure(rows)
             vectors, widths = self._vectors(dataset)
             how = self._factorization(user_sizes, item_sizes, widths)
-            factorize = factorize_in_tasks if count <= self.getMaxTaskRows() else factorize_by_als
-            factors = factorize(rows, vectors, how)
+            if count <= self.getMaxTaskRows():
+                factors = factorize_in_tasks(rows, vectors, how)
+            else:
+                factors = factorize_by_passes(rows, vectors, how, task_count(rows, count, self.getMaxTaskRows()))
             levels = (factors.users.count(), factors.items.count())
-        if how.solver != "als":
-            self._warn_of_least_squares(count, sum(levels))
         model = self._fitted(LatentFactorModel())
         model._users, model._items, model._levels = factors.users, factors.items, levels
         model._means = (
@@ -220,9 +206,7 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
         self, user_sizes: tuple[int, ...], item_sizes: tuple[int, ...], widths: Sequence[int]
     ) -> Factorization:
         return Factorization(
-            solver=self.getOrDefault(self.solver),
             rank=self.getOrDefault(self.rank),
-            reg=self.getRegParam(),
             iterations=self.getMaxIter(),
             scale_prior=self.getOrDefault(self.scalePrior),
             seed=self.getSeed(),
@@ -283,18 +267,6 @@ class LatentFactorEncoder(Estimator[Any], _LatentFactorParams, DefaultParamsRead
                 f"itemAttributeCols together, found {sum(sizes):,}; leave out columns with many values."
             )
         return int(count), tuple(sizes[:users]), tuple(sizes[users:])
-
-    def _warn_of_least_squares(self, rows: int, levels: int) -> None:
-        """Log a warning where least squares were used although the user asked for variational Bayes."""
-        reason = ""
-        if rows > self.getMaxTaskRows():
-            reason = f"{rows:,} rows are more than maxTaskRows; raise it if a task has the memory"
-        elif not posteriors_fit(levels, self.getOrDefault(self.rank)):
-            reason = f"posteriors of {levels:,} customers and products would take over 2 GB a task; lower the rank"
-        if reason:
-            logger.warning(
-                "LatentFactorEncoder: factors come from least squares, which predicts a little worse: %s", reason
-            )
 
     def _residual_frame(self, dataset: DataFrame) -> DataFrame:
         """Return user, item, attributes, fold and the residual ``r_k`` of each fit, of rows that have both groups."""

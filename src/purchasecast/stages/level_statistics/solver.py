@@ -1,4 +1,4 @@
-"""Statistics of the label by level, all rows of a fit in memory; runs on the executors.
+"""Statistics of the label by level, all rows of a fit or of some levels in memory; runs on the executors.
 
 The formulas are in `stage`. Codes are those of sorted levels, so that the result does not depend on the order of rows.
 """
@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["QUANTILES", "LevelTable", "code_levels", "solve_statistics", "statistics_of_fit"]
+__all__ = [
+    "MIDDLE",
+    "QUANTILES",
+    "LevelTable",
+    "add_places",
+    "code_levels",
+    "solve_levels",
+    "solve_statistics",
+    "statistics_of_fit",
+]
 
 QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
-_MIDDLE = (0.0, 0.5)  # expected z-score and rank of a level without ranked rows
+MIDDLE = (0.0, 0.5)  # expected z-score and rank of a level without ranked rows
 
 
 class LevelTable:
@@ -130,12 +139,92 @@ def solve_statistics(
     for k, seen in zip(fits, ~np.isnan(labels.T), strict=True):
         overall, by_key = statistics_of_fit(label, by_label, seen, keys, rank_within, shrinkage)
         yield _rows(k, -1, [pa.nulls(1, kind) for kind in types], np.array([seen.sum()]), overall[None, :])
-        for t, (counts, statistics) in enumerate(by_key):
-            levels = [pa.nulls(len(counts), kind) for kind in types]
-            for column, codes in zip(tables[t], parts[t], strict=True):
-                if column >= 0:
-                    levels[column] = encoded[column][1].take(pa.array(codes))
-            yield _rows(k, t, levels, counts, statistics)
+        for t, solved in enumerate(by_key):
+            yield _level_rows(k, t, encoded, tables[t], parts[t], solved)
+
+
+def add_places(
+    batches: Iterator[pa.RecordBatch], *, column: int, overall: Sequence[Floats], shrinkage: float
+) -> Iterator[pa.RecordBatch]:
+    """Add z-score and rank of each row in each fit, where a task has all rows of a level of the ranked column.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns ``c_0`` and so on, ``label`` and ``fold``.
+    column : int
+        Number of the ranked column.
+    overall : sequence of ndarray
+        Statistics of all rows, by fit.
+    shrinkage : float
+        Rows that a level is shrunk by.
+
+    Yields
+    ------
+    RecordBatch
+        The same rows with ``places``, one list of two numbers a fit after the other.
+    """
+    rows = list(batches)
+    if rows:
+        table = pa.Table.from_batches(rows)
+        codes, levels = read_levels(table.column(f"c_{column}"))
+        label, by_label, fold = _labels(table)
+        (within,), _ = code_levels([(codes, len(levels))], [(0, -1)])
+        places = [
+            places_in_levels(label, by_label, fold != k, within, of_all, shrinkage) for k, of_all in enumerate(overall)
+        ]
+        yield from table.append_column("places", list_column(np.hstack(places))).combine_chunks().to_batches()
+
+
+def solve_levels(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    coded: int,
+    tables: dict[int, tuple[int, int]],
+    overall: Sequence[Floats],
+    shrinkage: float,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the statistics of all fits for some keys, where a task has all rows of a level of their first column.
+
+    Parameters
+    ----------
+    batches : iterator of RecordBatch
+        Columns ``c_0`` and so on, ``label``, ``fold`` and, where rows are ranked, ``places``.
+    coded : int
+        Number of columns.
+    tables : dict of int to (int, int)
+        Keys by number, as in `code_levels`; all have the same first column.
+    overall : sequence of ndarray
+        Statistics of all rows, by fit.
+    shrinkage : float
+        Rows that a level is shrunk by.
+
+    Yields
+    ------
+    RecordBatch
+        For each fit, one row a level of each key.
+    """
+    rows = list(batches)
+    if not rows:
+        return
+    table = pa.Table.from_batches(rows)
+    encoded = [read_levels(table.column(f"c_{c}")) for c in range(coded)]
+    keys, parts = code_levels([(codes, len(levels)) for codes, levels in encoded], list(tables.values()))
+    label, by_label, fold = _labels(table)
+    places = np.full((len(label), 2 * len(overall)), np.nan)
+    if "places" in table.column_names:
+        places = read_lists(table.column("places"), 2 * len(overall))
+    for k, of_all in enumerate(overall):
+        of_fit = places[:, 2 * k : 2 * k + 2]
+        by_key = statistics_of_levels(label, by_label, fold != k, keys, of_fit, of_all, shrinkage)
+        for (number, key), part, solved in zip(tables.items(), parts, by_key, strict=True):
+            yield _level_rows(k, number, encoded, key, part, solved)
+
+
+def _labels(table: pa.Table) -> tuple[Floats, Codes, NDArray[np.integer]]:
+    """Return labels, rows in their order, and folds."""
+    label = table.column("label").to_numpy()
+    return label, np.argsort(label, kind="stable"), table.column("fold").to_numpy()
 
 
 def statistics_of_fit(
@@ -169,25 +258,76 @@ def statistics_of_fit(
         Statistics of all rows; and counts and statistics by level for each key. The columns are mean, standard
         deviation, `QUANTILES`, mean z-score and mean rank.
     """
-    places = np.full((len(label), 2), np.nan)
     everything = _seen(by_label, seen)
     zeros = np.zeros(len(everything), dtype=np.intp)
     none = np.zeros((1, 2 + len(QUANTILES) + 2))
-    none[0, -2:] = _MIDDLE
-    _, overall = _statistics(zeros, label[everything], places[everything], 1, none, 0.0)
+    none[0, -2:] = MIDDLE
+    _, overall = _statistics(zeros, label[everything], np.full((len(everything), 2), np.nan), 1, none, 0.0)
+    places = np.full((len(label), 2), np.nan)
     if rank_within >= 0:
-        within = tables[rank_within]
-        rows = _seen(within.rows_by_label(by_label), seen)
-        codes, toward = within.codes[rows], np.repeat(overall, within.size, axis=0)
-        _, of_level = _statistics(codes, label[rows], places[rows], within.size, toward, shrinkage)
-        places[rows, 0] = (label[rows] - of_level[codes, 0]) / np.maximum(of_level[codes, 1], 1e-300)
-        places[rows, 1] = _mid_ranks(codes, label[rows], within.size)
+        places = places_in_levels(label, by_label, seen, tables[rank_within], overall[0], shrinkage)
+    return overall[0], statistics_of_levels(label, by_label, seen, tables, places, overall[0], shrinkage)
+
+
+def places_in_levels(
+    label: Floats, by_label: Codes, seen: NDArray[np.bool_], within: LevelTable, overall: Floats, shrinkage: float
+) -> Floats:
+    """Return z-score and rank of each row in its level; NaN for rows without a level, or that the fit may not see.
+
+    Parameters
+    ----------
+    label, by_label, seen, shrinkage
+        As in `statistics_of_fit`.
+    within : LevelTable
+        Key in whose levels rows are ranked.
+    overall : ndarray
+        Statistics of all rows.
+
+    Returns
+    -------
+    ndarray of shape (n, 2)
+        z-score and rank.
+    """
+    places = np.full((len(label), 2), np.nan)
+    rows = _seen(within.rows_by_label(by_label), seen)
+    codes, toward = within.codes[rows], np.repeat(overall[None, :], within.size, axis=0)
+    _, of_level = _statistics(codes, label[rows], places[rows], within.size, toward, shrinkage)
+    places[rows, 0] = (label[rows] - of_level[codes, 0]) / np.maximum(of_level[codes, 1], 1e-300)
+    places[rows, 1] = _mid_ranks(codes, label[rows], within.size)
+    return places
+
+
+def statistics_of_levels(
+    label: Floats,
+    by_label: Codes,
+    seen: NDArray[np.bool_],
+    tables: Sequence[LevelTable],
+    places: Floats,
+    overall: Floats,
+    shrinkage: float,
+) -> list[tuple[Floats, Floats]]:
+    """Return counts and statistics by level for each key.
+
+    Parameters
+    ----------
+    label, by_label, seen, tables, shrinkage
+        As in `statistics_of_fit`; the rows may be those of some levels only, if they are all rows of these levels.
+    places : ndarray of shape (n, 2)
+        Result of `places_in_levels`.
+    overall : ndarray
+        Statistics of all rows.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        Counts and statistics.
+    """
     by_key: list[tuple[Floats, Floats]] = []
     for table in tables:
         rows = _seen(table.rows_by_label(by_label), seen)
-        prior = (overall if table.parent < 0 else by_key[table.parent][1])[table.parent_codes]
+        prior = (overall[None, :] if table.parent < 0 else by_key[table.parent][1])[table.parent_codes]
         by_key.append(_statistics(table.codes[rows], label[rows], places[rows], table.size, prior, shrinkage))
-    return overall[0], by_key
+    return by_key
 
 
 def _seen(rows: Codes, seen: NDArray[np.bool_]) -> Codes:
@@ -236,6 +376,23 @@ def _statistics(
     shrunken[without, :-2] = prior[without, :-2]
     shrunken[ranked_rows == 0, -2:] = prior[ranked_rows == 0, -2:]
     return counts, shrunken
+
+
+def _level_rows(
+    k: int,
+    number: int,
+    encoded: Sequence[tuple[Codes, pa.Array]],
+    key: tuple[int, int],
+    parts: tuple[Codes, Codes],
+    solved: tuple[Floats, Floats],
+) -> pa.RecordBatch:
+    """Return one row a level of a key."""
+    counts, statistics = solved
+    levels = [pa.nulls(len(counts), of_column.type) for _, of_column in encoded]
+    for column, codes in zip(key, parts, strict=True):
+        if column >= 0:
+            levels[column] = encoded[column][1].take(pa.array(codes))
+    return _rows(k, number, levels, counts, statistics)
 
 
 def _rows(k: int, table: int, levels: list[pa.Array], counts: Floats, statistics: Floats) -> pa.RecordBatch:

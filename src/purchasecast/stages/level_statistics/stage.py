@@ -31,9 +31,10 @@ from purchasecast.errors import DataError, SettingsError
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, number_literal, quoted
 from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages.level_statistics.passes import solve_by_passes
 from purchasecast.stages.level_statistics.solver import QUANTILES, solve_statistics
 from purchasecast.stages.params import StageParams, float_param, str_list_param, str_param
-from purchasecast.stages.tasks import HasTaskRows, solve_in_tasks
+from purchasecast.stages.tasks import HasTaskRows, solve_in_tasks, task_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,14 +123,15 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     numFolds : int, default 5
         Number of folds.
     maxTaskRows : int, default 5,000,000
-        Largest number of rows, which are sorted inside one task that takes about 150 bytes a row.
+        Up to this number of rows each fit is solved inside one task, which takes about 600 bytes a row; above it,
+        levels are hashed to tasks of about as many rows, and of no fewer than the largest level has.
 
     Raises
     ------
     ColumnMismatchError
         If a column is missing.
     DataError
-        If a fold number is outside 0 to ``numFolds`` - 1, or there are no rows or more than ``maxTaskRows``.
+        If a fold number is outside 0 to ``numFolds`` - 1, or there are no rows.
     SettingsError
         If a param is outside its range.
 
@@ -140,8 +142,9 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
     otherwise levels would seem smaller in training by a fold. Rows are neither dropped nor reordered, and their order
     does not matter. Every row weighs 1.
 
-    Passes over the rows: one to count, and one that brings them to the tasks. The driver receives the statistics of all
-    rows together.
+    Passes over the rows: one to count, and one that brings them to the tasks; above ``maxTaskRows`` one for the
+    statistics of all rows (quantiles are then approximate, by 1 in 10,000 of their rank), one that ranks, and one
+    for each first column of a key. The driver receives the statistics of all rows together.
 
     Examples
     --------
@@ -195,37 +198,52 @@ class LevelStatisticsEncoder(Estimator[Any], _LevelStatisticsParams, DefaultPara
         label = col(self.getLabelCol()).cast("double").alias("label")
         with cached(dataset.select(*named, self._fold(dataset).alias("fold"), label)) as rows:
             count = rows.count()
-            if not 0 < count <= self.getMaxTaskRows():
-                raise DataError(
-                    f"LevelStatisticsEncoder: expected 1 to {self.getMaxTaskRows():,} rows, found {count:,}; "
-                    "raise maxTaskRows if tasks have memory for 150 bytes a row, or fit on a sample."
-                )
-            solved = self._solve(rows, columns, keys).localCheckpoint(eager=True)
-        fits = solved.where("tab = -1").orderBy("fit").select("n", "s").collect()
+            if not count:
+                raise DataError("LevelStatisticsEncoder: expected rows, found none; check the filters before it.")
+            solved, fits = self._solve(rows, count, columns, keys)
         place = {name: c for c, name in enumerate(columns)}
         model = self._fitted(LevelStatisticsModel())
-        model._overall = [list(fit["s"]) for fit in fits]
-        model._growth = [fits[-1]["n"] / max(fit["n"], 1.0) for fit in fits]
+        model._overall = [list(map(float, statistics)) for _, statistics in fits]
+        model._growth = [fits[-1][0] / max(rows_of_fit, 1.0) for rows_of_fit, _ in fits]
         model._tables_by_key = [_by_fit(solved, t, key, place) for t, key in enumerate(keys)]
         model._levels = [table.count() for table in model._tables_by_key]
         return model
 
-    def _solve(self, rows: DataFrame, columns: list[str], keys: list[tuple[str, str]]) -> DataFrame:
-        """Return the statistics of all fits, one row a fit, key and level."""
+    def _solve(
+        self, rows: DataFrame, count: int, columns: list[str], keys: list[tuple[str, str]]
+    ) -> tuple[DataFrame, list[tuple[float, Any]]]:
+        """Return the statistics of all fits, one row a fit, key and level; and, by fit, rows and those of all rows."""
         coded = [f"c_{c}" for c in range(len(columns))]
         types = [f"l_{c} {rows.schema[name].dataType.simpleString()}" for c, name in enumerate(coded)]
+        schema = ", ".join(["fit int, tab int", *types, "n double, s array<double>"])
         place = {name: c for c, name in enumerate(columns)} | {"": -1}
-        return solve_in_tasks(
+        tables = [(place[first], place[second]) for first, second in keys]
+        within = keys.index((self._ranked()[0], "")) if self._ranked() else -1
+        shrinkage, limit = self.getOrDefault(self.shrinkage), self.getMaxTaskRows()
+        if count > limit:
+            return solve_by_passes(
+                rows,
+                schema,
+                partitions=task_count(rows, count, limit),
+                coded=len(columns),
+                tables=tables,
+                fits=self.getNumFolds() + 1,
+                rank_within=within,
+                shrinkage=shrinkage,
+            )
+        solved = solve_in_tasks(
             rows,
             [*map(col, coded), col("label")],
             [sf.when(col("fold") != k, col("label")) for k in range(self.getNumFolds() + 1)],
             solve_statistics,
-            ", ".join(["fit int, tab int", *types, "n double, s array<double>"]),
+            schema,
             coded=len(columns),
-            tables=[(place[first], place[second]) for first, second in keys],
-            rank_within=keys.index((self._ranked()[0], "")) if self._ranked() else -1,
-            shrinkage=self.getOrDefault(self.shrinkage),
-        )
+            tables=tables,
+            rank_within=within,
+            shrinkage=shrinkage,
+        ).localCheckpoint(eager=True)
+        overall = solved.where("tab = -1").orderBy("fit").select("n", "s").collect()
+        return solved, [(row["n"], row["s"]) for row in overall]
 
 
 def _by_fit(solved: DataFrame, t: int, key: tuple[str, str], place: Mapping[str, int]) -> DataFrame:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from purchasecast.stages.latent_factors import variational
-from purchasecast.stages.latent_factors.solver import _alternate, sparse_ratings
-from purchasecast.stages.latent_factors.variational import Posterior, indicators, solve_posterior
+from purchasecast.stages.latent_factors import blocks
+from purchasecast.stages.latent_factors.blocks import (
+    FIRST_ROUNDS,
+    Block,
+    Fit,
+    Items,
+    Sums,
+    from_bytes,
+    indicators,
+    sparse_ratings,
+    to_bytes,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -18,6 +28,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 USERS, ITEMS, RANK = 90, 50, 2
+
+
+@dataclass(frozen=True)
+class Posterior:
+    users: Floats
+    items: Floats
+    item_means: Floats
 
 
 def draw(seed: int, rows: int, *, taste: float = 1.0) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp], Floats]:
@@ -32,21 +49,58 @@ def draw(seed: int, rows: int, *, taste: float = 1.0) -> tuple[Floats, NDArray[n
     return truth[user, item] + random.normal(0, 1.0, rows), user, item, truth
 
 
-def solve(
-    ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], *, attributes: bool = True, rounds: int = 40
-) -> Posterior:
+def designs(*, attributes: bool = True) -> tuple[sp.csr_array, sp.csr_array]:
     numbers = [(np.arange(size)[:, None] % kinds, [kinds]) for size, kinds in ((USERS, 3), (ITEMS, 4))]
-    of_users, of_items = (indicators(*((some, sizes) if attributes else (some[:, :0], []))) for some, sizes in numbers)
-    both = sides(ratings, user, item)
-    return solve_posterior(*both, of_users, of_items, first_factors(*both), rounds)
+    users, items = (indicators(*((some, sizes) if attributes else (some[:, :0], []))) for some, sizes in numbers)
+    return users, items
 
 
-def sides(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp]) -> tuple[sp.csr_array, sp.csr_array]:
-    return sparse_ratings(ratings, user, item, (USERS, ITEMS)), sparse_ratings(ratings, item, user, (ITEMS, USERS))
+def solve(
+    ratings: Floats,
+    user: NDArray[np.intp],
+    item: NDArray[np.intp],
+    *,
+    attributes: bool = True,
+    rounds: int = 40,
+    parts: int = 1,
+) -> Posterior:
+    of_users, of_items = designs(attributes=attributes)
+    return solve_by_blocks(sparse_ratings(ratings, user, item, (USERS, ITEMS)), of_users, of_items, rounds, parts)
 
 
-def first_factors(by_user: sp.csr_array, by_item: sp.csr_array) -> tuple[Floats, Floats]:
-    return _alternate(by_user, by_item, RANK, 0.1, 5, np.random.default_rng(1))
+def solve_by_blocks(
+    ratings: sp.csr_array, of_users: sp.csr_array, of_items: sp.csr_array, rounds: int, parts: int = 1
+) -> Posterior:
+    """Solve with the users dealt out to some blocks, all of which is sent as bytes."""
+    of_blocks = [Block(ratings[part::parts], of_users[part::parts]) for part in range(parts)]
+    counts = np.bincount(ratings.indices, minlength=ratings.shape[1]).astype(float)
+    squares = float(ratings.data @ ratings.data)
+    fit = Fit.first(of_items, counts, squares, of_users.shape[1], RANK, np.random.default_rng(1))
+    for _ in range(FIRST_ROUNDS + rounds):
+        items = from_bytes(Items, to_bytes(fit.items()))
+        total = Sums.none(items)
+        for block in of_blocks:
+            total.add(from_bytes(Sums, to_bytes(block.sums(items))))
+        fit.advance(total)
+        fit = from_bytes(Fit, to_bytes(fit))
+    users = np.empty((ratings.shape[0], RANK))
+    for part, block in enumerate(of_blocks):
+        users[part::parts] = block.factors(fit.items())
+    return Posterior(users, fit.final_factors(), fit.means)
+
+
+def least_squares(
+    ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], rounds: int, ridge: float
+) -> tuple[Floats, Floats]:
+    """Alternate between the ridge equations of users and items, one level at a time."""
+    factors = [np.zeros((USERS, RANK)), np.random.default_rng(1).normal(0.0, 0.1, (ITEMS, RANK))]
+    for _ in range(rounds):
+        for k, (own, others) in enumerate(((user, item), (item, user))):
+            for level in range(len(factors[k])):
+                x = factors[1 - k][others[own == level]]
+                gram = x.T @ x + ridge * max(len(x), 1) * np.eye(RANK)
+                factors[k][level] = np.linalg.solve(gram, x.T @ ratings[own == level])
+    return factors[0], factors[1]
 
 
 def error(users: Floats, items: Floats, truth: Floats) -> float:
@@ -59,20 +113,20 @@ def error_of(found: Posterior, truth: Floats) -> float:
 
 def oracle(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], rounds: int) -> tuple[Floats, Floats]:
     """Write the updates down one level and one rating at a time, with dense attributes."""
-    shape, small = (USERS, ITEMS), variational._FIRST_VARIANCE * np.eye(RANK)
-    means = list(
-        first_factors(sparse_ratings(ratings, user, item, shape), sparse_ratings(ratings, item, user, shape[::-1]))
-    )
-    covariances, designs = [], []
+    small = blocks._FIRST_VARIANCE * np.eye(RANK)
+    means = list(least_squares(ratings, user, item, FIRST_ROUNDS, 0.1))
+    covariances, of_levels = [], []
     for size, kinds in ((USERS, 3), (ITEMS, 4)):
         covariances.append(np.array([small] * size))
-        designs.append(np.column_stack([np.ones(size), np.eye(kinds)[np.arange(size) % kinds]]))
+        of_levels.append(np.column_stack([np.ones(size), np.eye(kinds)[np.arange(size) % kinds]]))
     precisions = [np.linalg.inv(mean.T @ mean / len(mean) + small) for mean in means]
     expected = [np.zeros_like(mean) for mean in means]
     variance = float(np.mean(ratings**2))
-    for done in range(rounds):
-        step = 1.7 if done else 1.0
+    for done in range(rounds + 1):
         for k, (own, others) in enumerate(((user, item), (item, user))):
+            if done == rounds and k:  # users once more
+                break
+            step = blocks._RELAXATION if done and k else 1.0
             for level in range(len(means[k])):
                 gram, right = precisions[k].copy(), precisions[k] @ expected[k][level]
                 for t in np.flatnonzero(own == level):
@@ -81,8 +135,8 @@ def oracle(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], roun
                     right = right + ratings[t] * m / variance
                 covariances[k][level] = np.linalg.inv(gram)
                 means[k][level] += step * (covariances[k][level] @ right - means[k][level])
-            x = designs[k]
-            ridge = variational._ATTRIBUTE_RIDGE * np.eye(x.shape[1])
+            x = of_levels[k]
+            ridge = blocks._ATTRIBUTE_RIDGE * np.eye(x.shape[1])
             expected[k] = x @ np.linalg.solve(x.T @ x + ridge, x.T @ means[k])
             apart = means[k] - expected[k]
             precisions[k] = np.linalg.inv((apart.T @ apart + covariances[k].sum(axis=0)) / len(apart))
@@ -99,7 +153,7 @@ def oracle(ratings: Floats, user: NDArray[np.intp], item: NDArray[np.intp], roun
 
 def test_the_updates_are_those_of_the_slow_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     ratings, user, item, _ = draw(3, 700)
-    monkeypatch.setattr(variational, "_BLOCK", 7)  # several blocks, the last of them short
+    monkeypatch.setattr(blocks, "_BLOCK", 7)  # several blocks, the last of them short
     mine, theirs = solve(ratings, user, item, rounds=4), oracle(ratings, user, item, 4)
     np.testing.assert_allclose(mine.users, theirs[0], rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(mine.items, theirs[1], rtol=1e-6, atol=1e-7)
@@ -107,11 +161,7 @@ def test_the_updates_are_those_of_the_slow_oracle(monkeypatch: pytest.MonkeyPatc
 
 def test_planted_taste_is_found_better_than_by_least_squares_and_better_with_attributes() -> None:
     ratings, user, item, truth = draw(4, 600)
-    both = sides(ratings, user, item)
-    best_als = min(
-        error(*_alternate(*both, RANK, penalty, 20, np.random.default_rng(1)), truth)
-        for penalty in (0.02, 0.05, 0.1, 0.2)
-    )
+    best_als = min(error(*least_squares(ratings, user, item, 20, penalty), truth) for penalty in (0.02, 0.05, 0.1, 0.2))
     without, with_them = (error_of(solve(ratings, user, item, attributes=some), truth) for some in (False, True))
     assert without < best_als
     assert with_them < 0.95 * without
@@ -133,20 +183,38 @@ def test_a_level_without_ratings_gets_what_its_attributes_say() -> None:
     np.testing.assert_allclose(v[0], found.item_means[0] + found.item_means[1], rtol=1e-12)
 
 
-def test_levels_without_ratings_change_nothing() -> None:
+def test_levels_without_ratings_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known of attributes comes from levels that were rated; others would only repeat it."""
     ratings, user, item, _ = draw(8, 900)
     kept = item >= 10
     with_them = solve(ratings[kept], user[kept], item[kept])
-    shape = (USERS, ITEMS - 10)
-    by_user = sparse_ratings(ratings[kept], user[kept], item[kept] - 10, shape)
-    by_item = sparse_ratings(ratings[kept], item[kept] - 10, user[kept], shape[::-1])
-    of_users = indicators(np.arange(USERS)[:, None] % 3, [3])
-    of_items = indicators(np.arange(10, ITEMS)[:, None] % 4, [4])
-    u, v = first_factors(*sides(ratings[kept], user[kept], item[kept]))
-    without = solve_posterior(by_user, by_item, of_users, of_items, (u, v[10:]), 40)
+    of_users, of_items = designs()
+    ratings_of_ten = sparse_ratings(ratings[kept], user[kept], item[kept], (USERS, ITEMS))
+    # The same first factors of the items that are left.
+    first = Fit.first
+
+    def of_the_rest(attributes: sp.csr_array, counts: Floats, *others: Any) -> Fit:
+        fit = first(of_items, np.concatenate([np.zeros(10), counts]), *others)
+        return replace(
+            fit,
+            attributes=attributes,
+            counts=counts,
+            factors=fit.factors[10:],
+            moments=fit.moments[10:],
+            expected=fit.expected[10:],
+        )
+
+    monkeypatch.setattr(Fit, "first", of_the_rest)
+    without = solve_by_blocks(ratings_of_ten[:, 10:], of_users, of_items[10:], 40)
     np.testing.assert_allclose(with_them.users, without.users, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(with_them.item_means, without.item_means, rtol=1e-6, atol=1e-9)
+
+
+def test_many_blocks_give_what_one_gives() -> None:
+    ratings, user, item, _ = draw(9, 1_500)
+    one, many = (solve(ratings, user, item, rounds=20, parts=parts) for parts in (1, 4))
+    np.testing.assert_allclose(many.users, one.users, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(many.items, one.items, rtol=1e-9, atol=1e-12)
 
 
 def test_attributes_become_indicators_and_a_constant() -> None:
