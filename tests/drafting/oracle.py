@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from purchasecast.schema import Schema
 
 
+def whole_sample(columns: Mapping[str, Sequence[str | None]]) -> Sample:
+    """Return a sample that is the whole table."""
+    labels = {name: tuple(sorted({value for value in values if value is not None})) for name, values in columns.items()}
+    codes = {}
+    for name, values in columns.items():
+        place = {value: number for number, value in enumerate(labels[name])}
+        codes[name] = np.array([-1 if value is None else place[value] for value in values], dtype=np.int32)
+    every = np.ones(len(next(iter(codes.values()), ())), dtype=bool)
+    return Sample(codes, labels, every, dict.fromkeys(codes, every))
+
+
 def count_column(name: str, values: Sequence[str | None]) -> ColumnCounts:
     """Count one column's values."""
     trimmed = [None if value is None or not value.strip(" ") else value.strip(" ") for value in values]
@@ -64,7 +75,7 @@ def survey_of(table: pd.DataFrame, csv: Mapping[str, str] | None = None) -> Surv
         texts = [None if pd.isna(value) else str(value).strip(" ") or None for value in table[name]]
         columns[str(name)] = texts
     counts = [count_column(name, values) for name, values in columns.items()]
-    sample = Sample.from_columns(columns)
+    sample = whole_sample(columns)
     owners = {owner.name for owner in choose_owners(counts)}
     sample = Sample(sample.codes, sample.labels, sample.random, dict.fromkeys(owners, sample.random))
     return make_survey(len(table), counts, sample, csv=csv)

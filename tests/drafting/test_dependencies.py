@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+from tests.drafting.oracle import whole_sample
 
 from purchasecast.drafting.dependencies import explained_share, measure_dependence
-from purchasecast.drafting.sample import Sample
+
+if TYPE_CHECKING:
+    from purchasecast.drafting.sample import Sample
 
 
 def sample(**columns: list[object]) -> Sample:
-    return Sample.from_columns({n: [None if v is None else str(v) for v in values] for n, values in columns.items()})
+    return whole_sample({n: [None if v is None else str(v) for v in values] for n, values in columns.items()})
 
 
 def test_an_attribute_is_told_from_a_column_of_rows() -> None:

@@ -15,8 +15,6 @@ import numpy as np
 from purchasecast.drafting.numbers import parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
 __all__ = ["Sample"]
@@ -43,40 +41,6 @@ class Sample:
     random: NDArray[np.bool_]
     whole: dict[str, NDArray[np.bool_]]
     _numbers: dict[tuple[str, str | None], NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def from_columns(
-        cls,
-        columns: Mapping[str, Sequence[str | None]],
-        random: NDArray[np.bool_] | None = None,
-        whole: Mapping[str, NDArray[np.bool_]] | None = None,
-    ) -> Sample:
-        """Build a sample from columns of text.
-
-        Parameters
-        ----------
-        columns : mapping of str to sequence
-            The values by column, all of one length; None where one is empty.
-        random : array of bool, optional
-            Rows of the random part; by default all.
-        whole : mapping of str to array of bool, optional
-            Rows of whole levels; by default all rows of every column, as where the sample is the whole table.
-
-        Returns
-        -------
-        Sample
-            The sample.
-        """
-        codes, labels = {}, {}
-        for name, values in columns.items():
-            labels[name] = tuple(sorted({value for value in values if value is not None}))
-            place = {value: number for number, value in enumerate(labels[name])}
-            codes[name] = np.array([-1 if value is None else place[value] for value in values], dtype=np.int32)
-        rows = len(next(iter(codes.values()), ()))
-        every = np.ones(rows, dtype=bool)
-        random = every if random is None else random
-        whole = dict.fromkeys(codes, every) if whole is None else dict(whole)
-        return cls(codes, labels, random, whole)
 
     @property
     def rows(self) -> int:

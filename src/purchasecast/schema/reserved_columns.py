@@ -31,7 +31,6 @@ __all__ = [
     "PRODUCT_MEDIAN",
     "PRODUCT_PATTERN",
     "PRODUCT_ROWS",
-    "RATIO",
     "RATIO_WEIGHT",
     "RESERVED_PREFIX",
     "SCALE",
@@ -80,8 +79,7 @@ UNIT_PRICE_AMOUNT = "_pc_unit_price_amount"  # unit price of the product x quant
 BASE_AMOUNT = "_pc_base_amount"  # quantity x unit price: what the members of a priced recipe multiply
 UNIT_PRICE = "_pc_unit_price"  # begins the other columns of the unit price
 INTERVAL_GROUP = "_pc_interval_group"
-RATIO = "_pc_ratio"  # the label as a multiple of the base amount
-RATIO_WEIGHT = "_pc_ratio_weight"
+RATIO_WEIGHT = "_pc_ratio_weight"  # of a label as a multiple of the base amount
 LINEAR_PREDICTION = "_pc_linear"
 BOOSTED_PREDICTION = "_pc_boosted"
 

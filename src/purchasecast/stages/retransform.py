@@ -17,7 +17,7 @@ N. Duan, "Smearing estimate: a nonparametric retransformation method", Journal o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
@@ -76,10 +76,6 @@ class Retransform(
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
-
-    def setOutputCol(self, value: str) -> Self:
-        """Set the column of the prediction of the target."""
-        return self._set(outputCol=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.check_params()
