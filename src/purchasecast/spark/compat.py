@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["arrow_function", "in_partitions", "partition_keys"]
 
-_SERIES = 200  # PandasUDFType.SCALAR: from series to series
-
 
 def arrow_function(function: Callable[..., Any], data_type: str) -> Callable[..., Any]:
     """Return a function of columns that calls a function of Arrow arrays once for each batch.
@@ -42,13 +40,15 @@ def arrow_function(function: Callable[..., Any], data_type: str) -> Callable[...
         made = of_batches.arrow_udf(function, data_type)  # type: ignore[call-overload]  # any columns
         return made
 
+    import pandas as pd  # noqa: PLC0415  newer versions of Spark do without it
+
     def of_series(*columns: Any) -> Any:
         import pyarrow as pa  # noqa: PLC0415  runs on executors
 
         return function(*[pa.Array.from_pandas(column) for column in columns]).to_pandas()
 
-    of_series.__annotations__ = {}
-    made = of_batches.pandas_udf(of_series, data_type, _SERIES)  # type: ignore[call-overload]
+    of_series.__annotations__ = {"columns": pd.Series, "return": pd.Series}  # Spark tells the kind of function by them
+    made = of_batches.pandas_udf(of_series, data_type)  # type: ignore[call-overload]
     return made
 
 
