@@ -25,7 +25,7 @@ LOCAL_OPTIONS = [
     *("--conf", "spark.driver.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
     *("--conf", "spark.executor.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
     *("--conf", "spark.sql.codegen.wholeStage=false", "--conf", "spark.driver.memory=1g"),
-    *("--conf", "spark.sql.shuffle.partitions=3"),
+    *("--conf", "spark.sql.shuffle.partitions=3", "--conf", "spark.ui.enabled=false"),
 ]
 
 
