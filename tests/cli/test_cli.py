@@ -34,6 +34,13 @@ def test_help_names_every_command() -> None:
     assert all(command in shown.output for command in COMMANDS)
 
 
+def test_help_lists_commands_in_the_order_of_use_and_in_whole_sentences() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    listed = [shown.index(f"\n  {command} ") for command in ("demo", "schema", "train", "predict", "monitor")]
+    assert listed == sorted(listed)
+    assert "..." not in shown.split("Commands:")[1]  # click cuts off what is too long
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_the_common_options(command: str) -> None:
     shown = CliRunner().invoke(cli, [command, "--help"])

@@ -28,7 +28,10 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings=_CONTEXT)
+_FIRST_STEPS = "First steps: `purchasecast demo`, or `purchasecast schema DATA > shop.toml` for a file of your own."
+
+
+@click.group(cls=_InOrder, context_settings=_CONTEXT, epilog=_FIRST_STEPS)
 @click.version_option(__version__, prog_name="purchasecast")
 def cli() -> None:
     """Predict what each customer will spend on each product, and say what to do about it."""
