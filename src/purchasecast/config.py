@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from purchasecast.errors import SettingsError, did_you_mean
 
@@ -37,7 +37,45 @@ _MAX_OFFERS, _MAX_CAP = 100, 100_000  # lists that people still read, and that f
 
 
 @dataclass(frozen=True, slots=True)
-class TrainSettings:
+class _Settings:
+    """Base of the settings."""
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Build settings from values by name.
+
+        Parameters
+        ----------
+        **values
+            Settings.
+
+        Returns
+        -------
+        Settings
+            The settings.
+
+        Raises
+        ------
+        SettingsError
+            If a name is not that of a field, or a value is outside its range.
+        """
+        for name in values:
+            _check_choice(cls.__name__, name, [field.name for field in fields(cls)])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as values for JSON.
+
+        Returns
+        -------
+        dict
+            Settings by name.
+        """
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings(_Settings):
     """Settings of `purchasecast.train`.
 
     Parameters
@@ -108,46 +146,12 @@ class TrainSettings:
             raise SettingsError(f"max_task_rows: expected at least 1, found {self.max_task_rows}; take 5,000,000.")
         _check_share("max_reject_rate", self.max_reject_rate)
 
-    @classmethod
-    def of(cls, **values: Any) -> TrainSettings:
-        """Build settings from values by name.
-
-        Parameters
-        ----------
-        **values
-            Settings.
-
-        Returns
-        -------
-        TrainSettings
-            The settings.
-
-        Raises
-        ------
-        SettingsError
-            If a name is not that of a field, or a value is outside its range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            _check_choice("train", name, known)
-        return cls(**values)
-
     @property
     def tune_budget(self) -> tuple[int | None, float | None]:
         """Largest number of trials and of seconds for tuning; None for no limit of that kind."""
         if self.tune.endswith("min"):
             return None, 60.0 * float(self.tune.removesuffix("min"))
         return (int(self.tune) if self.tune else 0), None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-safe values.
-
-        Returns
-        -------
-        dict
-            Input for `from_dict`.
-        """
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainSettings:
@@ -170,7 +174,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class InsightSettings:
+class InsightSettings(_Settings):
     """Settings of `purchasecast.insights.find_insights`.
 
     Parameters
@@ -217,7 +221,7 @@ class InsightSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorSettings:
+class MonitorSettings(_Settings):
     """Limits of `purchasecast.monitor`.
 
     Parameters
@@ -254,7 +258,7 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSettings:
+class PlanSettings(_Settings):
     """Settings of `purchasecast.plan`.
 
     Parameters
@@ -318,47 +322,17 @@ class PlanSettings:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 upper = "" if high == math.inf else f" to {high}"
-                raise SettingsError(f"{name}: expected a number from {low}{upper or ' on'}, found {value}.")
+                raise SettingsError(
+                    f"{name}: expected a number from {low}{upper or ' on'}, found {value}; take another."
+                )
         for name in ("margin", "expected_lift", "level"):
             value = getattr(self, name)
             if not 0 < value <= 1 or (name == "level" and value == 1):
-                raise SettingsError(f"{name}: expected a share above 0 and up to 1, found {value}.")
+                raise SettingsError(f"{name}: expected a share above 0 and up to 1, found {value}; take another.")
         if self.budget_in == "money" and not self.cost:
-            raise SettingsError("cost: expected the cost of a contact, because the budget is in money, found 0.")
-
-    @classmethod
-    def of(cls, **values: Any) -> PlanSettings:
-        """Build settings from values by name.
-
-        Parameters
-        ----------
-        **values
-            Settings.
-
-        Returns
-        -------
-        PlanSettings
-            The settings.
-
-        Raises
-        ------
-        SettingsError
-            If a name is not that of a field, or a value is outside its range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            _check_choice("plan", name, known)
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-safe values.
-
-        Returns
-        -------
-        dict
-            Settings by name.
-        """
-        return {**asdict(self), "segments": list(self.segments)}
+            raise SettingsError(
+                "cost: expected the cost of a contact, because the budget is in money, found 0; set it."
+            )
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
