@@ -21,6 +21,7 @@ ORDER = [
     "unseen_products",
     "explain",
     "insights",
+    "plan",
     "monitor",
     "leakage",
     "planted_effects",

@@ -33,6 +33,7 @@ TARGET_TRANSFORMS: tuple[str, ...] = get_args(TargetTransform)
 _BUDGET = re.compile(r"[1-9]\d*|[1-9]\d*(\.\d+)?min")
 _MAX_SEED = 2**31 - 1  # the largest that Spark, NumPy and XGBoost all take
 _MAX_CONTROL_SHARE = 0.9
+_SERVICE_LEVEL = 0.95  # of orders
 _MAX_OFFERS, _MAX_CAP = 100, 100_000  # lists that people still read, and that fit on the driver
 
 
@@ -192,6 +193,12 @@ class InsightSettings(_Settings):
     response : float, default 0.05
         Share of a customer's shortfall that contacting the customer is assumed to close, 0 to 1. The data cannot tell
         it; replace it by the result of a first test.
+    service_level : float, optional
+        Probability with which the order of a product is to be enough, in (0, 1); by default that of `margin`, or 0.95.
+    margin : float, optional
+        Share of the price that a sold unit earns, in (0, 1): with `leftover_loss`, it says how far to go for a sale.
+    leftover_loss : float, default 1
+        Share of its cost that a unit loses which is not sold in the period, in (0, 1].
 
     Raises
     ------
@@ -205,19 +212,36 @@ class InsightSettings(_Settings):
     offers: int = 5
     cap: int = 1000
     response: float = 0.05
+    service_level: float | None = None
+    margin: float | None = None
+    leftover_loss: float = 1.0
 
     def __post_init__(self) -> None:
         _check_share("response", self.response)
-        for name in ("level", "false_discovery_rate"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingsError(
-                    f"{name}: expected a share between 0 and 1, found {getattr(self, name)}; take 0.1 or 0.9."
-                )
+        for name in ("level", "false_discovery_rate", "service_level", "margin"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1:
+                raise SettingsError(f"{name}: expected a share between 0 and 1, found {value}; take 0.1 or 0.9.")
+        if not 0 < self.leftover_loss <= 1:
+            raise SettingsError(f"leftover_loss: expected a share above 0 and up to 1, found {self.leftover_loss}.")
         for name, largest in (("offers", _MAX_OFFERS), ("cap", _MAX_CAP)):
             if not 1 <= getattr(self, name) <= largest:
                 raise SettingsError(
                     f"{name}: expected 1 to {largest:,}, found {getattr(self, name)}; take a number between."
                 )
+
+    @property
+    def service(self) -> float:
+        """Probability with which an order is to be enough.
+
+        Where a margin is given and no level, it is that of the newsvendor: a unit too few loses its margin, a unit too
+        many a share of its cost.
+        """
+        if self.service_level is not None:
+            return self.service_level
+        if self.margin is None:
+            return _SERVICE_LEVEL
+        return self.margin / (self.margin + (1 - self.margin) * self.leftover_loss)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from purchasecast.config import InsightSettings
 from purchasecast.errors import SettingsError
 from purchasecast.insights.demand.findings import Demand
 from purchasecast.insights.demand.measure import (
@@ -20,6 +22,7 @@ from purchasecast.insights.demand.measure import (
     noise_of,
     uncertain_products,
 )
+from purchasecast.insights.demand.orders import orders_frame, sum_orders
 from purchasecast.insights.phrases import Phrases
 from purchasecast.results import Evaluation, Slice
 from purchasecast.schema import Schema, load_schema
@@ -156,3 +159,65 @@ def test_intervals_of_sums_cover_what_comes(spark: SparkSession) -> None:
     with pytest.raises(SettingsError, match="pieces"):
         demand_frame(frame, SCHEMA, noise, [("aisle", "pieces")])
     demand.unpersist()
+
+
+def test_the_service_level_is_that_of_the_newsvendor() -> None:
+    assert InsightSettings().service == 0.95
+    assert InsightSettings(margin=0.3, service_level=0.8).service == 0.8
+    # 5 lost by a sale that is missed, 15 by a unit that is left over: a quarter of the time is enough.
+    assert InsightSettings(margin=0.25).service == pytest.approx(5 / 20)
+    assert InsightSettings(margin=0.25, leftover_loss=0.2).service == pytest.approx(5 / (5 + 3))
+    with pytest.raises(SettingsError, match="leftover_loss"):
+        InsightSettings(leftover_loss=0.0)
+
+
+def test_the_errors_of_the_product_means_are_those_of_the_holdout() -> None:
+    parts = [
+        Slice(by, level, rows, 50.0, 50.0, None, 0.0, {"product_mean": baseline})
+        for by, level, rows, baseline in (("all", "all", 4_000, 90.0), ("aisle", "a0", 1_000, 100.0))
+    ]
+    noise = noise_of(Evaluation(parts[0], (parts[1],), ""), model(), SCHEMA)
+    assert noise.by_mean_of_any == 90.0**2
+    assert noise.by_mean_of_category == {"a0": pytest.approx((1_000 * 100.0**2 + 30 * 90.0**2) / 1_030)}
+    assert noise_of(None, model(), SCHEMA).by_mean_of_any is None
+
+
+@pytest.mark.spark
+def test_orders_are_enough_as_often_as_asked(spark: SparkSession) -> None:
+    table = forecast(2, towns=6)
+    noise = Noise({}, 100.0, 0.0, RESIDUAL, 0.0, 0.0, "", {}, 225.0)
+    frame = spark.createDataFrame(table.drop(columns="came"))
+    demand = demand_frame(frame, SCHEMA, noise, [("what", "town")]).cache()
+    orders = orders_frame(demand, 0, noise, 0.95, 0.9)
+    found = orders.toPandas().set_index(["a", "b"]).sort_index()
+    cells = table.groupby(["what", "town"])
+    assert len(found) == len(cells)
+    units = cells["pieces"].sum().rename_axis(["a", "b"])
+    assert found["units"].to_numpy() == pytest.approx(units.reindex(found.index).to_numpy())
+    # As many periods: each cell has a Poisson number of purchases around what is expected, with the same pieces.
+    random = np.random.default_rng(1)
+    enough = []
+    for key, pieces in cells["pieces"]:
+        counts = random.poisson(1.0, (400, len(pieces))) @ pieces.to_numpy()
+        enough.append((counts <= found.loc[key, "order"]).mean())
+    assert 0.94 <= np.mean(enough) <= 0.985  # whole units: never less than asked, on average
+    assert found["safety_stock"].to_numpy() == pytest.approx((found["order"] - found["units"]).to_numpy())
+    assert (found["units_low"] <= found["units"]).all()
+    assert (found["units"] <= found["units_high"]).all()
+    summed = sum_orders(orders, "town", 0.95, "orders.parquet")
+    assert summed.reserve == pytest.approx(1.6449 * 10 * np.sqrt(cells.size()).sum(), rel=1e-3)
+    assert summed.reserve_by_mean == pytest.approx(1.5 * summed.reserve)
+    (finding,) = summed.findings(np.empty(0), 0.1, Phrases(SCHEMA, 0.9))
+    assert "33.3% of which the model saves" in finding.claim
+    demand.unpersist()
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("service", [0.5, 0.9, 0.99])
+def test_an_order_of_single_units_is_the_quantile_of_poisson(spark: SparkSession, service: float) -> None:
+    from purchasecast.insights.demand.orders import order_quantity
+
+    means = np.array([0.2, 0.5, 1.0, 2.0, 5.0, 12.0, 40.0, 300.0])
+    frame = spark.createDataFrame([(float(m),) for m in means], ["m"])
+    found = [row[0] for row in frame.selectExpr(order_quantity("m", "m", "m", service)).collect()]
+    assert np.abs(np.array(found) - stats.poisson.ppf(service, means)).max() <= 1

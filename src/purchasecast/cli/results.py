@@ -26,6 +26,10 @@ from purchasecast.errors import SettingsError
 __all__ = ["insights", "monitor", "report", "serve"]
 
 
+_INSIGHT_SETTINGS = ("offers", "cap", "level", "false_discovery_rate", "response")
+_ORDER_SETTINGS = ("service_level", "margin", "leftover_loss")
+
+
 @click.command()
 @model_argument
 @click.argument("data", required=False)
@@ -57,6 +61,15 @@ __all__ = ["insights", "monitor", "report", "serve"]
     metavar="SHARE",
     help="Share of a loss that a contact is assumed to prevent.",
 )
+@click.option("--service-level", type=float, metavar="SHARE", help="Probability that an order is enough; 0.95.")
+@click.option("--margin", type=float, metavar="SHARE", help="Share of a price that is profit; sets the service level.")
+@click.option(
+    "--leftover-loss",
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of its cost that an unsold unit loses.",
+)
 @click.option("--keep/--no-keep", default=True, show_default=True, help="Store the findings in MODEL, for its report.")
 @source
 @rate_option
@@ -69,7 +82,7 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
     """
     settings = InsightSettings(
         by=tuple(column_pair(text) for text in options.pop("by")),
-        **{name: options.pop(name) for name in ("offers", "cap", "level", "false_discovery_rate", "response")},
+        **{name: options.pop(name) for name in (*_INSIGHT_SETTINGS, *_ORDER_SETTINGS)},
     )
     chosen = {name: options.pop(name) for name in ("keep", "max_reject_rate")}
     arguments = {**chosen, **run.spark_and_steps, **reader_options(options)}

@@ -23,8 +23,10 @@ from purchasecast.insights.demand.measure import (
     demand_frame,
     expected_by,
     noise_of,
+    place_of,
     uncertain_products,
 )
+from purchasecast.insights.demand.orders import orders_frame, sum_orders
 from purchasecast.insights.offers.lists import Offers, campaign_lists, find_lines, offers_by_customer
 from purchasecast.insights.output import make_folder, table_of, write_findings, write_list
 from purchasecast.insights.peers.regression import fit_peers
@@ -339,11 +341,13 @@ def _measure_demand(run: _Run, past: DataFrame | None, coming: DataFrame | None)
     if not pairs:
         run.miss("The schema has no category and place to sum expected revenue by: name two columns.", "inventory")
         return
-    noise = run.noise()
+    noise, place = run.noise(), place_of(run.schema)
+    ordered = ((run.schema.product, place),) if run.schema.product and place else ()
     with run.steps.step("inventory") as step:
-        read = [name for name in demand_columns(run.schema, pairs) if name in rows.columns]
+        read = [name for name in demand_columns(run.schema, (*pairs, *ordered)) if name in rows.columns]
         scored = score(rows, run.bundle, read, derived=[CUSTOMER_ROWS, PRODUCT_ROWS])
-        frame = run.cleanup.enter_context(cached(demand_frame(scored, run.schema, noise, pairs)))
+        frame = demand_frame(scored, run.schema, noise, (*pairs, *ordered))
+        frame = run.cleanup.enter_context(cached(frame))
         whole = expected_by(frame, None, noise)[0]
         cells = tuple(expected_by(frame, k, noise) for k in range(len(pairs)))
         products = uncertain_products(frame, noise, run.settings.cap) if run.schema.product else ()
@@ -355,6 +359,23 @@ def _measure_demand(run: _Run, past: DataFrame | None, coming: DataFrame | None)
         title = f"Expected revenue and units by {' and '.join(map(run.phrases.label, names))}"
         table = table_of(*demand.listing(k, run.phrases))
         run.add_list(f"inventory-{slug(' '.join(names))}", title, table, whole.expected)
+    for names in ordered:
+        _write_orders(run, frame, len(pairs), noise, names)
+
+
+def _write_orders(run: _Run, demand: DataFrame, pair: int, noise: Noise, names: tuple[str, str]) -> None:
+    """Write how much of each product to order for each place, by the executors: products may be many."""
+    file = run.out / "orders.parquet"
+    with run.steps.step("orders") as step:
+        orders = orders_frame(demand, pair, noise, run.settings.service, run.settings.level)
+        orders = run.cleanup.enter_context(cached(orders))  # written, and summed up
+        named = orders.withColumnsRenamed({"a": names[0], "b": names[1]})
+        write_table(named, file.resolve().as_uri(), format="parquet", mode="overwrite")
+        summed = sum_orders(orders, names[1], run.settings.service, file.name)
+        step.rows = summed.cells
+    run.evidence.append(summed)
+    title = f"How much to order, by {' and '.join(map(run.phrases.label, names))}"
+    run.campaigns.append(Campaign("orders", title, (file.name,), summed.cells, summed.revenue))
 
 
 def _judge(run: _Run) -> tuple[list[Finding], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -120,8 +120,7 @@ def read_lines(
         If a value is missing or out of range, a line is there twice, or a line that must be is none of the offers.
     """
     _check_columns(offers, (customer, product, PROBABILITY, AMOUNT, *settings.segments), "offers")
-    names = [_texts(offers, name, "offers") for name in (customer, product)]
-    (customers, customer_of), (products, product_of) = (_codes(texts) for texts in names)
+    (customers, customer_of), (products, product_of) = (_codes(offers, name) for name in (customer, product))
     order = np.lexsort((product_of, customer_of))
     customer_of, product_of = customer_of[order], product_of[order]
     _check_once(customers, products, customer_of, product_of)
@@ -188,17 +187,26 @@ def _check_columns(table: pa.Table, names: Sequence[str], what: str) -> None:
 
 
 def _texts(table: pa.Table, name: str, what: str) -> NDArray[np.object_]:
-    """Return a column of names as texts: files hold the same id as a number here and as text there."""
-    column = table[name]
-    if column.null_count:
-        raise DataError(f"{what}: expected a {name} in every row, found {column.null_count:,} without; remove them.")
-    texts: NDArray[np.object_] = pc.cast(column, pa.string()).to_numpy()
+    texts: NDArray[np.object_] = _names(table, name, what).to_numpy(zero_copy_only=False)
     return texts
 
 
-def _codes(texts: NDArray[np.object_]) -> tuple[NDArray[np.object_], Ints]:
-    names, codes = np.unique(texts.astype(object), return_inverse=True)
-    return names, codes.astype(np.int64)
+def _names(table: pa.Table, name: str, what: str) -> Any:
+    """Return a column of names as texts: files hold the same id as a number here and as text there."""
+    column = table[name].combine_chunks()
+    if column.null_count:
+        raise DataError(f"{what}: expected a {name} in every row, found {column.null_count:,} without; remove them.")
+    return pc.cast(column, pa.string())
+
+
+def _codes(offers: pa.Table, name: str) -> tuple[NDArray[np.object_], Ints]:
+    """Return the names, sorted, and the place of each row's name among them."""
+    encoded = _names(offers, name, "offers").dictionary_encode()
+    found = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
+    order = np.argsort(found)
+    place = np.empty(len(found), np.int64)
+    place[order] = np.arange(len(found))
+    return found[order], place[encoded.indices.to_numpy()]
 
 
 def _numbers(table: pa.Table, name: str, low: float, high: float, default: float | None = None) -> Floats:

@@ -38,11 +38,13 @@ __all__ = [
     "Cell",
     "Noise",
     "UncertainProduct",
+    "cells_of",
     "default_pair",
     "demand_columns",
     "demand_frame",
     "expected_by",
     "noise_of",
+    "place_of",
     "uncertain_products",
 ]
 
@@ -63,6 +65,9 @@ class Noise:
     customer: float
     product: float
     source: str  # where these figures come from, for sentences
+    # Mean squared error of the product means on the same holdout, by category and of all rows; None where unknown.
+    by_mean_of_category: Mapping[str, float] | None = None
+    by_mean_of_any: float | None = None
 
     def shared(self, rows: str, variance: float) -> str:
         """Return, as SQL, the remaining variance of an effect after a number of training rows."""
@@ -72,11 +77,18 @@ class Noise:
 
     def own(self) -> str:
         """Return, as SQL, the mean squared error of a row by its category."""
-        cases = "".join(
-            f" WHEN {text_literal(level)} THEN {number_literal(mse)}" for level, mse in self.of_category.items()
-        )
-        any_row = number_literal(self.of_any)
-        return f"(CASE category{cases} ELSE {any_row} END)" if cases else any_row
+        return _by_category(self.of_category, self.of_any)
+
+    def own_by_mean(self) -> str:
+        """Return, as SQL, the mean squared error of a row where the product's mean is the forecast; null if unknown."""
+        if self.by_mean_of_any is None:
+            return "cast(null as double)"
+        return _by_category(self.by_mean_of_category or {}, self.by_mean_of_any)
+
+
+def _by_category(errors: Mapping[str, float], of_any: float) -> str:
+    cases = "".join(f" WHEN {text_literal(level)} THEN {number_literal(mse)}" for level, mse in errors.items())
+    return f"(CASE category{cases} ELSE {number_literal(of_any)} END)" if cases else number_literal(of_any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,8 @@ def noise_of(evaluation: Evaluation | None, model: Any, schema: Schema) -> Noise
     if evaluation is not None:
         by_category, bias = _category_errors(evaluation, schema)
         overall = evaluation.overall.rmse**2
-        return Noise(by_category, overall, bias, *effects, "the errors of the model on its holdout")
+        source = "the errors of the model on its holdout"
+        return Noise(by_category, overall, bias, *effects, source, *_errors_by_mean(evaluation, schema))
     if residual:
         source = "the residual variance of the model, because it was not evaluated on a holdout"
         return Noise({}, residual, 0.0, *effects, source)
@@ -155,6 +168,25 @@ def _category_errors(evaluation: Evaluation, schema: Schema) -> tuple[dict[str, 
     # A mean of n errors has the variance rmse² / n by chance; what the squared bias has beyond that is shared.
     unexplained = sum(part.rows * (part.bias**2 - part.rmse**2 / part.rows) for part in slices) / rows if rows else 0.0
     return shrunken, max(unexplained, 0.0)
+
+
+def _errors_by_mean(evaluation: Evaluation, schema: Schema) -> tuple[dict[str, float] | None, float | None]:
+    """Return the mean squared error of the product means, shrunken by category as that of the model, and overall."""
+    name = "product_mean"
+    overall = evaluation.overall.baseline_rmse.get(name)
+    if overall is None:
+        return None, None
+    slices = [p for p in evaluation.slices if p.by == schema.main_category and name in p.baseline_rmse]
+    return {
+        part.level: (part.rows * part.baseline_rmse[name] ** 2 + _PRIOR_ROWS * overall**2) / (part.rows + _PRIOR_ROWS)
+        for part in slices
+    }, overall**2
+
+
+def place_of(schema: Schema) -> str | None:
+    """Return the column of the places of `default_pair`; None where there is none, or no product to order for them."""
+    pair = default_pair(schema)
+    return pair[1] if pair and schema.product else None
 
 
 def demand_columns(schema: Schema, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -188,6 +220,7 @@ def demand_frame(scored: DataFrame, schema: Schema, noise: Noise, pairs: Sequenc
     return prepared.selectExpr(
         "*",
         f"{noise.own()} as own",
+        f"{noise.own_by_mean()} as own_by_mean",
         f"{noise.shared('customer_rows', noise.customer) if shares_customer else '0D'} as of_customer",
         f"{noise.shared('product_rows', noise.product) if shares_product else '0D'} as of_product",
     ).drop("customer_rows", "product_rows")
@@ -204,14 +237,16 @@ def _pair_terms(schema: Schema, pairs: Sequence[tuple[str, str]]) -> list[str]:
     return terms
 
 
-def expected_by(demand: DataFrame, pair: int | None, noise: Noise) -> tuple[Cell, ...]:
-    """Sum expected revenue by a pair of columns (None for all rows together), most revenue first.
+def cells_of(demand: DataFrame, pair: int | None) -> DataFrame:
+    """Sum rows by a pair of columns (None for all rows together), with what their variances consist of.
 
-    Two passes: rows by cell and customer, and by cell and product. The driver receives one row per cell, at most 5,000.
+    Two passes: rows by cell and customer, and by cell and product.
     """
     a, b = ("'all'", "'all'") if pair is None else (f"p_{pair}_a", f"p_{pair}_b")
-    keyed = demand.selectExpr(f"{a} as a", f"{b} as b", "*")
-    sums = [sf.expr(f"sum({name}) as {name}") for name in ("expected", "units", "own")]
+    keyed = demand.selectExpr(f"{a} as a", f"{b} as b", "*", "power(units, 2) as squares", "power(units, 3) as cubes")
+    sums = [sf.expr(f"sum({name}) as {name}") for name in ("expected", "units", "own", "own_by_mean")]
+    # Moments of the units, for what an order has to cover.
+    sums += [sf.expr(f"sum({name}) as {name}") for name in ("squares", "cubes")]
     by_customer = keyed.groupBy("a", "b", "customer").agg(
         sf.expr("count(1) as n"), *sums, sf.expr("max(of_customer) as v")
     )
@@ -221,7 +256,16 @@ def expected_by(demand: DataFrame, pair: int | None, noise: Noise) -> tuple[Cell
     )
     by_product = keyed.groupBy("a", "b", "product").agg(sf.expr("count(1) as n"), sf.expr("max(of_product) as v"))
     products = by_product.groupBy("a", "b").agg(shared.alias("shared_by_product"))
-    rows = cells.join(products, ["a", "b"]).orderBy(sf.desc("expected"), "a", "b").limit(MAX_CELLS).collect()
+    return cells.join(products, ["a", "b"])
+
+
+def expected_by(demand: DataFrame, pair: int | None, noise: Noise) -> tuple[Cell, ...]:
+    """Sum expected revenue by a pair of columns (None for all rows together), most revenue first.
+
+    The driver receives one row per cell, at most 5,000.
+    """
+    cells = cells_of(demand, pair)
+    rows = cells.orderBy(sf.desc("expected"), "a", "b").limit(MAX_CELLS).collect()
     return tuple(
         Cell(
             r["a"],
