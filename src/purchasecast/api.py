@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import check_place
 from purchasecast.config import MonitorSettings, PlanSettings, TrainSettings
-from purchasecast.io import take_small_table, take_table
+from purchasecast.io import take_table
 from purchasecast.model import Model, session_of
 from purchasecast.progress import Steps
 from purchasecast.results import check_reject_rate
@@ -412,17 +412,12 @@ def plan(
     >>> pc.plan(offers, budget=1, cost=1.0, control_share=0.0).contacts["customer"].to_pylist()
     ['Ann']
     """
-    from purchasecast.planning import plan_campaign, take_offers, write_campaign  # noqa: PLC0415  SciPy
+    from purchasecast.planning import plan_offers, write_campaign  # noqa: PLC0415  SciPy
 
-    steps, chosen = steps or Steps(), settings or PlanSettings.of(**options)
-    few = {"stock": stock, "must": must, "must_not": must_not}
-    tables = {name: take_small_table(table, customer, product) for name, table in few.items() if table is not None}
-    steps.expect(4)
-    with steps.step("take offers"):
-        only_customers = chosen.max_per_product is None and not tables
-        lines = take_offers(offers, chosen, customer, product, only_customers_are_limited=only_customers)
     names = {"customer": customer, "product": product, "amount": amount}
-    campaign = plan_campaign(lines, chosen, names, money=money, steps=steps, **tables)
+    tables = {"stock": stock, "must": must, "must_not": must_not}
+    chosen = settings or PlanSettings.of(**options)
+    campaign = plan_offers(offers, chosen, names, money=money, steps=steps, **tables)
     if out is not None:
         from purchasecast.report import render_plan  # noqa: PLC0415  an extra
 

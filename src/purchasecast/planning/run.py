@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from purchasecast.errors import DataError
+from purchasecast.io import take_small_table
 from purchasecast.numerics.assignment import AssignmentProblem, assign
 from purchasecast.numerics.power import (
     Spend,
@@ -21,11 +22,11 @@ from purchasecast.numerics.power import (
 from purchasecast.planning.campaign import PlannedCampaign, list_of
 from purchasecast.planning.control import draw_control
 from purchasecast.planning.lines import read_lines, read_stock
+from purchasecast.planning.offers import take_offers
 from purchasecast.progress import Steps
 from purchasecast.results import BudgetPoint, ControlGroup, Plan, ProductUse
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from purchasecast.config import PlanSettings
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["plan_campaign"]
+__all__ = ["plan_offers"]
 
 _CURVE = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)  # of the budget
 _CURVE_WITHOUT_BUDGET = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of what all lines that pay cost
@@ -44,22 +45,22 @@ _ROUNDING = 1e-9  # by which a budget in money may lack to a whole number of con
 _MAX_PRODUCTS = 100
 
 
-def plan_campaign(
-    offers: pa.Table,
+def plan_offers(
+    offers: Any,
     settings: PlanSettings,
     columns: dict[str, str],
     *,
     money: str | None = None,
-    stock: pa.Table | None = None,
-    must: pa.Table | None = None,
-    must_not: pa.Table | None = None,
+    stock: Any = None,
+    must: Any = None,
+    must_not: Any = None,
     steps: Steps | None = None,
 ) -> PlannedCampaign:
     """Choose the lines with the highest expected profit, and hold out a control group.
 
     Parameters
     ----------
-    offers : pyarrow.Table
+    offers : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
         One row per customer and product, with ``probability`` and ``amount``; optional ``margin`` (share of the amount)
         or ``cost_of_goods`` (of a purchase), and ``units`` (of a purchase, for the stock).
     settings : PlanSettings
@@ -68,9 +69,9 @@ def plan_campaign(
         Names of the columns ``customer`` and ``product``, and of ``amount`` in the results of the campaign.
     money : str, optional
         Unit of money.
-    stock : pyarrow.Table, optional
+    stock : path or table, optional
         Units of each product, in the columns of the product and ``stock``.
-    must, must_not : pyarrow.Table, optional
+    must, must_not : path or table, optional
         Lines that must be in the plan; lines, customers or products that must not.
     steps : Steps, optional
         Measures the seconds per step.
@@ -86,9 +87,13 @@ def plan_campaign(
         If the offers cannot be used, or the lines that must be exceed a limit.
     """
     steps, names = steps or Steps(), (columns["customer"], columns["product"])
+    steps.expect(3)
     with steps.step("read offers") as step:
-        lines = read_lines(offers, *names, settings, must, must_not)
-        units = read_stock(stock, names[1], lines)
+        few = [None if table is None else take_small_table(table, *names) for table in (stock, must, must_not)]
+        only_customers = settings.max_per_product is None and all(table is None for table in few)
+        table = take_offers(offers, settings, *names, only_customers_are_limited=only_customers)
+        lines = read_lines(table, *names, settings, *few[1:])
+        units = read_stock(few[0], names[1], lines)
         step.rows = len(lines)
     with steps.step("choose"):
         problem = _problem(lines, units, settings)
@@ -97,9 +102,8 @@ def plan_campaign(
         curve = _curve(lines, problem, settings, result)
     held = is_control[lines.customer[result.lines]]
     sent, kept = result.lines[~held], result.lines[held]
-    plan = _figures(lines, settings, sent, result, units, money)
     plan = replace(
-        plan,
+        _figures(lines, settings, sent, result, units, money),
         columns=dict(columns),
         control=_describe_control(lines, settings, sent, kept, strata),
         curve=curve,
