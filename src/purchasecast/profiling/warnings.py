@@ -77,13 +77,18 @@ def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWa
         return []
     levels = ", ".join(map(str, sums["level"].to_numpy()[alone][:5]))
     noun = "level" if alone.sum() == 1 else "levels"
-    places = sorted(int(np.argmax(part)) + 1 for part in parts[alone])
+    places = dict.fromkeys(sorted(int(np.argmax(part)) + 1 for part in parts[alone]))
     sentence = (
         f"{feature.label}: {noun} {levels} ({int(parts[alone].sum()):,} rows) occur{'s' if alone.sum() == 1 else ''} "
-        f"only in tenth {', '.join(map(str, dict.fromkeys(places)))} of the file. Do not split the file by position, "
+        f"only in {' and '.join(map(_tenth, places))} of the file. Do not split the file by position, "
         "and expect that other data may not have them."
     )
     return [ProfileWarning("one part only", feature.name, sentence)]
+
+
+def _tenth(number: int) -> str:
+    """Write the number of a tenth of the file, from 1."""
+    return {1: "the first tenth", 10: "the last tenth"}.get(number, f"tenth {number} of 10")
 
 
 def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, money: str | None) -> list[ProfileWarning]:
@@ -97,8 +102,8 @@ def order_warnings(tenths: Sequence[LevelProfile], mean: float, target: str, mon
         return []
     worst = max(steps, key=lambda step: step[0])[1]
     sentence = (
-        f"The file is not in random order: in tenth {worst.level} the mean is {amount(worst.mean, money)}, against "
-        f"{amount(mean, money)} overall. Do not split the file by position."
+        f"The file is not in random order: in {_tenth(int(worst.level))} the mean is {amount(worst.mean, money)}, "
+        f"against {amount(mean, money)} overall. Do not split the file by position."
     )
     return [ProfileWarning("file order", target, sentence)]
 
