@@ -156,11 +156,9 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
     chosen = {name: options.pop(name) for name in names}
     result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps, **reader_options(options))
-    unseen = ", ".join(f"{count:,} of an unseen {role}" for role, count in result.unseen.items())
-    run.result(
-        result.to_dict(),
-        f"{result.rows:,} rows scored, {result.rejected:,} rejected ({unseen})\npredictions: {result.out}",
-    )
+    lines = [f"{result.rows:,} rows scored, {result.rejected:,} rejected"]
+    lines += [f"  {count:>10,}  with an unseen {name}" for name, count in result.unseen.items() if count]
+    run.result(result.to_dict(), "\n".join([*lines, f"predictions: {result.out}"]))
     return 0
 
 
