@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, sparse
 
+from purchasecast.numerics import assignment
 from purchasecast.numerics.assignment import AssignmentProblem, assign
 
 
@@ -103,6 +104,20 @@ def test_the_bound_is_that_of_the_linear_program(limits: dict[str, float]) -> No
     assert result.profit <= linear * (1 + 1e-9)
     assert result.bound <= linear * 1.002  # the bound of the prices is never far from that of the program
     assert result.gap <= 0.002
+
+
+@pytest.mark.parametrize("limits", [{"per_product": 8}, {"stock": 0.5}])  # of the second, little of the budget is used
+def test_many_lines_are_searched_among_those_near_the_budget(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, float]
+) -> None:
+    problem = draw(3, 300, 200, 30, per_customer=5, budget=600, **limits)
+    among_all = assign(problem, polish=False)
+    monkeypatch.setattr(assignment, "_FEW", 0)
+    among_near = assign(problem, polish=False)
+    assert is_kept(problem, among_near.lines)
+    assert among_near.bound == pytest.approx(among_all.bound, rel=1e-3)
+    assert among_near.bound >= among_all.profit
+    assert among_near.profit >= among_all.profit * 0.99
 
 
 def test_the_price_of_the_budget_is_what_one_more_contact_brings() -> None:

@@ -40,7 +40,9 @@ __all__ = ["AssignmentProblem", "AssignmentResult", "Prices", "assign"]
 _HALVINGS = 50  # of the interval of the budget's price
 _PATIENCE = 8  # steps without a better bound until the steps are halved
 _REPAIR_EVERY = 25  # steps
-_MAX_CORE = 4_000  # lines that HiGHS decides on in seconds
+_FEW = 200_000  # lines that a step takes no time for
+_NEAR = 0.5  # of the price of the budget alone: limits of products lower it
+_MAX_CORE = 6_000  # lines that HiGHS decides on in seconds
 _MAX_NODES = 500  # of its tree: a limit of time would give other lists on another machine
 _TOLERANCE = 1e-9  # relative
 
@@ -122,12 +124,30 @@ def assign(
         & (problem.cost <= problem.budget)
     )
     core = _part(problem, useful)
-    best, bound, prices = _search_prices(core, steps, start or _first_prices(core))
+    best, bound, prices = _search_among_near(core, steps, start or _first_prices(core))
     profit = float(core.profit[best].sum())
     if polish and bound > profit * (1 + _TOLERANCE):
         best, bound = _solve_core(core, best, bound, prices)
         profit = float(core.profit[best].sum())
     return AssignmentResult(np.sort(useful[best]), profit, max(bound, profit), prices)
+
+
+def _search_among_near(problem: AssignmentProblem, steps: int, start: Prices) -> tuple[Ints, float, Prices]:
+    """Search prices among the lines that may be worth their use of the budget, and with all lines if that changes it.
+
+    Of millions of lines, a budget pays for few: the others cost time in every step, and nothing else.
+    """
+    near = np.flatnonzero(problem.profit >= _NEAR * start.budget * problem.cost)
+    if len(problem.profit) <= _FEW or len(near) == len(problem.profit):
+        return _search_prices(problem, steps, start)
+    best, bound, prices = _search_prices(_part(problem, near), steps, start)
+    reduced = problem.reduced(prices)
+    reduced[near] = -np.inf
+    if (reduced > 0).any():
+        return _search_prices(problem, steps, prices)
+    # No other line would be taken at these prices, so that the bound holds for all; some may fill what is left.
+    best, filled = near[best], _fill(problem, problem.reduced(prices))
+    return (filled if problem.profit[filled].sum() > problem.profit[best].sum() else best), bound, prices
 
 
 def _part(problem: AssignmentProblem, lines: Ints) -> AssignmentProblem:
