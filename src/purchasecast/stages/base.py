@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.ml.util import DefaultParamsReadable
     from pyspark.sql import Column
 
-__all__ = ["HasFolds", "TableModelMixin", "broadcast_if_small", "numbered", "require_columns"]
+__all__ = ["HasFolds", "HasQuantity", "TableModelMixin", "broadcast_if_small", "numbered", "require_columns"]
 
 # Three times Spark's own threshold: tables of ten thousand levels fit, and the rows are not shuffled to join them.
 _BROADCAST_BYTES = 32 * 1024 * 1024
@@ -68,6 +68,16 @@ class HasFolds(Params):
                 f"{self.getFoldCol()}: expected fold numbers 0 to {self.getNumFolds() - 1}, "
                 f"found {outside[0][0]}; number the folds with purchasecast.training.split.with_folds."
             )
+
+
+class HasQuantity(Params):
+    """Mixin for the param ``quantityCol``."""
+
+    quantityCol = str_param("numeric column of the quantity; empty where every row counts 1", default="")
+
+    def _quantity(self) -> Column:
+        name = self.getOrDefault(self.quantityCol)
+        return col(name).cast("double") if name else sf.lit(1.0)
 
 
 class _TableModelWriter(MLWriter):
@@ -148,15 +158,6 @@ class TableModelMixin(MLWritable, MLReadable[Any]):
 
 def require_columns(stage: Params, dataset: DataFrame, names: Iterable[str]) -> None:
     """Check that a frame has the columns that a stage needs.
-
-    Parameters
-    ----------
-    stage : Params
-        The stage, for the message.
-    dataset : DataFrame
-        The frame.
-    names : iterable of str
-        Columns.
 
     Raises
     ------

@@ -262,7 +262,9 @@ def str_list_param(doc: str, *, default: Sequence[str] | None = (), choices: Seq
     )
 
 
-def float_list_param(doc: str, *, default: Sequence[float] = (), length: int | None = None) -> Param[list[float]]:
+def float_list_param(
+    doc: str, *, default: Sequence[float] = (), length: int | None = None, minimum: float | None = None
+) -> Param[list[float]]:
     """Declare a list of finite numbers.
 
     Parameters
@@ -273,17 +275,19 @@ def float_list_param(doc: str, *, default: Sequence[float] = (), length: int | N
         Its default.
     length : int, optional
         How many numbers the list has to hold; by default any.
+    minimum : float, optional
+        Least allowed value of each.
 
     Returns
     -------
     Param of list of float
         To be set as an attribute of a `StageParams`.
     """
-    expected = "a list of numbers" if length is None else f"a list of {length} numbers"
+    words, allows = _in_range("numbers" if length is None else f"{length} numbers", minimum=minimum)
     return StageParam(
         doc,
         TypeConverters.toListFloat,
         list(default),
-        expected,
-        lambda values: length in {None, len(values)} and all(map(math.isfinite, values)),
+        f"a list of {words}",
+        lambda values: length in {None, len(values)} and all(map(allows, values)),
     )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCols, HasOutputCols
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
@@ -14,6 +13,7 @@ from pyspark.sql import functions as sf
 from purchasecast.errors import SettingsError
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import require_columns
+from purchasecast.stages.params import StageParams, float_param, str_list_param, str_param
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["ScaledColumns"]
 
 
-class ScaledColumns(Transformer, HasInputCols, HasOutputCols, DefaultParamsReadable[Any], DefaultParamsWritable):
+class ScaledColumns(
+    Transformer, StageParams, HasInputCols, HasOutputCols, DefaultParamsReadable[Any], DefaultParamsWritable
+):
     """Add columns that are others, kept within a range, times a scale.
 
     Parameters
@@ -41,11 +43,11 @@ class ScaledColumns(Transformer, HasInputCols, HasOutputCols, DefaultParamsReada
         If there is not one output an input, or the range is empty.
     """
 
-    scaleCol: Param[str] = Param(
-        Params._dummy(), "scaleCol", "column to multiply by", typeConverter=TypeConverters.toString
-    )
-    lower: Param[float] = Param(Params._dummy(), "lower", "least input", typeConverter=TypeConverters.toFloat)
-    upper: Param[float] = Param(Params._dummy(), "upper", "largest input", typeConverter=TypeConverters.toFloat)
+    inputCols = str_list_param("columns to multiply", default=None)
+    outputCols = str_list_param("name of each product", default=None)
+    scaleCol = str_param("column to multiply by", default="scale")
+    lower = float_param("least input", default=0.0)
+    upper = float_param("largest input", default=1e308)
 
     _input_kwargs: dict[str, Any]
 
@@ -60,16 +62,16 @@ class ScaledColumns(Transformer, HasInputCols, HasOutputCols, DefaultParamsReada
         upper: float = 1e308,
     ) -> None:
         super().__init__()
-        self._setDefault(scaleCol="scale", lower=0.0, upper=1e308)
         self._set(**self._input_kwargs)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        self.check_params()
         inputs, outputs, scale = self.getInputCols(), self.getOutputCols(), self.getOrDefault("scaleCol")
         lower, upper = self.getOrDefault("lower"), self.getOrDefault("upper")
         if len(inputs) != len(outputs) or lower > upper:
             raise SettingsError(
-                f"outputCols, lower and upper: expected {len(inputs)} names and a range, found {len(outputs)} names "
-                f"and {lower} to {upper}."
+                f"ScaledColumns.outputCols, lower and upper: expected {len(inputs)} names and a range, found "
+                f"{len(outputs)} names and {lower} to {upper}; name one output an input, and no lower above upper."
             )
         require_columns(self, dataset, [*inputs, scale])
         pairs = zip(inputs, outputs, strict=True)

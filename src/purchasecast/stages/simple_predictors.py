@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasLabelCol, HasOutputCols
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import SettingsError
 from purchasecast.spark.columns import col
-from purchasecast.stages.base import HasFolds, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages.base import HasFolds, HasQuantity, TableModelMixin, broadcast_if_small, require_columns
+from purchasecast.stages.params import StageParams, str_list_param, str_param
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,32 +34,15 @@ _ACCURACY = 10_000  # of medians: their rank is off by a ten thousandth at most
 _STATISTICS = ("mean", "median", "unit_price")
 
 
-class _SimplePredictorsParams(HasLabelCol, HasOutputCols, HasFolds):
+class _SimplePredictorsParams(StageParams, HasLabelCol, HasOutputCols, HasQuantity, HasFolds):
     """Params of the estimator and its model."""
 
-    productCol: Param[str] = Param(
-        Params._dummy(), "productCol", "product column; empty for none", typeConverter=TypeConverters.toString
+    productCol = str_param("product column; empty for none", default="")
+    labelCol = str_param("amount", default="label")
+    outputCols = str_list_param(
+        "three columns to add: mean, median, and unit price times quantity",
+        default=("product_mean", "product_median", "unit_price_amount"),
     )
-    quantityCol: Param[str] = Param(
-        Params._dummy(),
-        "quantityCol",
-        "column of the quantity; empty where each row counts as one",
-        typeConverter=TypeConverters.toString,
-    )
-
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            productCol="",
-            quantityCol="",
-            labelCol="label",
-            outputCols=["product_mean", "product_median", "unit_price_amount"],
-            foldCol="fold",
-            numFolds=5,
-        )
-
-    def _quantity(self) -> Column:
-        name = self.getOrDefault("quantityCol")
-        return col(name).cast("double") if name else sf.lit(1.0)
 
 
 class SimplePredictors(
@@ -109,19 +92,20 @@ class SimplePredictors(
         numFolds: int = 5,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def _fit(self, dataset: DataFrame) -> SimplePredictorsModel:
+        self.check_params()
         product, quantity = self.getOrDefault("productCol"), self.getOrDefault("quantityCol")
         if len(self.getOutputCols()) != len(_STATISTICS):
-            raise SettingsError(f"outputCols: expected three names, found {self.getOutputCols()}.")
+            raise SettingsError(
+                f"SimplePredictors.outputCols: expected three names, found {self.getOutputCols()}; "
+                "name the columns of the mean, the median and the unit price times quantity."
+            )
         require_columns(self, dataset, [self.getLabelCol(), *filter(None, (product, quantity))])
         self._check_folds(dataset)
         aggregates = self._aggregates(dataset)
-        model = SimplePredictorsModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
+        model = self._fitted(SimplePredictorsModel())
         model._overall = {name: list(dataset.agg(*aggregates).collect()[0][name]) for name in _STATISTICS}
         model._products, model._levels = None, 0
         if product:
@@ -151,10 +135,6 @@ class SimplePredictorsModel(Model, _SimplePredictorsParams, TableModelMixin):
     _products: DataFrame | None
     _levels: int
     _overall: dict[str, list[float | None]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._set_defaults()
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         product = self.getOrDefault("productCol")

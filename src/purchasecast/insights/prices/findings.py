@@ -246,7 +246,7 @@ class Reach(Evidence):
         count = counted(len(kept), "expensive product")
         return [
             Finding(
-                id="reach:dear-and-little-known",
+                id="reach:few-buyers",
                 kind="reach",
                 claim=(
                     f"{count} {'has' if len(kept) == 1 else 'have'} few buyers. For example, {first.product} brings "

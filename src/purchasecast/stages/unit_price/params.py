@@ -2,163 +2,110 @@
 
 from __future__ import annotations
 
-from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasLabelCol, HasWeightCol
 
 from purchasecast.errors import SettingsError
-from purchasecast.stages.base import HasFolds
+from purchasecast.stages.base import HasFolds, HasQuantity
+from purchasecast.stages.params import (
+    StageParams,
+    bool_param,
+    float_list_param,
+    float_param,
+    str_list_param,
+    str_param,
+)
 
 __all__ = ["QUANTITY_BIN", "UnitPriceParams"]
 
 QUANTITY_BIN = "@quantity"  # as the second column of an effect: the quantity in steps of the square root of e
 
 
-def _text(name: str, doc: str) -> Param[str]:
-    return Param(Params._dummy(), name, doc, typeConverter=TypeConverters.toString)
-
-
-def _texts(name: str, doc: str) -> Param[list[str]]:
-    return Param(Params._dummy(), name, doc, typeConverter=TypeConverters.toListString)
-
-
-def _number(name: str, doc: str) -> Param[float]:
-    return Param(Params._dummy(), name, doc, typeConverter=TypeConverters.toFloat)
-
-
-class UnitPriceParams(HasLabelCol, HasWeightCol, HasFolds):
+class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFolds):
     """Params of the encoder and its model."""
 
-    quantityCol = _text("quantityCol", 'numeric column of the quantity; "" where every row counts 1')
-    productCol = _text("productCol", 'column of the product; "" for none')
-    levelCols = _texts("levelCols", "levels of the product from coarse to fine, such as department, category, type")
-    effectCols = _texts("effectCols", "first column of the key of each effect on the log unit price, in their order")
-    effectCrossCols = _texts(
-        "effectCrossCols",
-        f'second column of the key of each effect; "" for none, "{QUANTITY_BIN}" for the quantity in steps',
+    labelCol = str_param("numeric column of the amount, in money", default="label")
+    productCol = str_param('column of the product; "" for none', default="")
+    levelCols = str_list_param("levels of the product from coarse to fine, such as department, category, type")
+    effectCols = str_list_param("first column of the key of each effect on the log unit price, in their order")
+    effectCrossCols = str_list_param(
+        f'second column of the key of each effect; "" for none, "{QUANTITY_BIN}" for the quantity in steps'
     )
-    effectShrinkages: Param[list[float]] = Param(
-        Params._dummy(),
-        "effectShrinkages",
-        "rows that each effect is shrunk by (>= 0)",
-        typeConverter=TypeConverters.toListFloat,
+    effectShrinkages = float_list_param("rows that each effect is shrunk by", minimum=0.0)
+    attributeCols = str_list_param("first column of the key of each effect of an attribute on what the line leaves")
+    attributeCrossCols = str_list_param('second column of the key of each attribute; "" for none')
+    amountCol = str_param("output column for quantity times unit price, in money", default="base_amount")
+    outputPrefix = str_param("prefix of the other output columns", default="unit_price")
+    forward = bool_param(
+        "whether folds are numbered in the order of time, and each is encoded from the earlier ones only", default=False
     )
-    attributeCols = _texts(
-        "attributeCols", "first column of the key of each effect of an attribute on what the line leaves"
-    )
-    attributeCrossCols = _texts("attributeCrossCols", 'second column of the key of each attribute; "" for none')
-    amountCol = _text("amountCol", "output column for quantity times unit price, in money")
-    outputPrefix = _text("outputPrefix", "prefix of the other output columns")
-    forward: Param[bool] = Param(
-        Params._dummy(),
-        "forward",
-        "whether folds are numbered in the order of time, and each is encoded from the earlier ones only",
-        typeConverter=TypeConverters.toBoolean,
-    )
-    levelShrinkage = _number("levelShrinkage", "rows that the line of a level is shrunk by in height (>= 0)")
-    slopeShrinkage = _number("slopeShrinkage", "spread of log quantity that a slope is shrunk by (> 0)")
-    productShrinkage = _number("productShrinkage", "rows that a unit price is shrunk by toward the line (>= 0)")
-    attributeShrinkage = _number("attributeShrinkage", "weight that the effect of an attribute is shrunk by (>= 0)")
+    levelShrinkage = float_param("rows that the line of a level is shrunk by in height", default=3.0, minimum=0.0)
+    slopeShrinkage = float_param("spread of log quantity that a slope is shrunk by", default=5.0, above=0.0)
+    productShrinkage = float_param("rows that a unit price is shrunk by toward the line", default=0.1, minimum=0.0)
+    attributeShrinkage = float_param("weight that the effect of an attribute is shrunk by", default=2.0, minimum=0.0)
 
-    def _set_defaults(self) -> None:
-        self._setDefault(
-            labelCol="label",
-            quantityCol="",
-            productCol="",
-            levelCols=[],
-            effectCols=[],
-            effectCrossCols=[],
-            effectShrinkages=[],
-            attributeCols=[],
-            attributeCrossCols=[],
-            amountCol="base_amount",
-            outputPrefix="unit_price",
-            foldCol="fold",
-            numFolds=5,
-            forward=False,
-            levelShrinkage=3.0,
-            slopeShrinkage=5.0,
-            productShrinkage=0.1,
-            attributeShrinkage=2.0,
-        )
-
-    def getQuantityCol(self) -> str:
-        """Return the name of the column of the quantity."""
-        return self.getOrDefault(self.quantityCol)
-
-    def getProductCol(self) -> str:
-        """Return the name of the column of the product."""
-        return self.getOrDefault(self.productCol)
-
-    def getLevelCols(self) -> list[str]:
-        """Return the names of the levels' columns, from coarse to fine."""
-        return self.getOrDefault(self.levelCols)
-
-    def getEffectKeys(self) -> list[tuple[str, str]]:
+    def effect_keys(self) -> list[tuple[str, str]]:
         """Return the two columns of the key of each effect; the second may be empty."""
         return self._pairs("effectCols", "effectCrossCols")
 
-    def getEffectShrinkages(self) -> list[float]:
+    def effect_shrinkages(self) -> list[float]:
         """Return the rows that each effect is shrunk by."""
         return self.getOrDefault(self.effectShrinkages) or [20.0] * len(self.getOrDefault(self.effectCols))
 
-    def getAttributeKeys(self) -> list[tuple[str, str]]:
+    def attribute_keys(self) -> list[tuple[str, str]]:
         """Return the two columns of the key of each attribute; the second may be empty."""
         return self._pairs("attributeCols", "attributeCrossCols")
-
-    def getAmountCol(self) -> str:
-        """Return the name of the column of quantity times unit price."""
-        return self.getOrDefault(self.amountCol)
-
-    def getForward(self) -> bool:
-        """Return whether a fold is encoded from the earlier ones only."""
-        return self.getOrDefault(self.forward)
 
     def output_names(self) -> dict[str, str]:
         """Return the output columns by what they hold, in their order."""
         prefix = self.getOrDefault(self.outputPrefix)
         kinds = ["line", "log_quantity"]
-        kinds += [f"rows_{i}" for i in range(len(self.getLevelCols()))]
-        if self.getProductCol():
+        kinds += [f"rows_{i}" for i in range(len(self.getOrDefault(self.levelCols)))]
+        if self.getOrDefault(self.productCol):
             kinds += ["line_excess", "newness", "log_quantity_excess", "rows_product", "spread", "low", "high"]
-        for i in range(len(self.getEffectKeys())):
+        for i in range(len(self.effect_keys())):
             kinds += [f"effect_{i}", f"effect_rows_{i}"]
-        kinds += [f"attribute_{i}" for i in range(len(self.getAttributeKeys()))]
-        return {"amount": self.getAmountCol(), **{kind: f"{prefix}_{kind}" for kind in kinds}}
+        kinds += [f"attribute_{i}" for i in range(len(self.attribute_keys()))]
+        return {"amount": self.getOrDefault(self.amountCol), **{kind: f"{prefix}_{kind}" for kind in kinds}}
 
     def _pairs(self, first: str, second: str) -> list[tuple[str, str]]:
         firsts: list[str] = self.getOrDefault(first)
         seconds: list[str] = self.getOrDefault(second) or [""] * len(firsts)
         if len(firsts) != len(seconds):
             raise SettingsError(
-                f"{first} and {second}: expected lists of one length, found {firsts} and {seconds}; "
+                f"UnitPriceEncoder.{first} and {second}: expected lists of one length, found {firsts} and {seconds}; "
                 'give each key a second column, or "".'
             )
         return list(zip(firsts, seconds, strict=True))
 
     def _input_columns(self) -> list[str]:
         """Return the distinct columns that a row is encoded from."""
-        keys = [name for key in (*self.getEffectKeys(), *self.getAttributeKeys()) for name in key]
-        named = [self.getQuantityCol(), self.getProductCol(), *self.getLevelCols(), *keys]
+        keys = [name for key in (*self.effect_keys(), *self.attribute_keys()) for name in key]
+        named = [
+            self.getOrDefault(self.quantityCol),
+            self.getOrDefault(self.productCol),
+            *self.getOrDefault(self.levelCols),
+            *keys,
+        ]
         return [name for name in dict.fromkeys(named) if name not in {"", QUANTITY_BIN}]
 
-    def _check_params(self) -> None:
-        """Check what needs no frame."""
-        for name in ("levelShrinkage", "productShrinkage", "attributeShrinkage"):
-            if not self.getOrDefault(name) >= 0:
-                raise SettingsError(f"{name}: expected at least 0, found {self.getOrDefault(name)}.")
-        if not self.getOrDefault("slopeShrinkage") > 0:
-            raise SettingsError(f"slopeShrinkage: expected more than 0, found {self.getOrDefault('slopeShrinkage')}.")
-        shrinkages, effects = self.getEffectShrinkages(), self.getEffectKeys()
-        if len(shrinkages) != len(effects) or any(not value >= 0 for value in shrinkages):
+    def check_params(self) -> None:
+        """Check what needs no frame: the params one by one, and that they go together."""
+        super().check_params()
+        shrinkages, effects = self.effect_shrinkages(), self.effect_keys()
+        if len(shrinkages) != len(effects):
             raise SettingsError(
-                f"effectShrinkages: expected {len(effects)} numbers of at least 0, one an effect, found {shrinkages}."
+                f"UnitPriceEncoder.effectShrinkages: expected {len(effects)} numbers, found {shrinkages}; "
+                "give one an effect, or none for 20 each."
             )
-        firsts = [first for first, _ in (*effects, *self.getAttributeKeys())]
-        if "" in firsts or QUANTITY_BIN in firsts or QUANTITY_BIN in dict(self.getAttributeKeys()).values():
+        firsts = [first for first, _ in (*effects, *self.attribute_keys())]
+        if "" in firsts or QUANTITY_BIN in firsts or QUANTITY_BIN in dict(self.attribute_keys()).values():
             raise SettingsError(
-                f"effectCols and attributeCols: expected names of columns, found {firsts} and "
-                f'{self.getAttributeKeys()}; "{QUANTITY_BIN}" may stand in effectCrossCols only.'
+                f"UnitPriceEncoder.effectCols and attributeCols: expected names of columns, found {firsts} and "
+                f'{self.attribute_keys()}; "{QUANTITY_BIN}" may stand in effectCrossCols only.'
             )
         outputs = list(self.output_names().values())
         if len(set(outputs)) != len(outputs):
-            raise SettingsError(f"amountCol: expected a name of its own, found {self.getAmountCol()}; choose another.")
+            amount = self.getOrDefault(self.amountCol)
+            raise SettingsError(
+                f"UnitPriceEncoder.amountCol: expected a name that no other output has, found {amount}; choose another."
+            )

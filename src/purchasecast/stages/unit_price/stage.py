@@ -47,6 +47,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
+from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import TableModelMixin, require_columns
 from purchasecast.stages.unit_price.params import QUANTITY_BIN, UnitPriceParams
@@ -186,7 +187,6 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         attributeShrinkage: float = 2.0,
     ) -> None:
         super().__init__()
-        self._set_defaults()
         self._set(**self._input_kwargs)
 
     def setWeightCol(self, value: str) -> UnitPriceEncoder:
@@ -194,32 +194,23 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         return self._set(weightCol=value)
 
     def _fit(self, dataset: DataFrame) -> UnitPriceModel:
-        self._check_params()
+        self.check_params()
         weight = [self.getWeightCol()] if self.isSet(self.weightCol) else []
         require_columns(self, dataset, [*self._input_columns(), self.getLabelCol(), *weight])
         self._check_folds(dataset)
-        model = UnitPriceModel()
-        model._resetUid(self.uid)
-        self._copyValues(model)
-        rows = self._training_frame(dataset).persist()
-        try:
-            residuals = self._fit_prices(rows, model)
-            try:
-                self._fit_effects(residuals, model)
-            finally:
-                residuals.unpersist()
-        finally:
-            rows.unpersist()
+        model = self._fitted(UnitPriceModel())
+        with cached(self._training_frame(dataset)) as rows, cached(self._fit_prices(rows, model)) as residuals:
+            self._fit_effects(residuals, model)
         return model
 
     def _places(self) -> dict[str, str]:
         """Return the name of each column in the frame that is trained on."""
-        names = [name for name in self._input_columns() if name != self.getQuantityCol()]
+        names = [name for name in self._input_columns() if name != self.getOrDefault("quantityCol")]
         return {name: f"c_{c}" for c, name in enumerate(names)} | {QUANTITY_BIN: "bin"}
 
     def _training_frame(self, dataset: DataFrame) -> DataFrame:
         """Return keys, weight, log quantity, log amount, and the log amount by fit, null where it must not see it."""
-        quantity = col(self.getQuantityCol()).cast("double") if self.getQuantityCol() else sf.lit(1.0)
+        quantity = self._quantity()
         weight = col(self.getWeightCol()).cast("double") if self.isSet(self.weightCol) else sf.lit(1.0)
         amount = col(self.getLabelCol()).cast("double")
         trains = _is_positive(amount) & _is_positive(quantity) & _is_positive(weight)
@@ -234,17 +225,17 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         if not self._has_folds(dataset) or k == self.getNumFolds():
             return sf.lit(True)
         fold = col(self.getFoldCol()).cast("int")
-        return fold < k if self.getForward() else fold != k
+        return fold < k if self.getOrDefault("forward") else fold != k
 
     def _fit_prices(self, rows: DataFrame, model: UnitPriceModel) -> DataFrame:
-        """Fit lines and unit prices; return a cached frame of what they leave."""
+        """Fit lines and unit prices; return a frame of what they leave."""
         fits, places = self.getNumFolds() + 1, self._places()
-        levels, slope = self.getLevelCols(), self.getOrDefault(self.slopeShrinkage)
+        levels, slope = self.getOrDefault("levelCols"), self.getOrDefault(self.slopeShrinkage)
         model._start = line_of_all(rows, fits, slope_shrinkage=None if levels else slope)
         if not model._start[-1]["rows"]:
             raise DataError(
                 f"UnitPriceEncoder: expected rows with {self.getLabelCol()} and "
-                f"{self.getQuantityCol() or 'weight'} above 0, found none."
+                f"{self.getOrDefault('quantityCol') or 'weight'} above 0, found none; name other columns."
             )
         starts = [
             along_line(col("x"), *[sf.lit(start[name]) for name in ("height", "slope", "log_quantity")])
@@ -257,20 +248,20 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
             table = fit_line(rest, places[name], fits, shrinkage=shrinkage, slope_shrinkage=slope)
             model._levels.append(table)
             rest = without_line(rest, table, places[name], fits)
-        product = places.get(self.getProductCol(), "")
+        product = places.get(self.getOrDefault("productCol"), "")
         if product:
             model._product = fit_product(rest, product, fits, shrinkage=self.getOrDefault(self.productShrinkage))
-        return without_price(rest, model._product, product, fits, limit=EFFECT_LIMIT).persist()
+        return without_price(rest, model._product, product, fits, limit=EFFECT_LIMIT)
 
     def _fit_effects(self, rows: DataFrame, model: UnitPriceModel) -> None:
         """Fit attributes on what the line leaves, and effects, each on what those before leave."""
         fits, places = self.getNumFolds() + 1, self._places()
         shrinkage = self.getOrDefault(self.attributeShrinkage)
-        for key in self.getAttributeKeys():
+        for key in self.attribute_keys():
             keys = [places[name] for name in key if name]
             model._attributes.append(fit_attribute(rows, keys, fits, shrinkage=shrinkage))
         rest = rows
-        for key, shrinkage in zip(self.getEffectKeys(), self.getEffectShrinkages(), strict=True):
+        for key, shrinkage in zip(self.effect_keys(), self.effect_shrinkages(), strict=True):
             keys = [places[name] for name in key if name]
             table = fit_effect(rest, keys, fits, shrinkage=shrinkage)
             model._effects.append(table)
@@ -282,7 +273,6 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
 
     def __init__(self) -> None:
         super().__init__()
-        self._set_defaults()
         self._start: list[dict[str, float]] = []  # the line of all rows, by fit
         self._levels: list[Table] = []
         self._product: Table | None = None
@@ -296,10 +286,10 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         kept = [col(name) for name in dataset.columns if name not in set(names.values())]
         fit = self._fit_number() if self._has_folds(dataset) else None
         joined = dataset
-        for i, (name, table) in enumerate(zip(self.getLevelCols(), self._levels, strict=True)):
+        for i, (name, table) in enumerate(zip(self.getOrDefault("levelCols"), self._levels, strict=True)):
             joined = self._looked_up(joined, table, [name], LINE_VALUES, f"l{i}", fit)
         if self._product:
-            joined = self._looked_up(joined, self._product, [self.getProductCol()], PRODUCT_VALUES, "p", fit)
+            joined = self._looked_up(joined, self._product, [self.getOrDefault("productCol")], PRODUCT_VALUES, "p", fit)
         joined = joined.withColumn("_pc_fit_rows", self._of_all("rows", fit))
         joined = joined.withColumn("_pc_x", self._log_quantity(fit)).withColumn(_BIN, quantity_bin(col("_pc_x")))
         for tag, keys, tables in (("e", self._effect_columns(), self._effects), *self._attribute_plan()):
@@ -312,10 +302,10 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         return joined.select(*kept, *outputs)
 
     def _effect_columns(self) -> list[list[str]]:
-        return [[_BIN if name == QUANTITY_BIN else name for name in key if name] for key in self.getEffectKeys()]
+        return [[_BIN if name == QUANTITY_BIN else name for name in key if name] for key in self.effect_keys()]
 
     def _attribute_plan(self) -> list[tuple[str, list[list[str]], list[Table]]]:
-        return [("a", [[name for name in key if name] for key in self.getAttributeKeys()], self._attributes)]
+        return [("a", [[name for name in key if name] for key in self.attribute_keys()], self._attributes)]
 
     def _looked_up(
         self, rows: DataFrame, table: Table, keys: Sequence[str], values: Sequence[str], tag: str, fit: Column | None
@@ -338,9 +328,9 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         return sf.coalesce(*[col(f"_pc_{tag}_{name}") for tag in tags], self._of_all(name, fit))
 
     def _log_quantity(self, fit: Column | None) -> Column:
-        if not self.getQuantityCol():
+        if not self.getOrDefault("quantityCol"):
             return sf.lit(0.0)
-        quantity = col(self.getQuantityCol()).cast("double")
+        quantity = self._quantity()
         return sf.when(_is_positive(quantity), sf.log(quantity)).otherwise(self._finest("log_quantity", fit))
 
     def _outputs(self, fit: Column | None) -> dict[str, Column]:
@@ -367,8 +357,8 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         low = sf.least(self._finest("low_amount", fit), self._finest("low_price", fit) + x) - RANGE_MARGIN
         high = sf.greatest(self._finest("high_amount", fit), self._finest("high_price", fit) + x) + RANGE_MARGIN
         amount = sf.exp(sf.greatest(sf.least(log_amount, high), low))
-        if self.getQuantityCol():
-            amount = sf.when(col(self.getQuantityCol()).cast("double") <= 0, 0.0).otherwise(amount)
+        if self.getOrDefault("quantityCol"):
+            amount = sf.when(self._quantity() <= 0, 0.0).otherwise(amount)
         made["amount"] = amount
         for i in range(len(self._effects)):
             made[f"effect_{i}"] = sf.coalesce(col(f"_pc_e{i}_effect"), zero)
@@ -417,13 +407,13 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
                 joined = sf.concat_ws(_PAIR, col("level").cast("string"), col("cross").cast("string"))
                 table = table.withColumn("level", joined).drop("cross")
             tables[name] = table
-        keys = {f"level_{i}": [name] for i, name in enumerate(self.getLevelCols())}
-        keys |= {"product": [self.getProductCol()]} if self._product else {}
-        keys |= {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.getEffectKeys())}
-        keys |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.getAttributeKeys())}
+        keys = {f"level_{i}": [name] for i, name in enumerate(self.getOrDefault("levelCols"))}
+        keys |= {"product": [self.getOrDefault("productCol")]} if self._product else {}
+        keys |= {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.effect_keys())}
+        keys |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.attribute_keys())}
         return {
             "kind": "unit_price",
-            "quantity": self.getQuantityCol(),
+            "quantity": self.getOrDefault("quantityCol"),
             "quantity_bin": QUANTITY_BIN,
             "start": self._start[-1],
             "keys": keys,
@@ -441,9 +431,9 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         read = {name: Table(frame, int(state["sizes"][name])) for name, frame in tables.items()}
         self._start = [{name: float(value) for name, value in start.items()} for start in state["start"]]
         self._product = read.get("product")
-        self._levels = [read[f"level_{i}"] for i in range(len(self.getLevelCols()))]
-        self._effects = [read[f"effect_{i}"] for i in range(len(self.getEffectKeys()))]
-        self._attributes = [read[f"attribute_{i}"] for i in range(len(self.getAttributeKeys()))]
+        self._levels = [read[f"level_{i}"] for i in range(len(self.getOrDefault("levelCols")))]
+        self._effects = [read[f"effect_{i}"] for i in range(len(self.effect_keys()))]
+        self._attributes = [read[f"attribute_{i}"] for i in range(len(self.attribute_keys()))]
 
 
 def _is_positive(value: Column) -> Column:
