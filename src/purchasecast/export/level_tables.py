@@ -109,13 +109,29 @@ def add_crossed_effects(writer: ScorerWriter, portable: Mapping[str, Any]) -> No
     )
 
 
-def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
-    """Add the step and the tables of a `LatentFactorModel`."""
+def add_latent_factors(
+    writer: ScorerWriter, portable: Mapping[str, Any], patterns: Mapping[str, tuple[str, DataFrame]]
+) -> None:
+    """Add the step and the tables of a `LatentFactorModel`.
+
+    Parameters
+    ----------
+    writer : ScorerWriter
+        Where they are added.
+    portable : mapping
+        What the model's ``to_portable`` returned.
+    patterns : mapping of str to (str, DataFrame)
+        Columns of vectors made before: the column of the level, and a frame of ``level`` and ``pattern``.
+    """
     output = portable["output"]
     names = [str(f) for f in range(portable["rank"])]
-    sides = {}
+    sides, means = {}, {}
     for side, column in zip(("user", "item"), portable["inputs"], strict=True):
-        aligned = Aligned(writer, [column], collect_levels(portable["tables"][side]))
+        rated = collect_levels(portable["tables"][side])
+        entry, vector = dict(portable[f"{side}_means"]), portable[f"{side}_vector"]
+        entry["patterns"] = _unrated_patterns(writer, rated["level"], *patterns[vector]) if vector else None
+        means[f"{side}_means"] = entry
+        aligned = Aligned(writer, [column], rated)
         aligned.add(f"{output} factors", np.column_stack([aligned.array(name) for name in names]))
         aligned.add(f"{output} rated", aligned.present())
         sides[side] = aligned
@@ -128,14 +144,27 @@ def add_latent_factors(writer: ScorerWriter, portable: Mapping[str, Any]) -> Non
             "factors": f"{output} factors",
             "rated": f"{output} rated",
             "item_scale": f"{output} scale",
-            "user_means": portable["user_means"],
-            "item_means": portable["item_means"],
+            **means,
             "output": output,
             "scale": portable["scale"],
             "user_outputs": portable["user_factors"],
             "item_outputs": portable["item_factors"],
         }
     )
+
+
+def _unrated_patterns(writer: ScorerWriter, rated: pa.ChunkedArray, column: str, frame: DataFrame) -> int | None:
+    """Add a table of the patterns of levels without factors; return its number, None where there is no such level."""
+    table = collect_levels(frame)
+    table = table.filter(pc.invert(pc.is_in(table["level"], value_set=rated.combine_chunks())))
+    if not len(table):
+        return None
+    number = writer.add_levels([column], table["level"].combine_chunks())
+    values = np.stack(
+        table.take(pc.index_in(writer.keys(number), value_set=table["level"].combine_chunks()))["pattern"].to_numpy()
+    )
+    writer.add_values(number, "pattern", _arrow(np.vstack([values, np.zeros(values.shape[1])])))
+    return number
 
 
 def add_level_statistics(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:

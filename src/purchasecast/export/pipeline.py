@@ -30,6 +30,7 @@ from purchasecast.stages import (
     CrossedEffectsModel,
     LatentFactorModel,
     LevelStatisticsModel,
+    PurchasePatternModel,
     Retransform,
     ScaledColumns,
     SimplePredictorsModel,
@@ -122,6 +123,7 @@ class _Export:
         self._stages = list(model.stages)
         self._writer = writer
         self._preparation = next((stage for stage in self._stages if isinstance(stage, ColumnPreparation)), None)
+        self._patterns: dict[str, tuple[str, DataFrame]] = {}  # vector column -> column of the level, its table
         self._indicator_sizes: dict[str, tuple[str, int]] = {}  # vector column -> index column, indicators
 
     def run(self) -> None:
@@ -131,7 +133,8 @@ class _Export:
             ImputerModel: _skip,  # its values are part of the numbers
             StringIndexerModel: self._index,
             CrossedEffectsModel: lambda stage: add_crossed_effects(self._writer, stage.to_portable()),
-            LatentFactorModel: lambda stage: add_latent_factors(self._writer, stage.to_portable()),
+            PurchasePatternModel: self._note_patterns,
+            LatentFactorModel: lambda stage: add_latent_factors(self._writer, stage.to_portable(), self._patterns),
             UnitPriceModel: lambda stage: add_unit_price(self._writer, stage.to_portable()),
             SimplePredictorsModel: lambda stage: add_simple_predictors(self._writer, stage.to_portable()),
             LevelStatisticsModel: lambda stage: add_level_statistics(self._writer, stage.to_portable()),
@@ -176,6 +179,15 @@ class _Export:
             name, stand_in = sources[text]
             columns.append({"column": name, "text": text, "output": output, "null": stand_in, "labels": list(labels)})
         self._writer.add_step({"kind": "index", "columns": columns})
+
+    def _note_patterns(self, stage: PurchasePatternModel) -> None:
+        # They reach predictions only through the factors of levels without rows: written with these.
+        portable = stage.to_portable()
+        tables = portable["tables"].values()
+        self._patterns |= {
+            output: (column, table)
+            for column, output, table in zip(portable["inputs"], portable["outputs"], tables, strict=True)
+        }
 
     def _indicators(self, stage: OneHotEncoderModel) -> None:
         dropped = 1 if stage.getDropLast() else 0
