@@ -262,7 +262,7 @@ def profile(
     described, steps = _schema(schema), steps or Steps()
     raw = take_table(data, described, session_of(session), **reader)
     check_executors(raw.sparkSession)
-    steps.expect(4)
+    steps.expect(5)
     with ExitStack() as cleanup:
         with steps.step("validate") as step:
             checked = cleanup.enter_context(check_rows(raw, described, cache=True))

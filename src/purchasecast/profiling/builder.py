@@ -22,6 +22,7 @@ from purchasecast.profiling.warnings import (
     column_warnings,
     concentration_warnings,
     order_warnings,
+    pair_warnings,
     part_warnings,
 )
 from purchasecast.results import (
@@ -113,19 +114,22 @@ class ProfileBuilder:
         customers = int(self._sums[OVERALL]["clusters"].iloc[0]) if self._clustered else None
         tenths = self._tenths()
         money, target = self._schema.money, self._schema.target
+        described = self._target(features)
+        pairs = tuple(sorted(map(self._pair, range(len(self._pairs))), key=lambda pair: -pair.interaction))
         return Profile(
             schema=self._schema.name,
             title=self._schema.title,
             money=money,
             rows=int(self._rows),
-            target=self._target(features),
+            target=described,
             features=tuple(features),
             concentrations=concentrations,
-            pairs=tuple(sorted(map(self._pair, range(len(self._pairs))), key=lambda pair: -pair.interaction)),
+            pairs=pairs,
             file_order=tenths,
             warnings=(
                 *column_warnings(features, customers),
                 *warnings,
+                *pair_warnings(pairs, self._mean, described.numbers.sd),
                 *order_warnings(tenths, self._mean, target, money),
                 *concentration_warnings(concentrations, int(self._rows)),
             ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from purchasecast.errors import DataError
 from purchasecast.profiling.builder import ProfileBuilder
+from purchasecast.profiling.ladders import ladder_warnings
 from purchasecast.profiling.passes import (
     ColumnPlan,
     Distributions,
@@ -57,8 +58,9 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
 
     Notes
     -----
-    The rows are read once and exchanged once, packed. The driver receives about ten thousand numbers a column at most.
-    Apart from the rounding of sums, the result does not depend on the order or the partitions of the rows.
+    The rows are read once and exchanged once, packed, and read once more for price ladders. The driver receives about
+    ten thousand numbers a column at most. Apart from the rounding of sums, the result does not depend on the order or
+    the partitions of the rows.
     """
     steps = steps or Steps()
     if not checked.report.accepted:
@@ -74,8 +76,10 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
             sums = collect_levels(folded, plan, few, few_distributions, pairs)
             step.rows = checked.report.accepted
     result = ProfileBuilder(schema, few, few_distributions, sums, pairs).build(many)
-    seconds = {name: steps.seconds[name] for name in ("distributions", "levels")}
-    return replace(result, seconds=seconds, validation=checked.report)
+    with steps.step("price ladders"):
+        warnings = (*result.warnings, *ladder_warnings(checked.accepted, schema))
+    seconds = {name: steps.seconds[name] for name in ("distributions", "levels", "price ladders")}
+    return replace(result, warnings=warnings, seconds=seconds, validation=checked.report)
 
 
 def split_columns(
@@ -104,6 +108,7 @@ def choose_pairs(plan: ColumnPlan, distributions: Distributions) -> tuple[tuple[
     ]
     of_product = [column for column in suitable if column.of == "product"]
     if of_product:
-        others = [column for column in suitable if column.of != "product"]
+        # What describes neither customer nor product comes first: only such a column can give a purchase away.
+        others = sorted([one for one in suitable if one.of != "product"], key=lambda one: one.of is not None)
         return tuple((of_product[0].name, column.name) for column in others[:_MAX_PAIRS])
     return tuple((a.name, b.name) for i, a in enumerate(suitable[:4]) for b in suitable[i + 1 : 4])[:_MAX_PAIRS]

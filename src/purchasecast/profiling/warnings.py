@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from purchasecast.results import Concentration, FeatureProfile, LevelProfile
+    from purchasecast.results import Concentration, FeatureProfile, LevelProfile, PairProfile
 
 __all__ = ["column_warnings", "concentration_warnings", "order_warnings", "part_warnings"]
 
@@ -65,6 +65,19 @@ def _leak_warning(name: str, label: str, strength: float) -> ProfileWarning:
         "purchase, or list it under `ignore`."
     )
     return ProfileWarning("leak suspect", name, sentence)
+
+
+def pair_warnings(pairs: Iterable[PairProfile], mean: float, sd: float) -> list[ProfileWarning]:
+    """Warn of pairs of features that determine the target together, such as a price class within a category."""
+    warnings = []
+    for pair in pairs:
+        rows = sum(cell.rows for cell in pair.cells)
+        between = sum(cell.rows * (cell.mean - mean) ** 2 for cell in pair.cells)
+        explained = between / (rows * sd**2) if rows and sd else 0.0
+        if explained >= _LEAK:
+            label = f"{pair.second_label} within {pair.first_label}"
+            warnings.append(_leak_warning(pair.second, label, explained))
+    return warnings
 
 
 def part_warnings(feature: FeatureProfile, sums: pd.DataFrame) -> list[ProfileWarning]:

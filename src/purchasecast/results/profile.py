@@ -236,8 +236,8 @@ class ProfileWarning(Record):
     Attributes
     ----------
     kind : str
-        ``near-constant``, ``leak suspect``, ``one part only``, ``file order``, ``rare levels``, ``near-unique``,
-        ``not constant`` or ``weight``.
+        ``near-constant``, ``leak suspect``, ``price ladder``, ``one part only``, ``file order``, ``rare levels``,
+        ``near-unique``, ``not constant`` or ``weight``.
     column : str
         Affected column.
     sentence : str

@@ -12,6 +12,7 @@ from purchasecast.stages.latent_factors.stage import LatentFactorEncoder, Latent
 from purchasecast.stages.level_statistics.stage import LevelStatisticsEncoder, LevelStatisticsModel
 from purchasecast.stages.prediction import BoundedPrediction
 from purchasecast.stages.preparation import ColumnPreparation
+from purchasecast.stages.price_ladder.stage import PriceLadder, PriceLadderModel
 from purchasecast.stages.purchase_patterns.stage import PurchasePatternEncoder, PurchasePatternModel
 from purchasecast.stages.retransform import Retransform
 from purchasecast.stages.scaled_columns import ScaledColumns
@@ -31,6 +32,8 @@ __all__ = [
     "LatentFactorModel",
     "LevelStatisticsEncoder",
     "LevelStatisticsModel",
+    "PriceLadder",
+    "PriceLadderModel",
     "PurchasePatternEncoder",
     "PurchasePatternModel",
     "Retransform",
@@ -55,6 +58,8 @@ for _stage in (
     LatentFactorModel,
     LevelStatisticsEncoder,
     LevelStatisticsModel,
+    PriceLadder,
+    PriceLadderModel,
     PurchasePatternEncoder,
     PurchasePatternModel,
     Retransform,
