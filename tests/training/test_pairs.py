@@ -80,10 +80,10 @@ def test_a_product_that_only_the_pairs_know_is_scored_alike_without_spark(
     unlabelled = accepted.drop("_pc_position", "Purchase")
     theirs = pipeline.transform(unlabelled).select("User_ID", "_pc_taste", "prediction").toPandas()
     assert theirs["_pc_taste"].abs().max() > 0
-    mine = load(trained.bundle.path).predict(unlabelled.toPandas())
-    by_customer = theirs.set_index("User_ID")["prediction"]
-    mine_by_customer = pd.Series(np.asarray(mine["prediction"]), index=unlabelled.toPandas()["User_ID"])
-    np.testing.assert_allclose(mine_by_customer.sort_index(), by_customer.sort_index(), rtol=1e-9)
+    table = unlabelled.toPandas()
+    mine = pd.Series(np.asarray(load(trained.bundle.path).predict(table).to_columns()["prediction"]), table["User_ID"])
+    expected = theirs.set_index("User_ID")["prediction"]
+    np.testing.assert_allclose(mine.sort_index(), expected.sort_index(), rtol=1e-9)
 
 
 def test_shuffled_labels_of_the_holdout_change_no_pattern(

@@ -108,9 +108,10 @@ def _users(distinct: DataFrame, items: DataFrame, how: PatternSettings) -> DataF
 
 def _with_directions(users: DataFrame, directions: DataFrame, step: partial[pa.Table], schema: str) -> DataFrame:
     """Apply a step to each bucket of customers together with the directions of all products."""
-    buckets = users.select("bucket").distinct()
+    # Under another name, or the same column on both sides would be ambiguous.
+    buckets = users.select(col("bucket").alias("to")).distinct()
     copies = directions.crossJoin(buckets)
-    return apply_in_tasks(users.groupBy("bucket").cogroup(copies.groupBy("bucket")), step, schema)
+    return apply_in_tasks(users.groupBy("bucket").cogroup(copies.groupBy("to")), step, schema)
 
 
 def _by_bucket(users: pa.Table, directions: pa.Table, *, how: PatternSettings, transposed: bool) -> pa.Table:
