@@ -31,6 +31,7 @@ SHARED = {
     "scorer.dates": "export writes days as the scorer reads them",
     "scorer.format": "export writes what the scorer reads",
     "scorer.inputs": "serve checks rows as the scorer does",
+    "scorer.offers": "needs SciPy, which predictions do not",
     "scorer.parsing": "serve checks values as the scorer does",
     "serve.json_logs": "its face loads the web framework, and the command line says first what is missing",
     "serve.settings": "its face loads the web framework, and the command line checks settings first",

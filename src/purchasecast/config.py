@@ -106,6 +106,8 @@ class TrainSettings(_Settings):
     max_task_rows : int, default 5,000,000
         Rows up to which a fit is solved inside one task, which takes up to 600 bytes a row; above it the same fit is
         solved by many tasks.
+    offers : bool, default True
+        Whether to learn who buys what, for lists of offers; needs a customer and a product column.
 
     Raises
     ------
@@ -125,6 +127,7 @@ class TrainSettings(_Settings):
     tune: str = ""
     max_reject_rate: float = 0.01
     max_task_rows: int = 5_000_000
+    offers: bool = True
 
     def __post_init__(self) -> None:
         _check_choice("model", self.model, get_args(ModelName))
@@ -199,6 +202,11 @@ class InsightSettings(_Settings):
         Share of the price that a sold unit earns, in (0, 1): with `leftover_loss`, it says how far to go for a sale.
     leftover_loss : float, default 1
         Share of its cost that a unit loses which is not sold in the period, in (0, 1].
+    repeat : bool, optional
+        Whether offers are products that the customer has bought before (True), or new ones (False); by default both,
+        as far as products are bought again at all.
+    purchases : float, optional
+        Number of purchases in the period to come, of all customers; by default as many as were hidden in training.
 
     Raises
     ------
@@ -215,6 +223,8 @@ class InsightSettings(_Settings):
     service_level: float | None = None
     margin: float | None = None
     leftover_loss: float = 1.0
+    repeat: bool | None = None
+    purchases: float | None = None
 
     def __post_init__(self) -> None:
         _check_share("response", self.response)
@@ -229,6 +239,8 @@ class InsightSettings(_Settings):
                 raise SettingsError(
                     f"{name}: expected 1 to {largest:,}, found {getattr(self, name)}; take a number between."
                 )
+        if self.purchases is not None and not self.purchases > 0:
+            raise SettingsError(f"purchases: expected a number above 0, found {self.purchases}; leave it out.")
 
     @property
     def service(self) -> float:

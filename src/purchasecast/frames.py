@@ -11,7 +11,7 @@ from purchasecast.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["add_columns", "to_arrow"]
+__all__ = ["add_columns", "of_kind", "to_arrow"]
 
 
 def to_arrow(rows: Any) -> pa.Table:
@@ -87,3 +87,28 @@ def add_columns(rows: Any, columns: Mapping[str, pa.Array]) -> Any:
         for name, array in columns.items()
     ]
     return frame.with_columns(*series).to_native()
+
+
+def of_kind(table: pa.Table, rows: Any) -> Any:
+    """Return an Arrow table as the kind that other rows have.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table.
+    rows : table or list of dict
+        Rows of the kind that is wanted; anything else than a pandas or Polars table or a list leaves Arrow.
+
+    Returns
+    -------
+    table or list of dict
+        The same columns and rows.
+    """
+    if isinstance(rows, list):
+        return table.to_pylist()
+    import narwhals as nw  # noqa: PLC0415  as in `to_arrow`
+
+    native = nw.from_native(rows, eager_only=True, pass_through=True)
+    if not isinstance(native, nw.DataFrame):
+        return table
+    return nw.from_arrow(table, backend=native.implementation).to_native()

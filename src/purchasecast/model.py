@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import REPORT, Bundle, add_document, add_file, copy_bundle, load_bundle
 from purchasecast.errors import SettingsError
-from purchasecast.frames import add_columns
+from purchasecast.frames import add_columns, of_kind
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Explanation, Insights, Profile, SearchResult, ValidationReport
 from purchasecast.scorer import read_scorer
@@ -293,6 +293,61 @@ class Model:
         gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects") if name in options}
         raw = take_table(data, self.schema, session_of(session), **options)
         return evaluate_bundle(raw, self.bundle, steps=steps, **gate)
+
+    def offers(
+        self,
+        data: Any,
+        per_customer: int = 50,
+        repeat: bool | None = None,
+        purchases: float | None = None,
+        *,
+        max_reject_rate: float = 0.01,
+        session: Session = None,
+        **reader: Any,
+    ) -> Any:
+        """Return for each customer the products with the highest expected revenue in the period to come.
+
+        Parameters
+        ----------
+        data : path, Spark DataFrame, or table in this process
+            Past purchases; a target is not needed.
+        per_customer : int, default 50
+            Largest number of products per customer.
+        repeat : bool, optional
+            False leaves out what the customer has bought before, True all else; both are offered by default.
+        purchases : float, optional
+            Number of purchases in the period to come, of all customers; by default as many as were hidden in training.
+        max_reject_rate : float, default 0.01
+            Largest share of bad rows that a run goes on with.
+        session : SparkSession or callable, optional
+            Session to use; one is started by default.
+        **reader
+            ``format``, ``table`` and ``options`` for a path.
+
+        Returns
+        -------
+        table or list of dict
+            The kind that was given, an Arrow table for a path: the customer and the product, ``probability`` of at
+            least one purchase, ``amount`` that one is predicted to bring, ``expected_revenue``, which is their
+            product, and ``bought_before``. A Spark frame stays lazy.
+
+        Raises
+        ------
+        SettingsError
+            If the model was trained without offers, or a number is not above 0.
+        """
+        from purchasecast.io import take_table  # noqa: PLC0415  needs Spark
+        from purchasecast.prediction import score_offers  # noqa: PLC0415
+        from purchasecast.results import check_reject_rate  # noqa: PLC0415
+        from purchasecast.validation import validate  # noqa: PLC0415
+
+        raw = take_table(data, self.schema, session_of(session), target="optional", **reader)
+        is_on_spark = type(data).__module__.startswith("pyspark.")
+        with validate(raw, self.schema, target="optional", cache=not is_on_spark) as checked:
+            check_reject_rate(checked.report, max_reject_rate, schema=self.schema)
+            options: Any = {"per_customer": per_customer, "repeat": repeat, "purchases": purchases}
+            found = score_offers(checked.accepted, self.bundle, **options)
+            return found if is_on_spark else of_kind(found.toArrow(), data)
 
     def insights(
         self,

@@ -5,13 +5,15 @@
     MODEL/
       manifest.json      format, versions, schema, settings, data fingerprint, sha256 of every other file and of itself
       pipeline/          the fitted `pyspark.ml.PipelineModel`
+      propensity/        who buys what, a stage of its own, where the schema has a customer and a product
       scorer/            the same model for scoring without Spark
       evaluation.json    `Evaluation` of the holdout, where there was one
       search.json        every candidate of the grid search
       findings.json      what `insights` found last, where it was asked
       report.html        what `report` drew last, where it was asked
 
-This module reads and writes all but ``pipeline/``, which `purchasecast.bundle.pipeline` does with Spark.
+This module reads and writes all but ``pipeline/`` and ``propensity/``: `purchasecast.bundle.pipeline` does so with
+Spark.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fitted pipeline of a model directory: the one part of it that only Spark can read."""
+"""The fitted pipeline of a model directory, and who buys what: the parts of it that only Spark can read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 from pyspark.ml import PipelineModel, Transformer
 
 from purchasecast.errors import BundleError
-from purchasecast.stages import ConformalIntervalsModel, CrossedEffectsModel, LatentFactorModel
+from purchasecast.stages import ConformalIntervalsModel, CrossedEffectsModel, LatentFactorModel, PurchasePropensityModel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from purchasecast.bundle.directory import Bundle
 
-__all__ = ["check_complete", "load_level_stages", "load_pipeline", "save_pipeline"]
+__all__ = [
+    "check_complete",
+    "has_propensity",
+    "load_level_stages",
+    "load_pipeline",
+    "load_propensity",
+    "save_pipeline",
+    "save_propensity",
+]
 
-_FOLDER = "pipeline"
+_FOLDER, _PROPENSITY = "pipeline", "propensity"
 _LEVEL_STAGES = {
     f"{kind.__module__}.{kind.__qualname__}": kind
     for kind in (CrossedEffectsModel, LatentFactorModel, ConformalIntervalsModel)
@@ -108,3 +116,32 @@ def check_complete(place: Path, *, stages: int) -> None:
             f"{place}: expected {stages} stages that the executors wrote, found {missing}; "
             "choose a folder on a disk that this machine shares with all executors."
         )
+
+
+def save_propensity(model: PurchasePropensityModel, folder: Path) -> None:
+    """Write who buys what into the folder of a new bundle."""
+    model.save((folder / _PROPENSITY).as_uri())
+
+
+def has_propensity(bundle: Bundle) -> bool:
+    """Return whether a bundle was trained with offers."""
+    return (bundle.path / _PROPENSITY).is_dir()
+
+
+def load_propensity(bundle: Bundle) -> PurchasePropensityModel | None:
+    """Read who buys what.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What `purchasecast.bundle.directory.load_bundle` returned.
+
+    Returns
+    -------
+    PurchasePropensityModel or None
+        The model; None if the bundle was trained without offers.
+    """
+    if not has_propensity(bundle):
+        return None
+    model: PurchasePropensityModel = PurchasePropensityModel.load((bundle.path / _PROPENSITY).resolve().as_uri())
+    return model

@@ -87,10 +87,11 @@ __all__ = ["demo", "evaluate", "predict", "train"]
     type=click.IntRange(1),
     help="Rows up to which a fit runs inside one task; above it, in many.",
 )
+@click.option("--no-offers", is_flag=True, help="Do not learn who buys what; the model then has no lists of offers.")
 @rejects_option
 @rate_option
 @common
-def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, no_refit: bool, **options: Any) -> int:
+def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, **options: Any) -> int:
     """Train a model on DATA, measure it, and save it.
 
     It is measured on a holdout, rows that the training has not seen, and then fitted again on all rows.
@@ -102,9 +103,11 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
         from purchasecast.search import parse_grid
 
         candidates = parse_grid(grid)
+    refit, offers = not options.pop("no_refit"), not options.pop("no_offers")
     settings = TrainSettings(
         **options,
-        refit=not no_refit,
+        refit=refit,
+        offers=offers,
         reg_param=candidates.reg_param if candidates else (),
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )

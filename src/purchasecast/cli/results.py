@@ -25,8 +25,7 @@ from purchasecast.errors import SettingsError
 
 __all__ = ["insights", "monitor", "report", "serve"]
 
-
-_INSIGHT_SETTINGS = ("offers", "cap", "level", "false_discovery_rate", "response")
+_INSIGHT_SETTINGS = ("offers", "cap", "level", "false_discovery_rate", "response", "repeat", "purchases")
 _ORDER_SETTINGS = ("service_level", "margin", "leftover_loss")
 
 
@@ -45,6 +44,8 @@ _ORDER_SETTINGS = ("service_level", "margin", "leftover_loss")
     "--by", multiple=True, metavar="COL,COL", help="Total the predicted revenue by these columns; may be repeated."
 )
 @click.option("--offers", default=5, show_default=True, metavar="N", help="Number of offers per customer.")
+@click.option("--repeat/--no-repeat", default=None, help="Offer only what a customer has bought before, or never that.")
+@click.option("--purchases", type=float, metavar="N", help="Purchases in the period to come; default: as in training.")
 @click.option("--cap", default=1000, show_default=True, metavar="N", help="Largest number of lines in a target list.")
 @click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
 @click.option(

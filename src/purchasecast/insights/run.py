@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import MANIFEST
-from purchasecast.bundle.pipeline import load_level_stages, load_pipeline
+from purchasecast.bundle.pipeline import has_propensity, load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
@@ -27,14 +27,13 @@ from purchasecast.insights.demand.measure import (
     uncertain_products,
 )
 from purchasecast.insights.demand.orders import orders_frame, sum_orders
-from purchasecast.insights.offers.lists import Offers, campaign_lists, find_lines, offers_by_customer
+from purchasecast.insights.offers.lists import Offers, campaign_lists, offers_by_customer, scored_offers
 from purchasecast.insights.output import make_folder, table_of, write_findings, write_list
 from purchasecast.insights.peers.regression import fit_peers
 from purchasecast.insights.peers.segments import contrast_segments
 from purchasecast.insights.peers.shortfalls import LIST_NAME, Shortfalls, measure_shortfalls
 from purchasecast.insights.peers.spread import measure_spread
 from purchasecast.insights.phrases import Phrases, slug
-from purchasecast.insights.prices.findings import Reach
 from purchasecast.insights.prices.measure import measure_prices
 from purchasecast.insights.sales import Sales, read_sales
 from purchasecast.insights.significance import Evidence, judge, rank_findings
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["find_insights"]
 
 _MAX_PER_KIND = 10
-_MAX_LITTLE_KNOWN = 10  # products that are scored for every customer
 _STEPS = 9
 
 
@@ -217,10 +215,9 @@ def _insights(run: _Run, data: DataFrame | None, demand: DataFrame | None) -> In
         run.cleanup.callback(sales.close)
         _measure_sales(run, sales)
     _measure_demand(run, past, coming)
-    # All tests have to be known before any is judged; offers need to know which products are little known.
-    findings, little_known = _judge(run)
+    findings = _judge(run)  # all tests have to be known before any is judged
     if past is not None and sales is not None:
-        findings += _make_offers(run, sales, past, coming, little_known)
+        findings += _make_offers(run, sales, past, coming)
     return Insights(
         rank_findings(findings, max_per_kind=_MAX_PER_KIND),
         tuple(run.absent),
@@ -378,39 +375,36 @@ def _write_orders(run: _Run, demand: DataFrame, pair: int, noise: Noise, names: 
     run.campaigns.append(Campaign("orders", title, (file.name,), summed.cells, summed.revenue))
 
 
-def _judge(run: _Run) -> tuple[list[Finding], list[str]]:
-    """Return the findings that remain after adjusting for the number of tests, and little-known products."""
+def _judge(run: _Run) -> list[Finding]:
+    """Return the findings that remain after adjusting for the number of tests."""
     findings: list[Finding] = []
-    little_known: list[str] = []
     for evidence, q in zip(run.evidence, judge(run.evidence, run.rate), strict=True):
         findings += evidence.findings(q, run.rate, run.phrases)
-        if isinstance(evidence, Reach):
-            little_known = [product.product for product, _ in evidence.kept(q, run.rate)][:_MAX_LITTLE_KNOWN]
-        elif isinstance(evidence, Shortfalls):
+        if isinstance(evidence, Shortfalls):
             columns, lines = evidence.listing(q, run.rate)
             if lines:
                 names = (run.schema.customer or columns[0], *columns[1:])
                 title = "Customers who pay less than comparable customers"
                 run.add_list(LIST_NAME, title, table_of(names, lines[: run.settings.cap]), None)
-    return findings, little_known
+    return findings
 
 
-def _make_offers(
-    run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | None, little_known: list[str]
-) -> list[Finding]:
+def _make_offers(run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | None) -> list[Finding]:
     """Score offers, write the lists of all customers and campaigns, and return the findings on them."""
     if sales.customers is None or sales.products is None:
         run.miss("Personal offers need a customer column and a product column.", "offer")
         return []
-    noise, model = run.noise(), run.model
+    if not has_propensity(run.bundle):
+        run.miss("Offers need a model that knows who buys what: train it with offers.", "offer")
+        return []
+    noise = run.noise()
     with run.steps.step("offers") as step:
-        lines = find_lines(sales, past, run.bundle, model, coming, little_known, run.settings)
-        lines = run.cleanup.enter_context(cached(lines))  # read by customer and by campaign
-        personal = offers_by_customer(lines)
+        offered = run.cleanup.enter_context(cached(scored_offers(sales, past, run.bundle, coming, run.settings)))
+        personal = offers_by_customer(offered, run.settings.offers)
         file = run.out / "offers-by-customer.parquet"
         named = personal.toDF(*_list_columns(personal.columns, sales))
         write_table(named, file.resolve().as_uri(), format="parquet", mode="overwrite")
-        lists = campaign_lists(lines, run.settings.cap)
+        lists = campaign_lists(offered, sales, run.settings)
         step.rows = personal.count()
     title = f"The {run.settings.offers} best offers for each customer"
     run.campaigns.append(Campaign("offers-by-customer", title, (file.name,), step.rows, None))
@@ -427,7 +421,6 @@ def _list_columns(columns: list[str], sales: Sales) -> list[str]:
         "customer": sales.schema.customer,
         "product": sales.schema.product,
         "category": sales.category,
-        "predicted": "predicted_spend",
-        "expected": "expected_revenue",
+        "amount": "predicted_spend",
     }
     return [names.get(name) or name for name in columns]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
-from purchasecast.insights.offers.tasks import OWN
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, number_literal, quoted
 
@@ -29,11 +28,12 @@ __all__ = ["MAX_LEVELS", "NO_LEVEL", "Sales", "own_name", "read_sales"]
 
 MAX_LEVELS = 50  # of an attribute whose levels are compared with each other
 NO_LEVEL = "(none)"
+_OWN = "_pc_o_"
 
 
 def own_name(name: str) -> str:
     """Return the name of an attribute beside our own columns: a shop may have a column ``category``."""
-    return f"{OWN}{name}"
+    return f"{_OWN}{name}"
 
 
 def _own_of(schema: Schema, entity: str) -> list[SchemaColumn]:

@@ -1,6 +1,7 @@
-"""Score tables with a model."""
+"""Score tables with a model, and pairs of customer and product that may be offered."""
 
+from purchasecast.prediction.offers import score_offers
 from purchasecast.prediction.predict import Output, PredictResult, evaluate_bundle, predict
 from purchasecast.prediction.scoring import score
 
-__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict", "score"]
+__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict", "score", "score_offers"]

@@ -13,6 +13,7 @@ from purchasecast.results.evaluation import (
 )
 from purchasecast.results.explanation import Explanation
 from purchasecast.results.findings import Absent, Campaign, Chart, ChartKind, Finding, Insights, Support
+from purchasecast.results.lists import CalibrationBin, ListEvaluation, ListQuality
 from purchasecast.results.plan import BudgetPoint, ControlGroup, Plan, ProductUse
 from purchasecast.results.profile import (
     Concentration,
@@ -32,6 +33,7 @@ __all__ = [
     "PREDICTION_TENTH",
     "Absent",
     "BudgetPoint",
+    "CalibrationBin",
     "Campaign",
     "Candidate",
     "Chart",
@@ -50,6 +52,8 @@ __all__ = [
     "LargestErrors",
     "LevelProfile",
     "LevelShift",
+    "ListEvaluation",
+    "ListQuality",
     "MeasuredLift",
     "Measurement",
     "Mode",

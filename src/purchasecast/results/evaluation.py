@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 from purchasecast.formatting import html_table, number, percent, text_table
+from purchasecast.results.lists import ListEvaluation
 from purchasecast.results.record import Record
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ class Evaluation(Record):
         Currency of the target.
     largest : LargestErrors or None
         The ten rows with the largest errors.
+    lists : ListEvaluation or None
+        What lists of offers would have brought; None for a model without offers.
     """
 
     overall: Slice
@@ -188,6 +191,7 @@ class Evaluation(Record):
     target_transform: dict[str, Any] | None = None
     money: str | None = None
     largest: LargestErrors | None = None
+    lists: ListEvaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, with the figures of all rows at the top level.
@@ -207,6 +211,7 @@ class Evaluation(Record):
             "target_transform": self.target_transform,
             "money": self.money,
             "largest": self.largest.to_dict() if self.largest else None,
+            "lists": self.lists.to_dict() if self.lists else None,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -230,6 +235,8 @@ class Evaluation(Record):
         options = {name: values[name] for name in ("seconds", "level", "target_transform", "money") if name in values}
         if values.get("largest"):
             options["largest"] = LargestErrors.from_dict(values["largest"])
+        if values.get("lists"):
+            options["lists"] = ListEvaluation.from_dict(values["lists"])
         return cls(whole, slices, values["computed_on"], **options)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
@@ -240,15 +247,21 @@ class Evaluation(Record):
         """Return the same evaluation with the target's transformation and its evidence."""
         return replace(self, target_transform=choice)
 
+    def with_lists(self, lists: ListEvaluation | None) -> Evaluation:
+        """Return the same evaluation with what lists of offers would have brought."""
+        return replace(self, lists=lists)
+
     def __repr__(self) -> str:
         """Return the table, the baselines and what to know of the figures, as text."""
         parts = [self.computed_on, text_table(*self._table()), "", text_table(*self._baselines())]
-        return "\n".join([*parts, *self.warnings()])
+        offers = ["", repr(self.lists)] if self.lists and self.lists.lists else []
+        return "\n".join([*parts, *self.warnings(), *offers])
 
     def _repr_html_(self) -> str:
         """Return the same as HTML, for a notebook."""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.warnings())
-        return html_table(*self._table(), caption=self.computed_on) + html_table(*self._baselines()) + notes
+        offers = html_table(*self.lists.to_table()) if self.lists and self.lists.lists else ""
+        return html_table(*self._table(), caption=self.computed_on) + html_table(*self._baselines()) + notes + offers
 
     def warnings(self) -> list[str]:
         """Return what a reader should know before trusting the figures."""

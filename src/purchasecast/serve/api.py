@@ -15,10 +15,18 @@ from purchasecast.errors import PurchasecastError
 from purchasecast.serve.file_scoring import score_file
 from purchasecast.serve.metrics import CONTENT_TYPE_LATEST
 from purchasecast.serve.openapi import FILE_BODY, FILE_CONTENT, problems
-from purchasecast.serve.predictions import explain_row, known_to_dict, predict_rows, recommend
+from purchasecast.serve.predictions import (
+    audience,
+    explain_row,
+    known_to_dict,
+    offered_products,
+    predict_rows,
+    recommend,
+)
 from purchasecast.serve.problems import ProblemError
 from purchasecast.serve.request_rows import parse_body, row_of_query, rows_of_body
 from purchasecast.serve.response_models import (
+    Audience,
     Explanation,
     ModelDescription,
     Predictions,
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from purchasecast.serve.response_models import ExplainedRow, Prediction
+    from purchasecast.serve.response_models import ExplainedRow, OfferedProduct, Prediction, Recommendation
     from purchasecast.serve.state import State
 
 __all__ = ["predict", "router"]
@@ -114,7 +122,7 @@ async def explain(request: Request) -> Response:
 
 @router.get("/v1/recommend/{customer}", response_model=Recommendations, responses=problems(404, 422))
 async def recommendations(request: Request, customer: Id, limit: Limit = 10) -> Response:
-    """Return the products with the highest predictions for a customer."""
+    """Return the products with the highest expected revenue from a customer, and why they are likely."""
     state = state_of(request)
     served = state.holder.served
     scorer = served.scorer
@@ -124,12 +132,40 @@ async def recommendations(request: Request, customer: Id, limit: Limit = 10) -> 
             404, "customer: expected an id that the model knows, found another; see /v1/search/customer."
         )
     row = dict(scorer.catalogue.complete({column: customer}))
-    items = await state.heavy.run(partial(recommend, scorer, row, limit))
+    items: list[OfferedProduct] | list[Recommendation]
+    if served.offers is None:
+        items = await state.heavy.run(partial(recommend, scorer, row, limit))
+    else:
+        items = await state.heavy.run(partial(offered_products, scorer, served.offers, str(row[column]), row, limit))
     answer: Recommendations = {
         "model": served.id,
         "money": scorer.schema.money,
         "customer": customer,
         "recommendations": items,
+    }
+    return JSONResponse(answer)
+
+
+@router.get("/v1/audience/{product}", response_model=Audience, responses=problems(404, 422))
+async def audience_of(request: Request, product: Id, limit: Limit = 10) -> Response:
+    """Return the customers with the highest expected revenue from a product, and why they are likely to buy it."""
+    state = state_of(request)
+    served = state.holder.served
+    scorer = served.scorer
+    column = scorer.schema.product
+    if column is None or served.offers is None or not scorer.catalogue.knows("product", product):
+        raise ProblemError(
+            404,
+            "product: expected an id that the model knows, and a model that was trained with offers, found another; "
+            "see /v1/search/product.",
+        )
+    row = dict(scorer.catalogue.complete({column: product}))
+    members = await state.heavy.run(partial(audience, scorer, served.offers, product, row, limit))
+    answer: Audience = {
+        "model": served.id,
+        "money": scorer.schema.money,
+        "product": product,
+        "audience": members,
     }
     return JSONResponse(answer)
 

@@ -13,6 +13,7 @@ from purchasecast.bundle import MANIFEST, REPORT, SCORER, load_bundle
 from purchasecast.errors import BundleCorruptError, BundleError
 from purchasecast.scorer import read_scorer
 from purchasecast.scorer.inputs import InputReader
+from purchasecast.scorer.offers import read_offers
 from purchasecast.serve.request_rows import json_parser
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from purchasecast.bundle import Bundle
     from purchasecast.scorer import Scorer
+    from purchasecast.scorer.offers import OfferScorer
     from purchasecast.serve.response_models import ModelDescription
 
 __all__ = ["ModelHolder", "Served"]
@@ -40,6 +42,7 @@ class Served:
     loaded_at: str  # UTC
     report: bytes | None
     evaluation: dict[str, Any] | None  # on held-out rows
+    offers: OfferScorer | None  # who buys what; None for a model without offers
 
     def describe(self) -> ModelDescription:
         """Return what clients may know of the model."""
@@ -134,6 +137,7 @@ class ModelHolder:
             loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
             report=report.read_bytes() if report.is_file() else None,
             evaluation=bundle.document("evaluation"),
+            offers=read_offers(bundle.scorer_folder),
         )
 
 

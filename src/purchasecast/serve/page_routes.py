@@ -107,5 +107,7 @@ async def _context(state: State, served: Served, reading: FormReading, *, is_ask
         "has_login": not state.guard.is_open,
         "max_bytes": state.settings.max_file_bytes,
         "reading": reading,
-        "result": await state.heavy.run(partial(result_view, served.scorer, reading)) if has_result else None,
+        "result": await state.heavy.run(partial(result_view, served.scorer, reading, served.offers))
+        if has_result
+        else None,
     }

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from purchasecast.serve.forms import options_of
-from purchasecast.serve.predictions import explain_row, known_to_dict, recommend
+from purchasecast.serve.predictions import explain_row, known_to_dict, offered_products, recommend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from purchasecast.scorer import Scorer
+    from purchasecast.scorer.offers import OfferScorer
     from purchasecast.serve.forms import FormReading
     from purchasecast.serve.model_holder import Served
     from purchasecast.serve.response_models import ExplainedRow
@@ -101,7 +102,7 @@ def examples(scorer: Scorer) -> list[dict[str, str]]:
     ]
 
 
-def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
+def result_view(scorer: Scorer, reading: FormReading, offers: OfferScorer | None = None) -> dict[str, Any]:
     """Return what the result shows: the explained row, the row to compare with, and what stands below them."""
     asked = explain_row(scorer, reading.row)
     changed = explain_row(scorer, reading.changed) if reading.changed is not None else None
@@ -111,7 +112,7 @@ def result_view(scorer: Scorer, reading: FormReading) -> dict[str, Any]:
         "level": None if scorer.level is None else f"{100 * scorer.level:.4g}%",
         "unseen": [role for role, is_seen in asked["seen"].items() if not is_seen],
         "similar": _similar(scorer, asked["row"], reading.row),
-        "recommended": _recommended(scorer, asked["row"], reading.row),
+        "recommended": _recommended(scorer, asked["row"], reading.row, offers),
         "fields": _what_if_fields(scorer, (changed or asked)["row"]),
     }
     if changed is not None:
@@ -184,12 +185,18 @@ def _similar(scorer: Scorer, row: Mapping[str, Any], asked: Mapping[str, Any]) -
     return [{**known_to_dict(known), "href": _link(scorer, asked, known.key)} for known in products]
 
 
-def _recommended(scorer: Scorer, row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _recommended(
+    scorer: Scorer, row: Mapping[str, Any], asked: Mapping[str, Any], offers: OfferScorer | None
+) -> list[dict[str, Any]]:
     """Return the best products for the row's customer, who may be new and only described."""
     if scorer.schema.product is None or scorer.schema.customer is None:
         return []
     columns = _product_columns(scorer)
     of_customer = {name: value for name, value in row.items() if name not in columns}
+    customer = row.get(scorer.schema.customer)
+    if offers is not None and customer is not None and scorer.catalogue.knows("customer", customer):
+        offered = offered_products(scorer, offers, str(customer), of_customer, _SHOWN_PRODUCTS)
+        return [{**item, "href": _link(scorer, asked, item["product"])} for item in offered]
     products = recommend(scorer, of_customer, _SHOWN_PRODUCTS)
     return [{**item, "href": _link(scorer, asked, item["product"])} for item in products]
 

@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from purchasecast.scorer import Scorer
     from purchasecast.scorer.catalogue import Known as KnownLevel
     from purchasecast.scorer.inputs import InputReader
+    from purchasecast.scorer.offers import Offer, OfferScorer
     from purchasecast.serve.response_models import (
+        Chance,
         Contribution,
         Estimate,
         ExplainedRow,
         Known,
+        Member,
+        OfferedProduct,
         Prediction,
         Recommendation,
     )
 
-__all__ = ["explain_row", "known_to_dict", "predict_rows", "recommend"]
+__all__ = ["audience", "explain_row", "known_to_dict", "offered_products", "predict_rows", "recommend"]
 
 _ONE_BY_ONE = 8  # rows; up to so many, calls for single rows are faster than one call for all
+_LIKELY = 100  # most probable offers, of which those with the highest expected revenue are shown
 _MAX_CANDIDATES = 200_000  # products that a recommendation scores; of more, those with the most training rows
 
 
@@ -80,6 +85,61 @@ def recommend(scorer: Scorer, row: Mapping[str, Any], limit: int) -> list[Recomm
         for k, known in best
         if known is not None and not np.isnan(batch.prediction[k])
     ]
+
+
+def offered_products(
+    scorer: Scorer, offers: OfferScorer, customer: str, row: Mapping[str, Any], limit: int
+) -> list[OfferedProduct]:
+    """Return the products with the highest expected revenue from a customer, highest first."""
+    product = str(scorer.schema.product)
+    likely = offers.best_products(customer, max(_LIKELY, limit))
+    usual = scorer.catalogue.typical(row)
+    rows = [dict(scorer.catalogue.complete({**usual, product: one.product})) for one in likely]
+    items: list[tuple[float, OfferedProduct]] = []
+    for one, (estimate, chance) in zip(likely, _valued(scorer, likely, rows), strict=True):
+        known = scorer.catalogue.find("product", one.product)
+        if known is not None and not np.isnan(estimate["prediction"]):
+            about = {"product": known.key, "rows": known.rows, "mean": known.mean}
+            item = cast("OfferedProduct", {**about, **estimate, "chance": chance})
+            items.append((chance["expected_revenue"], item))
+    return [item for _, item in sorted(items, key=lambda pair: -pair[0])[:limit]]
+
+
+def audience(scorer: Scorer, offers: OfferScorer, product: str, row: Mapping[str, Any], limit: int) -> list[Member]:
+    """Return the customers with the highest expected revenue from a product, highest first."""
+    customer = str(scorer.schema.customer)
+    likely = offers.best_customers(product, max(_LIKELY, limit))
+    rows = [
+        dict(scorer.catalogue.complete({**scorer.catalogue.typical(row), customer: one.customer})) for one in likely
+    ]
+    valued = zip(likely, _valued(scorer, likely, rows), strict=True)
+    members: list[Member] = [
+        {"customer": one.customer, **estimate, "chance": chance}
+        for one, (estimate, chance) in valued
+        if not np.isnan(estimate["prediction"])
+    ]
+    members.sort(key=lambda member: -member["chance"]["expected_revenue"])
+    return members[:limit]
+
+
+def _valued(
+    scorer: Scorer, likely: Sequence[Offer], rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[Estimate, Chance]]:
+    """Return the amount, and the chance with its expected revenue, of each offer."""
+    if not likely:
+        return []
+    batch = scorer.predict([{name: row.get(name) for name in scorer.columns} for row in rows], errors="mark")
+    found: list[tuple[Estimate, Chance]] = []
+    for k, one in enumerate(likely):
+        estimate = _estimate(batch, k)
+        chance: Chance = {
+            "probability": round(one.probability, 6),
+            "expected_revenue": one.probability * max(estimate["prediction"], 0.0),
+            "bought_before": one.bought_before,
+            "because": list(one.because),
+        }
+        found.append((estimate, chance))
+    return found
 
 
 def known_to_dict(known: KnownLevel) -> Known:

@@ -12,12 +12,16 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 __all__ = [
+    "Audience",
+    "Chance",
     "Contribution",
     "ExplainedRow",
     "Explanation",
     "FieldError",
     "Known",
+    "Member",
     "ModelDescription",
+    "OfferedProduct",
     "Prediction",
     "Predictions",
     "Problem",
@@ -108,6 +112,15 @@ class Explanation(ExplainedRow):
     money: MoneyUnit
 
 
+class Chance(TypedDict):
+    """How likely a purchase is, and why."""
+
+    probability: Annotated[float, Field(description="Of at least one purchase in the period to come.")]
+    expected_revenue: Annotated[float, Field(description="Probability times prediction.")]
+    bought_before: bool
+    because: Annotated[list[str], Field(description="Purchases of the customer that speak for the product most.")]
+
+
 class Recommendation(Estimate):
     """A product with its predicted amount, its training rows and the mean amount over them."""
 
@@ -116,13 +129,35 @@ class Recommendation(Estimate):
     mean: float | None
 
 
+class OfferedProduct(Recommendation):
+    """A recommendation of a model that was trained with offers."""
+
+    chance: Chance
+
+
+class Member(Estimate):
+    """A customer of an audience."""
+
+    customer: str
+    chance: Chance
+
+
+class Audience(TypedDict):
+    """Customers with the highest expected revenue from a product, highest first."""
+
+    model: ModelId
+    money: MoneyUnit
+    product: str
+    audience: list[Member]
+
+
 class Recommendations(TypedDict):
-    """Products with the highest predictions for a customer, highest first."""
+    """Products with the highest expected revenue from a customer; without offers, with the highest predictions."""
 
     model: ModelId
     money: MoneyUnit
     customer: str
-    recommendations: list[Recommendation]
+    recommendations: list[OfferedProduct] | list[Recommendation]
 
 
 class Known(TypedDict):

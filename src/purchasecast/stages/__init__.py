@@ -14,6 +14,8 @@ from purchasecast.stages.prediction import BoundedPrediction
 from purchasecast.stages.preparation import ColumnPreparation
 from purchasecast.stages.price_ladder.stage import PriceLadder, PriceLadderModel
 from purchasecast.stages.purchase_patterns.stage import PurchasePatternEncoder, PurchasePatternModel
+from purchasecast.stages.purchase_propensity.evaluation import evaluate_lists
+from purchasecast.stages.purchase_propensity.stage import PurchasePropensity, PurchasePropensityModel
 from purchasecast.stages.retransform import Retransform
 from purchasecast.stages.scaled_columns import ScaledColumns
 from purchasecast.stages.simple_predictors import SimplePredictors, SimplePredictorsModel
@@ -36,6 +38,8 @@ __all__ = [
     "PriceLadderModel",
     "PurchasePatternEncoder",
     "PurchasePatternModel",
+    "PurchasePropensity",
+    "PurchasePropensityModel",
     "Retransform",
     "ScaledColumns",
     "SimplePredictors",
@@ -43,6 +47,7 @@ __all__ = [
     "UnitPriceEncoder",
     "UnitPriceModel",
     "VarianceComponents",
+    "evaluate_lists",
 ]
 
 for _stage in (
@@ -62,6 +67,8 @@ for _stage in (
     PriceLadderModel,
     PurchasePatternEncoder,
     PurchasePatternModel,
+    PurchasePropensity,
+    PurchasePropensityModel,
     Retransform,
     ScaledColumns,
     SimplePredictors,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from purchasecast.bundle import SCORER, Bundle, check_place, save_bundle
-from purchasecast.bundle.pipeline import save_pipeline
+from purchasecast.bundle.pipeline import save_pipeline, save_propensity
 from purchasecast.config import TrainSettings
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.evaluation import evaluate, reference_of
-from purchasecast.export import write_scorer
+from purchasecast.export import export_offers, write_scorer
 from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
@@ -27,6 +27,7 @@ from purchasecast.spark.executors import LIBRARIES, check_executors
 from purchasecast.stages import PurchasePatternEncoder
 from purchasecast.stages.tasks import limit_task_rows
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
+from purchasecast.training.offers import can_offer, fit_offers
 from purchasecast.training.split import holdout_split
 from purchasecast.validation import Validated, validate, write_rejects
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from purchasecast.results import Evaluation, Profile, Reference, SearchResult, ValidationReport
     from purchasecast.schema import Schema
+    from purchasecast.stages import PurchasePropensityModel
 
 __all__ = ["TrainResult", "train"]
 
@@ -185,7 +187,8 @@ def _run(
     rows = checked.accepted
     has_holdout = settings.holdout > 0
     fits_twice = has_holdout and settings.refit
-    once = 4 + (settings.model == "blend") + has_holdout  # validate, blend, intervals, evaluate, profile, save
+    offers = settings.offers and can_offer(schema)
+    once = 4 + (settings.model == "blend") + has_holdout + offers  # validate, blend, intervals, profile, save
     steps.expect(once + (1 + fits_twice) * step_count(recipe))
     split = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     _check_size(checked.report, settings.folds, split.share)  # by time the share may be far from what was asked
@@ -208,15 +211,18 @@ def _run(
     if fits_twice:
         final = fit_recipe(rows, schema, recipe, settings, steps, chosen=fitted, pairs=known)
         final_reference = reference_of(rows, schema)
+    propensity = None
+    if offers:
+        with steps.step("offers"):
+            propensity, evaluation = fit_offers(split, rows, schema, settings, evaluation)
     with steps.step("profile") as step:
         described = profile(checked, schema)
         step.rows = described.rows
     with steps.step("save"):
-        bundle = _save(out, final, schema, settings, checked, evaluation, final_reference, described)
+        bundle = _save(out, (final, propensity), schema, settings, checked, evaluation, final_reference, described)
     journal.unlink(missing_ok=True)  # the model holds what was found
     seconds = dict(steps.seconds)
-    if evaluation:
-        evaluation = evaluation.with_seconds(seconds)
+    evaluation = evaluation.with_seconds(seconds) if evaluation else None
     boosting = asdict(fitted.boosting) if fitted.boosting else None
     return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.blend.weights)
 
@@ -295,7 +301,7 @@ def _fingerprint(rows: DataFrame, columns: list[str]) -> dict[str, Any]:
 
 def _save(
     out: str | Path,
-    final: Fitted,
+    parts: tuple[Fitted, PurchasePropensityModel | None],
     schema: Schema,
     settings: TrainSettings,
     checked: Validated,
@@ -303,9 +309,14 @@ def _save(
     reference: Reference,
     described: Profile,
 ) -> Bundle:
+    final, propensity = parts
+
     def write_parts(folder: Path) -> None:
         save_pipeline(final.model, folder)
         write_scorer(final.model, schema, checked.accepted, folder / SCORER)
+        if propensity is not None:
+            save_propensity(propensity, folder)
+            export_offers(propensity, folder / SCORER)
 
     documents: dict[str, dict[str, Any]] = {
         "validation": checked.report.to_dict(),

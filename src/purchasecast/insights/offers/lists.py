@@ -1,37 +1,27 @@
-"""Target lists: for each customer, the new products and categories with the highest predicted spend.
+"""Target lists: what each customer is most likely to buy, and the campaigns with the highest expected revenue.
 
-First candidates are selected (`candidates`), then the model scores them, and each list keeps its best lines. The
-expected revenue of a line is its predicted spend times the uptake of the product: the share of all customers who have
-bought it.
+The expected revenue of a line is the probability of the purchase in the period to come times the amount that it would
+bring. The offers of a customer are the most probable ones; a campaign has the lines with the highest expected revenue.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as sf
-from pyspark.sql.types import StructType
 
 from purchasecast.formatting import counted, percent
-from purchasecast.insights.offers.candidates import candidate_pairs, line_fields
-from purchasecast.insights.offers.ranking import LINE_COLUMNS, PERSONAL, Lists, best_lines_of
-from purchasecast.insights.offers.tasks import OWN
 from purchasecast.insights.phrases import slug
 from purchasecast.insights.significance import Evidence, normal_interval
-from purchasecast.prediction import score
+from purchasecast.prediction import score_offers
 from purchasecast.results import Chart, Finding, Support
-from purchasecast.schema.reserved_columns import PREDICTION
 from purchasecast.spark.columns import col
-from purchasecast.spark.shipping import map_in_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
@@ -41,9 +31,13 @@ if TYPE_CHECKING:
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.significance import Floats
 
-__all__ = ["Offer", "Offers", "campaign_lists", "find_lines", "offers_by_customer"]
+__all__ = ["LINE_COLUMNS", "Offer", "Offers", "campaign_lists", "offers_by_customer", "scored_offers"]
 
+LINE_COLUMNS = ("customer", "product", "category", "amount", "probability", "expected_revenue", "bought_before")
 _MAX_CATEGORY_CAMPAIGNS = 6
+_CANDIDATES = 100  # most probable products per customer, which the campaigns choose from
+# Told and actual buyers of a list differ by more than chance: by 5 % (standard deviation) on purchases not seen.
+_CALIBRATION_ERROR = 0.05
 _SHOWN = 10
 
 
@@ -51,13 +45,13 @@ _SHOWN = 10
 class Offer:
     """The list of one campaign."""
 
-    name: str  # ``category:LEVEL``, ``new-category`` or ``little-known``
-    lines: pa.Table  # ``customer``, ``product``, ``category``, ``predicted``, ``uptake`` and ``expected``, best first
+    name: str  # ``category:LEVEL`` or ``new-category``
+    lines: pa.Table  # `LINE_COLUMNS`, best first
 
     @property
     def expected(self) -> float:
         """Expected revenue of the list."""
-        return float(pc.sum(self.lines["expected"]).as_py() or 0.0)
+        return float(pc.sum(self.lines["expected_revenue"]).as_py() or 0.0)
 
     @property
     def file_name(self) -> str:
@@ -68,8 +62,6 @@ class Offer:
         """Return what the list contains, for readers."""
         if self.name == "new-category":
             return "Offers from categories that are new to the customer"
-        if self.name == "little-known":
-            return "Offers of expensive products with few buyers"
         level = self.name.removeprefix("category:")
         return f"Offers from {phrases.named(category, level) if category else level}"
 
@@ -87,41 +79,47 @@ class Offers(Evidence):
         return [self._finding(offer, phrases) for offer in self.campaigns if offer.lines.num_rows]
 
     def deviation(self, offer: Offer) -> float:
-        """Return the standard deviation of the revenue of a list: both buying and the amount are uncertain."""
-        uptake, predicted = (offer.lines[name].to_numpy() for name in ("uptake", "predicted"))
+        """Return the standard deviation of the revenue of a list.
+
+        Whether a customer buys and what the purchase brings are uncertain, independently for each line; the
+        probabilities of all lines may be too high or too low together.
+        """
+        probability, amount = (offer.lines[name].to_numpy() for name in ("probability", "amount"))
         known, categories = self.noise.of_category, offer.lines["category"].to_pylist()
         error = np.array([known.get(category, self.noise.of_any) for category in categories])
-        return float(np.sqrt(np.sum(uptake * (error + predicted**2) - (uptake * predicted) ** 2)))
+        by_line = np.sum(probability * (error + amount**2) - (probability * amount) ** 2)
+        return float(np.sqrt(by_line + (_CALIBRATION_ERROR * offer.expected) ** 2))
 
     def _finding(self, offer: Offer, phrases: Phrases) -> Finding:
         value, lines = offer.expected, offer.lines
         interval = normal_interval(value, self.deviation(offer), phrases.level, minimum=0.0)
         people, count = len(pc.unique(lines["customer"])), counted(lines.num_rows, "offer")
-        mean, uptake = (float(pc.mean(lines[name]).as_py()) for name in ("predicted", "uptake"))
+        mean = float(pc.mean(lines["amount"]).as_py())
+        buyers = float(pc.sum(lines["probability"]).as_py())
         by_product: dict[str, float] = {}
-        for product, expected in zip(lines["product"].to_pylist(), lines["expected"].to_pylist(), strict=True):
+        for product, expected in zip(lines["product"].to_pylist(), lines["expected_revenue"].to_pylist(), strict=True):
             by_product[str(product)] = by_product.get(str(product), 0.0) + expected
         largest = sorted(by_product.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
         return Finding(
             id=f"offer:{offer.name}",
             kind="offer",
             claim=(
-                f"{offer.title(phrases, self.category)}: {count} to {counted(people, 'customer')}, with a predicted "
-                f"spend of {phrases.money(mean)} per purchase. Expected revenue {phrases.money(value)} "
-                f"({phrases.interval(*interval)}) if the usual share of customers ({percent(uptake)}) buys."
+                f"{offer.title(phrases, self.category)}: {count} to {counted(people, 'customer')}, of which "
+                f"{buyers:,.0f} are expected to be bought, at {phrases.money(mean)} each. Expected revenue "
+                f"{phrases.money(value)} ({phrases.interval(*interval)})."
             ),
             value=value,
             unit=phrases.money_unit,
             interval=interval,
             support=Support(lines.num_rows, people),
             method=(
-                "Predicted spend on products that similar customers, or all customers, spend most on and that the "
-                "customer has not bought. Expected revenue is the prediction times the share of customers who have "
-                "bought the product. The interval assumes independent buyers."
+                "Probability of a purchase in the period to come, learned on purchases that were hidden, times the "
+                "predicted amount; the lines with the highest expected revenue. The interval allows for chance, the "
+                f"error of amounts, and {percent(_CALIBRATION_ERROR)} by which all probabilities may be wrong."
             ),
             action=f"Send the {count} of the list {offer.file_name}, except a random tenth, to measure what they add.",
             money=value,
-            caveat="This is what they would pay if they buy; the data cannot say whether an offer makes them buy.",
+            caveat="They may buy without an offer; only the random tenth without one tells what the list adds.",
             chart=Chart.bars(
                 "product",
                 "expected revenue",
@@ -129,38 +127,67 @@ class Offers(Evidence):
                 f"{largest[0][0]} is expected to bring {percent(largest[0][1] / value)} of the list",
                 phrases.money_unit,
             ),
-            stake="expected revenue of the list, if the usual share of customers buys",
+            stake="expected revenue of the list",
         )
 
 
-def find_lines(
-    sales: Sales,
-    accepted: DataFrame,
-    bundle: Bundle,
-    model: Any,
-    demand: DataFrame | None,
-    little_known: Sequence[str],
-    settings: InsightSettings,
+def scored_offers(
+    sales: Sales, accepted: DataFrame, bundle: Bundle, coming: DataFrame | None, settings: InsightSettings
 ) -> DataFrame:
-    """Score the candidates of all customers, and return the lines that a list may need.
+    """Return the most probable products of each customer, with `LINE_COLUMNS` and ``new_category``.
 
-    One row per line: ``campaign``, ``place`` and `LINE_COLUMNS`. The campaign `PERSONAL` has the offers of each
-    customer; there are also campaigns for the six categories with the most revenue, for categories new to the customer,
-    and for little-known products. Pairs of customer and product in `accepted` or `demand` are not offered.
+    Pairs of customer and product in `coming` are not offered. ``new_category`` tells whether the customer has bought
+    nothing from the category.
     """
     schema = sales.schema
-    roles = ((schema.customer or "", "customer"), (schema.product or "", "product"))
-    taken = (accepted.limit(0) if demand is None else demand).select(*[col(name).alias(role) for name, role in roles])
-    folder = bundle.scorer_folder.resolve() if bundle.scorer_folder.is_dir() else None
-    lists = Lists(settings.offers, settings.cap, _top_categories(sales))
-    pairs = candidate_pairs(sales, accepted, model, taken, little_known, folder=folder, lists=lists)
-    if folder is not None:
-        return pairs
-    # Without a portable model the tasks cannot score, so the pipeline does, and the lines are ranked afterwards.
-    own = [name for name in pairs.columns if name.startswith(OWN)]
-    scored = score(pairs, bundle, own).select(*map(col, own), col(PREDICTION).alias(f"{OWN}predicted"))
-    scored = scored.toDF(*[name.removeprefix(OWN) for name in scored.columns]).repartition("customer")
-    return map_in_tasks(scored, partial(best_lines_of, lists=lists), StructType(line_fields(accepted, schema)))
+    customer, product = str(schema.customer), str(schema.product)
+    found = score_offers(
+        accepted,
+        bundle,
+        per_customer=max(settings.offers, _CANDIDATES),
+        repeat=settings.repeat,
+        purchases=settings.purchases,
+        by="probability",
+    )
+    if coming is not None:
+        found = found.join(coming.select(customer, product), [customer, product], "left_anti")
+    named = found.withColumnsRenamed({customer: "customer", product: "product"})
+    if sales.products is None:
+        raise ValueError("offers need products")
+    categories = sales.products.select(col("level").alias("product"), "category")
+    bought = sales.frame.select("customer", "category").distinct().withColumn("known", sf.lit(True))
+    described = named.join(sf.broadcast(categories), "product").join(bought, ["customer", "category"], "left")
+    return described.select(*LINE_COLUMNS, col("known").isNull().alias("new_category"))
+
+
+def offers_by_customer(offered: DataFrame, count: int) -> DataFrame:
+    """Return the offers that each customer is most likely to take; the place 1 is the most probable."""
+    place = "row_number() over (partition by customer order by probability desc, product)"
+    ranked = offered.withColumn("place", sf.expr(place)).where(col("place") <= count)
+    return ranked.select("customer", "place", *LINE_COLUMNS[1:])
+
+
+def campaign_lists(offered: DataFrame, sales: Sales, settings: InsightSettings) -> tuple[Offer, ...]:
+    """Return the lists of the categories with the most revenue, and of categories that are new to the customer.
+
+    A list has one line per customer and category, the one with the highest expected revenue; the driver receives at
+    most ``settings.cap`` lines of each.
+    """
+    top = _top_categories(sales)
+    if top is None:
+        return ()
+    order = "order by expected_revenue desc, product"
+    best = offered.withColumn("of_category", sf.expr(f"row_number() over (partition by customer, category {order})"))
+    best = best.where("of_category = 1")
+    fresh = best.where("new_category").withColumn("turn", sf.expr(f"row_number() over (partition by customer {order})"))
+    campaigns = best.where(col("category").isin(list(top))).selectExpr("concat('category:', category) as campaign", "*")
+    new = fresh.where(col("turn") <= settings.offers).selectExpr("'new-category' as campaign", "*")
+    lines = campaigns.select("campaign", *LINE_COLUMNS).unionByName(new.select("campaign", *LINE_COLUMNS))
+    line = "row_number() over (partition by campaign order by expected_revenue desc, customer, product)"
+    table = lines.withColumn("line", sf.expr(line)).where(col("line") <= settings.cap).toArrow()
+    table = table.sort_by([("campaign", "ascending"), ("line", "ascending")])
+    names = pc.unique(table["campaign"]).to_pylist()
+    return tuple(Offer(name, table.filter(pc.equal(table["campaign"], name)).select([*LINE_COLUMNS])) for name in names)
 
 
 def _top_categories(sales: Sales) -> tuple[str, ...] | None:
@@ -170,18 +197,3 @@ def _top_categories(sales: Sales) -> tuple[str, ...] | None:
     by_category = sales.products.groupBy("category").agg(sf.expr("sum(total) as total"))
     top = by_category.orderBy(sf.desc("total"), "category").limit(_MAX_CATEGORY_CAMPAIGNS).collect()
     return tuple(row["category"] for row in top)
-
-
-def offers_by_customer(lines: DataFrame) -> DataFrame:
-    """Return the best offers of each customer; the place 1 has the highest predicted spend."""
-    return lines.where(sf.col("campaign") == PERSONAL).select("customer", "place", *LINE_COLUMNS[1:])
-
-
-def campaign_lists(lines: DataFrame, cap: int) -> tuple[Offer, ...]:
-    """Return the lists of all campaigns; the driver receives at most `cap` lines of each."""
-    ranked = lines.where(sf.col("campaign") != PERSONAL).selectExpr(
-        "*", "row_number() over (partition by campaign order by expected desc, customer, product) as line"
-    )
-    table = ranked.where(f"line <= {cap}").toArrow().sort_by([("campaign", "ascending"), ("line", "ascending")])
-    names = pc.unique(table["campaign"]).to_pylist()
-    return tuple(Offer(name, table.filter(pc.equal(table["campaign"], name)).select([*LINE_COLUMNS])) for name in names)

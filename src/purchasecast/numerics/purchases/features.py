@@ -1,0 +1,223 @@
+"""Features of pairs of customer and product, from the history of the customer and what is known of the product.
+
+They are shares and logarithms relative to a mean, so that a model learned from a part of the purchases can be used
+with all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from purchasecast.numerics.purchases.history import History
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+__all__ = [
+    "DENSITY_FEATURES",
+    "NEW_FEATURES",
+    "REPEAT_FEATURES",
+    "ProductFacts",
+    "facts_of",
+    "new_features",
+    "repeat_features",
+]
+
+NEW_FEATURES = 14
+REPEAT_FEATURES = 16
+DENSITY_FEATURES = (1, 2, 4)  # the score, its square and the activity: what they say depends on the density
+_SCORE_FLOOR = 0.1  # of the mean score: lower ones are as good as none
+_PRIOR_CATEGORY = 10.0  # purchases that the categories of a customer are shrunk by toward those of all
+_PRIOR_PRODUCT = 2.0  # most buyers that a product is given for its category
+_PRIOR_SHARE = 0.25  # of the mean buyers in the category, where these count as one buyer
+_PRIOR_REPEAT = 20.0  # buyers that the share who buy again is shrunk by
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """What is known of the products, and the means that features are relative to.
+
+    Behind the products stands one that nobody has bought yet for each category: what is expected of a new product.
+
+    Attributes
+    ----------
+    popularity : ndarray of float
+        Logarithm of the buyers of each product relative to the mean product, shrunk toward its category.
+    trend : ndarray of float
+        Logarithm of the share of its purchases that are recent, relative to all products.
+    again : ndarray of float
+        Logarithm of the odds that a buyer has bought the product more than once.
+    category : ndarray of int
+        Category of each product.
+    share : ndarray of float
+        Share of all purchased pairs in each category.
+    mean_pairs, mean_recent : float
+        Mean number of products per customer, and of recent purchases.
+    """
+
+    popularity: Floats
+    trend: Floats
+    again: Floats
+    category: Integers
+    share: Floats
+    mean_pairs: float
+    mean_recent: float
+
+
+def facts_of(history: History, category: Integers, products: int) -> ProductFacts:
+    """Measure the products in a history.
+
+    Parameters
+    ----------
+    history : History
+        Past purchases of all customers.
+    category : ndarray of int
+        Category of each product, from 0.
+    products : int
+        Number of products.
+
+    Returns
+    -------
+    ProductFacts
+        Popularity, trend and repeat purchase of each product.
+    """
+    sizes = np.bincount(category)
+    category = np.concatenate([category, np.arange(len(sizes))])
+    known = len(category)
+    buyers = np.bincount(history.product, minlength=known).astype(np.float64)
+    rows = np.bincount(history.product, weights=history.count, minlength=known)
+    recent = np.bincount(history.product, weights=history.recent, minlength=known)
+    twice = np.bincount(history.product, weights=history.count > 1, minlength=known)
+    in_category = np.bincount(category, weights=buyers)
+    # The typical product has fewer buyers than the mean one, and one without buyers is less than typical.
+    prior = _PRIOR_SHARE * (in_category / np.maximum(sizes, 1))[category]
+    shrunk = buyers + _PRIOR_PRODUCT * prior / (prior + 1.0)
+    total, whole = max(rows.sum(), 1.0), max(buyers.sum(), 1.0)
+    usual = recent.sum() / total
+    usually_again = twice.sum() / whole + 1e-3
+    repeat = np.clip((twice + _PRIOR_REPEAT * usually_again) / (buyers + _PRIOR_REPEAT), 1e-4, 1 - 1e-4)
+    return ProductFacts(
+        np.log((shrunk + 0.1) / max(buyers[:products].mean(), 1e-9)),
+        np.log((recent + 5.0 * usual) / (rows + 5.0) / max(usual, 1e-9)),
+        np.log(repeat / (1 - repeat)),
+        category,
+        in_category / whole,
+        max(len(history.product) / max(history.customers, 1), 1e-9),
+        max(float(history.recent.sum()) / max(history.customers, 1), 1e-9),
+    )
+
+
+def _of_customers(history: History, facts: ProductFacts) -> tuple[Floats, Floats, Floats]:
+    """Return activity and recent activity of each customer, and the logarithm of the taste for each category."""
+    pairs = np.diff(history.indptr).astype(np.float64)
+    owner = history.customer()
+    recent = np.bincount(owner, weights=history.recent, minlength=history.customers)
+    activity = np.log((pairs + 0.5) / facts.mean_pairs)
+    lately = np.log((recent + 0.2 * facts.mean_recent) / facts.mean_recent)
+    shape = (history.customers, len(facts.share))
+    ones = np.ones(len(owner))
+    counts = sparse.csr_matrix((ones, (owner, facts.category[history.product])), shape=shape).toarray()
+    share = np.maximum(facts.share, 1e-6)
+    taste = np.log((counts + _PRIOR_CATEGORY * share) / (pairs[:, None] + _PRIOR_CATEGORY) / share)
+    return activity, lately, taste
+
+
+def new_features(
+    history: History, facts: ProductFacts, scores: Floats, customer: Integers, product: Integers
+) -> Floats:
+    """Return the features of pairs that have not been bought.
+
+    Parameters
+    ----------
+    history : History
+        Past purchases of some customers.
+    facts : ProductFacts
+        What is known of the products.
+    scores : ndarray of float
+        Score of each pair relative to the mean score.
+    customer, product : ndarray of int
+        The pairs, as positions in `history` and among the products.
+
+    Returns
+    -------
+    ndarray of shape (pairs, NEW_FEATURES)
+        The first is 1.
+    """
+    activity, lately, taste = _of_customers(history, facts)
+    score = np.log(np.maximum(scores, 0.0) + _SCORE_FLOOR)
+    active, late = activity[customer], lately[customer]
+    popular, trend = facts.popularity[product], facts.trend[product]
+    likes = taste[customer, facts.category[product]]
+    columns = (
+        np.ones(len(score)),
+        score,
+        score**2,
+        score**3,
+        active,
+        active**2,
+        popular,
+        popular**2,
+        score * active,
+        score * popular,
+        active * popular,
+        likes,
+        late,
+        trend,
+    )
+    return np.stack(columns, axis=1)
+
+
+def repeat_features(
+    history: History, facts: ProductFacts, scores: Floats, entries: Integers, owner: Integers
+) -> Floats:
+    """Return the features of pairs that have been bought before.
+
+    Parameters
+    ----------
+    history : History
+        Past purchases of some customers.
+    facts : ProductFacts
+        What is known of the products.
+    scores : ndarray of float
+        Score of each pair relative to the mean score.
+    entries, owner : ndarray of int
+        Positions of the pairs in `history`, and their customers.
+
+    Returns
+    -------
+    ndarray of shape (pairs, REPEAT_FEATURES)
+        The first is 1.
+    """
+    activity, lately, taste = _of_customers(history, facts)
+    product = history.product[entries]
+    often, again = np.log(history.count[entries]), np.log1p(history.recent[entries])
+    since = np.log(history.age[entries] + 0.05)
+    score = np.log(np.maximum(scores, 0.0) + _SCORE_FLOOR)
+    active, late = activity[owner], lately[owner]
+    popular, repeated = facts.popularity[product], facts.again[product]
+    columns = (
+        np.ones(len(score)),
+        often,
+        often**2,
+        again,
+        again**2,
+        since,
+        since**2,
+        often * since,
+        score,
+        active,
+        late,
+        popular,
+        facts.trend[product],
+        repeated,
+        repeated * often,
+        taste[owner, facts.category[product]],
+    )
+    return np.stack(columns, axis=1)

@@ -1,0 +1,309 @@
+"""The fitted model of who buys what: scores, probabilities and the best products of customers."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from purchasecast.numerics.purchases.features import ProductFacts, new_features, repeat_features
+from purchasecast.numerics.purchases.hazard import probability, shift_to_sum
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from purchasecast.numerics.purchases.history import History
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+__all__ = ["Offers", "PurchaseModel"]
+
+_BLOCK_VALUES = 16_000_000  # scores held at a time: 64 MB
+_POPULAR = 50  # products that are candidates of every customer
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Pairs of customer and product, best first within a customer.
+
+    Attributes
+    ----------
+    customer, product : ndarray of int
+        Positions.
+    probability : ndarray of float
+        That the customer buys the product at least once in the period.
+    before : ndarray of bool
+        Whether the customer has bought it before.
+    """
+
+    customer: Integers
+    product: Integers
+    probability: Floats
+    before: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseModel:
+    """Weights of the scores, facts of the products, and coefficients of the probabilities.
+
+    Attributes
+    ----------
+    weights : ndarray or csr_matrix of shape (head, products)
+        What each purchase adds to the score of a product.
+    attribute_weights : ndarray of shape (levels, products)
+        What each attribute of a customer without purchases adds.
+    mean_score : float
+        Mean score of a pair: features are relative to it.
+    facts : ProductFacts
+        What is known of the products.
+    new, again : ndarray of float
+        Coefficients for pairs that have not been bought, and that have; empty where pairs are bought only once.
+    margins, counts : ndarray of float
+        Histogram of the margins of all pairs: the probabilities can be made to sum to any number.
+    purchases : float
+        Purchases in the period, by default: as many as were hidden.
+    pairs_per_purchase : float
+        Distinct pairs in a purchase of the hidden period; 1 where pairs are bought only once.
+    """
+
+    weights: NDArray[np.float32] | sparse.csr_matrix
+    attribute_weights: NDArray[np.float32]
+    mean_score: float
+    facts: ProductFacts
+    new: Floats
+    again: Floats
+    margins: Floats
+    counts: Floats
+    purchases: float
+    pairs_per_purchase: float
+
+    @property
+    def products(self) -> int:
+        """Number of products."""
+        return int(self.weights.shape[1])
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether products are bought again."""
+        return bool(len(self.again))
+
+    def shift(self, purchases: float | None = None) -> float:
+        """Return what to add to all margins so that this number of purchases is expected."""
+        expected = self.purchases if purchases is None else purchases
+        return shift_to_sum(self.margins, self.counts, expected * self.pairs_per_purchase)
+
+    def scores(self, history: History, attributes: sparse.csr_matrix) -> Floats:
+        """Return the score of every product for some customers, relative to the mean score."""
+        head = self.weights.shape[0]
+        raw = history.matrix(self.products)[:, :head] @ self.weights
+        dense: Floats = raw.toarray() if sparse.issparse(raw) else np.asarray(raw)
+        unknown = np.flatnonzero(np.diff(history.indptr) == 0)
+        if len(unknown) and attributes.shape[1]:
+            dense[unknown] = attributes[unknown] @ self.attribute_weights
+        return dense / np.float32(self.mean_score)
+
+    def new_margins(self, history: History, scores: Floats, customer: Integers, product: Integers) -> Floats:
+        """Return the margins of pairs that have not been bought; products may be those of no buyers."""
+        is_known = product < self.products
+        relative = np.where(is_known, scores[customer, np.where(is_known, product, 0)], 0.0)
+        margins: Floats = new_features(history, self.facts, relative, customer, product) @ self.new
+        return margins
+
+    def repeat_margins(self, history: History, scores: Floats) -> Floats:
+        """Return the margins of all pairs in a history."""
+        owner, entries = history.customer(), np.arange(len(history.product))
+        relative = scores[owner, history.product]
+        margins: Floats = repeat_features(history, self.facts, relative, entries, owner) @ self.again
+        return margins
+
+    def probability_of(
+        self,
+        history: History,
+        attributes: sparse.csr_matrix,
+        customer: Integers,
+        product: Integers,
+        *,
+        purchases: float | None = None,
+    ) -> Floats:
+        """Return the probability of pairs; of those that were bought, 0 where nothing is bought twice.
+
+        Product ``products + c`` stands for any new product of category ``c``.
+        """
+        shift, found = self.shift(purchases), np.zeros(len(customer))
+        order = np.argsort(customer, kind="stable")
+        for start, stop in self._blocks(history.customers):
+            low, high = np.searchsorted(customer[order], [start, stop])
+            rows = order[low:high]
+            if not len(rows):
+                continue
+            part = history.rows(start, stop)
+            scores = self.scores(part, attributes[start:stop])
+            found[rows] = self._of_block(part, scores, customer[rows] - start, product[rows], shift)
+        return found
+
+    def _of_block(
+        self, history: History, scores: Floats, customer: Integers, product: Integers, shift: float
+    ) -> Floats:
+        codes = len(self.facts.popularity)
+        keys = history.customer() * codes + history.product
+        wanted = customer * codes + product
+        place = np.searchsorted(keys, wanted)
+        known = np.zeros(len(wanted), dtype=bool)
+        inside = place < len(keys)
+        known[inside] = keys[place[inside]] == wanted[inside]
+        told = probability(self.new_margins(history, scores, customer, product) + shift)
+        told[known] = 0.0
+        if self.has_repeats and known.any():
+            told[known] = probability(self.repeat_margins(history, scores) + shift)[place[known]]
+        return told
+
+    def probabilities_of_product(
+        self, history: History, bought: sparse.csr_matrix, product: int, *, purchases: float | None = None
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the probability of one product for all customers, and whether they have bought it before.
+
+        Parameters
+        ----------
+        history : History
+            Past purchases of the customers.
+        bought : csr_matrix
+            ``history.matrix(products)``, which a caller who asks often keeps.
+        product : int
+            The product.
+        purchases : float, optional
+            Number of purchases to come; by default as many as were hidden.
+
+        Returns
+        -------
+        tuple of (ndarray of float, ndarray of bool)
+            One of each per customer.
+        """
+        weights = self.weights[:, [product]]
+        column = bought[:, : self.weights.shape[0]] @ weights
+        dense = column.toarray() if sparse.issparse(column) else np.asarray(column)
+        relative = dense.ravel() / self.mean_score
+        shift, everybody = self.shift(purchases), np.arange(history.customers)
+        wanted = np.full(history.customers, product)
+        told = probability(new_features(history, self.facts, relative, everybody, wanted) @ self.new + shift)
+        entries = np.flatnonzero(history.product == product)
+        owner = history.customer()[entries]
+        before = np.zeros(history.customers, dtype=bool)
+        before[owner] = True
+        told[before] = 0.0
+        if self.has_repeats and len(entries):
+            margins = repeat_features(history, self.facts, relative[owner], entries, owner) @ self.again
+            told[owner] = probability(margins + shift)
+        return told, before
+
+    def best(
+        self,
+        history: History,
+        attributes: sparse.csr_matrix,
+        count: int,
+        *,
+        repeat: bool | None = None,
+        purchases: float | None = None,
+    ) -> Offers:
+        """Return the most probable products of each customer.
+
+        Parameters
+        ----------
+        history : History
+            Past purchases of the customers.
+        attributes : csr_matrix
+            Indicator of their attributes.
+        count : int
+            Largest number of products per customer.
+        repeat : bool, optional
+            False leaves out products that were bought before, True leaves out all others; both by default.
+        purchases : float, optional
+            Number of purchases to come; by default as many as were hidden.
+
+        Returns
+        -------
+        Offers
+            At most `count` pairs per customer, in the order of the customers.
+        """
+        shift, parts = self.shift(purchases), []
+        for start, stop in self._blocks(history.customers):
+            part = history.rows(start, stop)
+            scores = self.scores(part, attributes[start:stop])
+            found = self._best_of_block(part, scores, count, repeat, shift)
+            parts.append(Offers(found.customer + start, found.product, found.probability, found.before))
+        names = [field.name for field in fields(Offers)]
+        return Offers(*[np.concatenate([getattr(part, name) for part in parts]) for name in names])
+
+    def _best_of_block(self, history: History, scores: Floats, count: int, repeat: bool | None, shift: float) -> Offers:
+        owner = history.customer()
+        pairs: list[tuple[Integers, Integers, Floats, NDArray[np.bool_]]] = []
+        if repeat is not True:
+            customer, product = self._candidates(history, scores, max(2 * count, 100))
+            margins = self.new_margins(history, scores, customer, product)
+            pairs.append((customer, product, margins, np.zeros(len(customer), dtype=bool)))
+        if self.has_repeats and repeat is not False:
+            margins = self.repeat_margins(history, scores)
+            pairs.append((owner, history.product, margins, np.ones(len(owner), dtype=bool)))
+        if not pairs:
+            none = np.zeros(0, dtype=np.int64)
+            return Offers(none, none, np.zeros(0), np.zeros(0, dtype=bool))
+        customer, product, margins, before = (np.concatenate(values) for values in zip(*pairs, strict=True))
+        order = np.lexsort((product, -margins, customer))
+        ordered = customer[order]
+        turn = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
+        kept = order[turn < count]
+        return Offers(customer[kept], product[kept], probability(margins[kept] + shift), before[kept])
+
+    def _candidates(self, history: History, scores: Floats, count: int) -> tuple[Integers, Integers]:
+        """Return pairs that have not been bought: the best scores of each customer, and the popular products."""
+        free = scores.copy()
+        free[history.customer(), history.product] = -np.inf
+        products = self.products
+        count, popular = min(count, products), np.argsort(-self.facts.popularity[:products], kind="stable")[:_POPULAR]
+        chosen = np.zeros(free.shape, dtype=bool)
+        best = np.argpartition(-free, count - 1, axis=1)[:, :count]
+        np.put_along_axis(chosen, best, values=True, axis=1)
+        chosen[:, popular] = True
+        chosen &= np.isfinite(free)
+        customer, product = np.nonzero(chosen)
+        return customer, product
+
+    def _blocks(self, customers: int) -> list[tuple[int, int]]:
+        size = max(_BLOCK_VALUES // max(self.products, 1), 1)
+        return [(start, min(start + size, customers)) for start in range(0, customers, size)]
+
+    def to_bytes(self) -> bytes:
+        """Return the model as an uncompressed NumPy archive, without pickle."""
+        arrays: dict[str, Any] = {}
+        if sparse.issparse(self.weights):
+            parts = ("data", "indices", "indptr")
+            arrays |= {f"weights_{name}": getattr(self.weights, name) for name in parts}
+            arrays["weights_shape"] = np.array(self.weights.shape)
+        else:
+            arrays["weights"] = self.weights.astype(np.float16)  # half the bytes; scores change by a thousandth
+        arrays |= {f"facts_{field.name}": getattr(self.facts, field.name) for field in fields(ProductFacts)}
+        arrays |= {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NESTED}
+        sink = io.BytesIO()
+        np.savez(sink, **arrays)
+        return sink.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> PurchaseModel:
+        """Return the model that `to_bytes` was called on."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        if "weights" in arrays:
+            weights = arrays["weights"].astype(np.float32)
+        else:
+            parts = tuple(arrays[f"weights_{name}"] for name in ("data", "indices", "indptr"))
+            weights = sparse.csr_matrix(parts, shape=tuple(arrays["weights_shape"]))
+        numbers: dict[str, Any] = {name: float(value) if value.ndim == 0 else value for name, value in arrays.items()}
+        facts = ProductFacts(**{field.name: numbers[f"facts_{field.name}"] for field in fields(ProductFacts)})
+        rest = {field.name: numbers[field.name] for field in fields(cls) if field.name not in _NESTED}
+        return cls(weights=weights, facts=facts, **rest)
+
+
+_NESTED = {"weights", "facts"}
