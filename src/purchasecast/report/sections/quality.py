@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from purchasecast.formatting import money, named, number, percent, with_unit
 from purchasecast.report import charts
 from purchasecast.report.elements import Figure, Fold, Note, Section, Table, Tile, Tiles
+from purchasecast.report.sections.offers import offer_figures
 from purchasecast.results import PREDICTION_TENTH, largest_errors
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
         if rest:
             folded.append(_slice_table(f"{name}: {_range_of(shown, rest)}", name, rest[:_MAX_FOLDED]))
     blocks.append(_coverage(evaluation, unit, schema))
+    if evaluation.lists is not None:
+        blocks += offer_figures(evaluation.lists, unit)
     if folded:
         blocks.append(Fold("Errors of the other slices", tuple(folded)))
     # Notes come last, so that the charts stand side by side.
