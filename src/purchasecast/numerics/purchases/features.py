@@ -103,6 +103,8 @@ def facts_of(history: History, category: Integers, products: int) -> ProductFact
     usual = recent.sum() / total
     usually_again = twice.sum() / whole + 1e-3
     repeat = np.clip((twice + _PRIOR_REPEAT * usually_again) / (buyers + _PRIOR_REPEAT), 1e-4, 1 - 1e-4)
+    # A new product is no less popular than the least popular one that is known: a regression ends where its rows do.
+    shrunk[products:] = np.maximum(shrunk[products:], shrunk[:products].min(initial=np.inf))
     return ProductFacts(
         np.log((shrunk + 0.1) / max(buyers[:products].mean(), 1e-9)),
         np.log((recent + 5.0 * usual) / (rows + 5.0) / max(usual, 1e-9)),

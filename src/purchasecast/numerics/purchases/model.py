@@ -109,9 +109,21 @@ class PurchaseModel:
     def new_margins(self, history: History, scores: Floats, customer: Integers, product: Integers) -> Floats:
         """Return the margins of pairs that have not been bought; products may be those of no buyers."""
         is_known = product < self.products
-        relative = np.where(is_known, scores[customer, np.where(is_known, product, 0)], 0.0)
+        relative = scores[customer, np.where(is_known, product, 0)].astype(np.float64)
+        if not is_known.all():
+            relative[~is_known] = self._cold_scores(scores, customer[~is_known], product[~is_known])
         margins: Floats = new_features(history, self.facts, relative, customer, product) @ self.new
         return margins
+
+    def _cold_scores(self, scores: Floats, customer: Integers, product: Integers) -> Floats:
+        """Return scores of products without buyers: the mean of their category, in proportion to their popularity."""
+        category, popularity = self.facts.category[: self.products], self.facts.popularity
+        found = np.empty(len(customer))
+        for level in np.unique(product - self.products):
+            own, cold = np.flatnonzero(category == level), product == self.products + level
+            weight = np.exp(popularity[self.products + level]) / max(np.exp(popularity[own]).mean(), 1e-12)
+            found[cold] = np.maximum(scores[:, own], 0.0).mean(axis=1)[customer[cold]] * min(weight, 1.0)
+        return found
 
     def repeat_margins(self, history: History, scores: Floats) -> Floats:
         """Return the margins of all pairs in a history."""
