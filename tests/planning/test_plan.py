@@ -250,6 +250,14 @@ def test_the_spread_of_a_customer_is_that_of_drawn_purchases() -> None:
     assert spend.adjusted == pytest.approx((drawn - (p * a).sum(axis=1)).std(), rel=0.02)
 
 
+def test_lists_of_insights_are_taken_with_their_plain_names() -> None:
+    named = {"customer": "Customer", "product": "Product"}
+    plain = pc.plan(offers(), **named, budget=40, cost=COST)
+    renamed = pc.plan(offers().rename(columns=named), **named, budget=40, cost=COST)
+    assert plain.contacts.column_names[:2] == ["Customer", "Product"]
+    assert plain.contacts.equals(renamed.contacts)
+
+
 def test_the_command_plans_offers_of_a_file(tmp_path: Path, model: Path) -> None:
     table = offers().rename(columns={"customer": "Customer", "product": "Product"})
     table.to_csv(tmp_path / "offers.csv", index=False)

@@ -9,11 +9,15 @@ from purchasecast.io import take_small_table
 from purchasecast.planning.lines import AMOUNT, GOODS, MARGIN, PROBABILITY, UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from purchasecast.config import PlanSettings
 
 __all__ = ["take_offers"]
+
+_PLAIN = ("customer", "product")
 
 
 def take_offers(
@@ -24,7 +28,8 @@ def take_offers(
     Parameters
     ----------
     data : path, Spark DataFrame, pandas, Polars or PyArrow table, or list of dict
-        One row per customer and product.
+        One row per customer and product. Lists of `purchasecast.insights` call their columns ``customer`` and
+        ``product`` whatever the schema says; they are taken, too.
     settings : PlanSettings
         Cost and margin.
     customer, product : str
@@ -39,7 +44,10 @@ def take_offers(
         Of a Spark frame only the columns that a plan reads, and lines that pay.
     """
     if not type(data).__module__.startswith("pyspark."):
-        return take_small_table(data, customer, product, *settings.segments)
+        table = take_small_table(data, customer, product, *_PLAIN, *settings.segments)
+        renamed = _renamed(table.column_names, customer, product)
+        return table.rename_columns([renamed.get(name, name) for name in table.column_names])
+    data = data.withColumnsRenamed(_renamed(data.columns, customer, product))
     optional = [name for name in (MARGIN, GOODS, UNITS) if name in data.columns]
     names = [customer, product, PROBABILITY, AMOUNT, *optional, *settings.segments]
     for name in names:
@@ -58,6 +66,12 @@ def take_offers(
         f"or {PROBABILITY} not between 0 and 1"
     )
     return kept.drop("_rank", "_profit").toArrow()
+
+
+def _renamed(columns: Sequence[str], customer: str, product: str) -> dict[str, str]:
+    """Return what the columns of customer and product are to be called, where they have their plain names."""
+    wanted = zip(_PLAIN, (customer, product), strict=True)
+    return {plain: name for plain, name in wanted if plain in columns and name not in columns}
 
 
 def _margin(settings: PlanSettings, columns: list[str]) -> str:
