@@ -412,17 +412,12 @@ def plan(
     >>> pc.plan(offers, budget=1, cost=1.0, control_share=0.0).contacts["customer"].to_pylist()
     ['Ann']
     """
-    from purchasecast.planning import plan_offers, write_campaign  # noqa: PLC0415  SciPy
+    from purchasecast.planning import plan_offers  # noqa: PLC0415  SciPy
 
     names = {"customer": customer, "product": product, "amount": amount}
     tables = {"stock": stock, "must": must, "must_not": must_not}
     chosen = settings or PlanSettings.of(**options)
-    campaign = plan_offers(offers, chosen, names, money=money, steps=steps, **tables)
-    if out is not None:
-        from purchasecast.report import render_plan  # noqa: PLC0415  an extra
-
-        write_campaign(campaign, out, render_plan(campaign.plan))
-    return campaign
+    return plan_offers(offers, chosen, names, money=money, out=out, steps=steps, **tables)
 
 
 def measure(

@@ -19,7 +19,7 @@ from purchasecast.numerics.power import (
     power_of,
     visible_difference,
 )
-from purchasecast.planning.campaign import PlannedCampaign, list_of
+from purchasecast.planning.campaign import PlannedCampaign, list_of, write_campaign
 from purchasecast.planning.control import draw_control
 from purchasecast.planning.lines import read_lines, read_stock
 from purchasecast.planning.offers import take_offers
@@ -27,6 +27,8 @@ from purchasecast.progress import Steps
 from purchasecast.results import BudgetPoint, ControlGroup, Plan, ProductUse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from purchasecast.config import PlanSettings
@@ -54,6 +56,7 @@ def plan_offers(
     stock: Any = None,
     must: Any = None,
     must_not: Any = None,
+    out: str | Path | None = None,
     steps: Steps | None = None,
 ) -> PlannedCampaign:
     """Choose the lines with the highest expected profit, and hold out a control group.
@@ -73,6 +76,8 @@ def plan_offers(
         Units of each product, in the columns of the product and ``stock``.
     must, must_not : path or table, optional
         Lines that must be in the plan; lines, customers or products that must not.
+    out : str or Path, optional
+        Folder for the lists, the figures and the page.
     steps : Steps, optional
         Measures the seconds per step.
 
@@ -85,6 +90,8 @@ def plan_offers(
     ------
     DataError
         If the offers cannot be used, or the lines that must be exceed a limit.
+    SourceError
+        If `out` cannot be written.
     """
     steps, names = steps or Steps(), (columns["customer"], columns["product"])
     steps.expect(3)
@@ -109,7 +116,12 @@ def plan_offers(
         curve=curve,
         seconds=dict(steps.seconds),
     )
-    return PlannedCampaign(plan, list_of(lines, sent, *names, settings), list_of(lines, kept, *names, settings))
+    campaign = PlannedCampaign(plan, *(list_of(lines, chosen, *names, settings) for chosen in (sent, kept)))
+    if out is not None:
+        from purchasecast.report import render_plan  # noqa: PLC0415  an extra
+
+        write_campaign(campaign, out, render_plan(plan))
+    return campaign
 
 
 def _max_contacts(settings: PlanSettings) -> float:
