@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import check_place
 from purchasecast.config import MonitorSettings, PlanSettings, TrainSettings
-from purchasecast.io import take_table
-from purchasecast.model import Model, session_of
+from purchasecast.io import session_of, take_table
+from purchasecast.model import Model
 from purchasecast.progress import Steps
 from purchasecast.results import check_reject_rate
 from purchasecast.schema import Schema, load_schema
@@ -26,7 +26,7 @@ from purchasecast.validation import write_rejects
 if TYPE_CHECKING:
     from purchasecast.config import ModelName
     from purchasecast.drafting import SchemaDraft
-    from purchasecast.model import Session
+    from purchasecast.io.access import Session
     from purchasecast.planning import PlannedCampaign
     from purchasecast.results import DriftReport, Evaluation, Measurement, Profile, ValidationReport
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,23 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from purchasecast.bundle import REPORT, Bundle, add_document, add_file, copy_bundle, load_bundle
 from purchasecast.errors import SettingsError
 from purchasecast.frames import add_columns, of_kind
+from purchasecast.io import session_of, temporary_folder
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Explanation, Insights, Profile, SearchResult, ValidationReport
 from purchasecast.scorer import read_scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from pyspark.sql import SparkSession
-
+    from purchasecast.config import PlanSettings
+    from purchasecast.io.access import Session
+    from purchasecast.planning import PlannedCampaign
     from purchasecast.prediction import PredictResult
     from purchasecast.schema import Schema
     from purchasecast.scorer import Scorer
     from purchasecast.training import TrainResult
 
-    Session = SparkSession | Callable[[], SparkSession] | None
-
-__all__ = ["Model", "load", "session_of"]
+__all__ = ["Model", "load"]
 
 _LEVEL = 0.9
 
@@ -250,17 +247,9 @@ class Model:
             If a value breaks a rule of the schema.
         """
         result = self.scorer.predict([dict(row)], explain=True)
-        parts = result.contributions
-        if parts is None:
+        if result.contributions is None:
             raise SettingsError("explain: expected a model that can be explained, found one without; train it again.")
-        return Explanation(
-            prediction=float(result.prediction[0]),
-            lower=None if result.lower is None else float(result.lower[0]),
-            upper=None if result.upper is None else float(result.upper[0]),
-            base=float(parts.base[0]),
-            parts=tuple((tuple(part["columns"]), part["contribution"]) for part in parts.to_dicts(0)),
-            money=self.schema.money,
-        )
+        return Explanation.of(result, self.schema.money)
 
     def evaluate(self, data: Any, *, session: Session = None, steps: Steps | None = None, **options: Any) -> Evaluation:
         """Measure the model on labelled rows.
@@ -349,6 +338,31 @@ class Model:
             found = score_offers(checked.accepted, self.bundle, **options)
             return found if is_on_spark else of_kind(found.toArrow(), data)
 
+    def plan(self, data: Any, *, settings: PlanSettings, **options: Any) -> PlannedCampaign:
+        """Plan a campaign of the model's own offers.
+
+        Parameters
+        ----------
+        data : path, Spark DataFrame, or table in this process
+            Past purchases, as `offers` takes them.
+        settings : PlanSettings
+            Budget, costs and limits.
+        **options
+            ``stock``, ``must``, ``must_not``, ``out`` and ``steps`` as in `purchasecast.plan`; all others as in
+            `offers`, such as ``purchases``.
+
+        Returns
+        -------
+        PlannedCampaign
+            The figures, the lines to send and those of the control group.
+        """
+        from purchasecast.planning import plan_offers  # noqa: PLC0415  SciPy
+
+        of_plan = {name: options.pop(name) for name in ("stock", "must", "must_not", "out", "steps") if name in options}
+        names = {"customer": str(self.schema.customer), "product": str(self.schema.product)}
+        columns = {**names, "amount": self.schema.target}
+        return plan_offers(self.offers(data, **options), settings, columns, money=self.schema.money, **of_plan)
+
     def insights(
         self,
         data: Any = None,
@@ -401,7 +415,7 @@ class Model:
         }
         if not tables:
             start()
-        folder = Path(out) if out is not None else _temporary(self)
+        folder = Path(out) if out is not None else temporary_folder(self)
         insights = find_insights(
             self.bundle, folder, **tables, settings=settings, max_reject_rate=max_reject_rate, steps=steps
         )
@@ -482,19 +496,3 @@ def load(path: str | Path) -> Model:
         If there is no model, it is damaged, or of a format that this version does not read.
     """
     return Model(load_bundle(path))
-
-
-def session_of(session: Session) -> Callable[[], SparkSession]:
-    """Return a function that returns the session: the one given, or one that is started when it is needed."""
-    if session is None:
-        from purchasecast.spark import get_session  # noqa: PLC0415  needs Spark
-
-        return get_session
-    return session if callable(session) else lambda: session
-
-
-def _temporary(owner: Any) -> Path:
-    """Return a new folder that is removed when `owner` is no longer used."""
-    folder = Path(tempfile.mkdtemp(prefix="purchasecast-"))
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
-    return folder

@@ -269,6 +269,29 @@ def test_the_command_plans_offers_of_a_file(tmp_path: Path, model: Path) -> None
     assert document["money"] == "EUR"
 
 
+def test_a_model_plans_its_own_offers(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def of_model(self: pc.Model, data: Any, **options: Any) -> pd.DataFrame:
+        asked.update(options, data=data)
+        return offers().rename(columns={"customer": "Customer", "product": "Product"})
+
+    monkeypatch.setattr(pc.Model, "offers", of_model)
+    settings = pc.PlanSettings(budget=150, cost=COST, margin=MARGIN)
+    campaign = pc.load(model).plan("past.csv", settings=settings, purchases=900.0, out=tmp_path / "plan")
+    assert asked == {"data": "past.csv", "purchases": 900.0}
+    assert campaign.contacts.rename_columns(planned().contacts.column_names).equals(planned().contacts)
+    assert campaign.plan.columns == {"customer": "Customer", "product": "Product", "amount": "Spend"}
+    assert campaign.plan.money == "EUR"
+    assert (tmp_path / "plan" / "plan.html").is_file()
+    past = tmp_path / "past.csv"
+    past.write_text("Customer,Product,Spend\na,b,1\n")
+    result = CliRunner().invoke(cli, ["plan", str(model), str(past), "--no-repeat", "--out", str(tmp_path / "other")])
+    assert result.exit_code == 0, result.output
+    assert asked["data"] == str(past)
+    assert asked["repeat"] is False
+
+
 @pytest.mark.spark
 def test_a_spark_frame_plans_the_same(spark: SparkSession) -> None:
     frame = spark.createDataFrame(offers())

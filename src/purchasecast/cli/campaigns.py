@@ -10,6 +10,7 @@ import click
 import purchasecast as pc
 from purchasecast.cli.options import Run, common, model_argument, page_option
 from purchasecast.config import PlanSettings
+from purchasecast.io import peek_names
 
 __all__ = ["measure", "plan"]
 
@@ -73,6 +74,8 @@ _TABLE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     help="Effect that the control group should be able to show.",
 )
 @click.option("--level", default=0.9, show_default=True, metavar="SHARE", help="Level of the intervals.")
+@click.option("--purchases", type=float, metavar="N", help="Purchases in the period to come, of all customers.")
+@click.option("--repeat/--no-repeat", default=None, help="Only what the customer has bought before, or all else.")
 @click.option(
     "--segment",
     "segments",
@@ -83,18 +86,22 @@ _TABLE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--seed", default=7, show_default=True, help="Seed of the control group.")
 @common
 def plan(run: Run, model: Path, data: str, out: Path, **options: Any) -> int:
-    """Choose whom to offer what within a budget.
+    """Choose whom to offer what, and whom to leave alone.
 
-    Some customers are held out at random as a control group, so that `measure` can tell what the campaign brings.
-
-    DATA are offers: a CSV or Parquet file with the columns of customer and product as MODEL names them, and
-    `probability` and `amount` of a purchase.
+    DATA are past purchases, from which MODEL makes the offers; or offers, if there is a column `probability`: a CSV or
+    Parquet file with customer and product as MODEL names them, and probability and `amount` of a purchase.
     """
     tables = {name: options.pop(name) for name in ("stock", "must", "must_not")}
-    schema = pc.load(model).schema
-    names = {"customer": schema.customer or "customer", "product": schema.product or "product", "amount": schema.target}
-    settings = PlanSettings(**options)
-    result = pc.plan(data, **tables, **names, money=schema.money, out=out, settings=settings, steps=run.steps)
+    from_model = {name: options.pop(name) for name in ("purchases", "repeat")}
+    loaded, settings = pc.load(model), PlanSettings(**options)
+    arguments: dict[str, Any] = {**tables, "out": out, "settings": settings, "steps": run.steps}
+    if "probability" in (peek_names(data) or ()):
+        schema = loaded.schema
+        names = {"customer": str(schema.customer), "product": str(schema.product), "amount": schema.target}
+        arguments |= {**names, "money": schema.money}
+        result = pc.plan(data, **arguments)
+    else:
+        result = loaded.plan(data, session=run.spark, **from_model, **arguments)
     run.result(result.plan.to_dict(), f"{result}\nplan: {out}")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from purchasecast.io.access import session_of, temporary_folder
 from purchasecast.io.local_files import peek_csv_options, peek_names
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ __all__ = [
     "peek_names",
     "read_local_table",
     "read_table",
+    "session_of",
     "take_small_table",
     "take_table",
     "take_untyped",
+    "temporary_folder",
     "write_single_csv",
     "write_table",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from purchasecast.formatting import html_table, text_table
 from purchasecast.results.record import Record
@@ -39,6 +40,32 @@ class Explanation(Record):
     base: float
     parts: tuple[tuple[tuple[str, ...], float], ...]
     money: str | None = None
+
+    @classmethod
+    def of(cls, result: Any, money: str | None) -> Explanation:
+        """Return the explanation of the first row of a scorer's result.
+
+        Parameters
+        ----------
+        result : Prediction
+            Result of the scorer, with contributions.
+        money : str or None
+            Currency.
+
+        Returns
+        -------
+        Explanation
+            The prediction, that of an average row, and what each column adds.
+        """
+        parts = result.contributions
+        return cls(
+            prediction=float(result.prediction[0]),
+            lower=None if result.lower is None else float(result.lower[0]),
+            upper=None if result.upper is None else float(result.upper[0]),
+            base=float(parts.base[0]),
+            parts=tuple((tuple(part["columns"]), part["contribution"]) for part in parts.to_dicts(0)),
+            money=money,
+        )
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [("average row", f"{self.base:,.2f}")]
