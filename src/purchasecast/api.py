@@ -26,7 +26,7 @@ from purchasecast.validation import write_rejects
 if TYPE_CHECKING:
     from purchasecast.config import ModelName
     from purchasecast.drafting import SchemaDraft
-    from purchasecast.io.access import Session
+    from purchasecast.io import Session
     from purchasecast.planning import PlannedCampaign
     from purchasecast.results import DriftReport, Evaluation, Measurement, Profile, ValidationReport
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from purchasecast.config import PlanSettings
-    from purchasecast.io.access import Session
+    from purchasecast.io import Session
     from purchasecast.planning import PlannedCampaign
     from purchasecast.prediction import PredictResult
     from purchasecast.schema import Schema

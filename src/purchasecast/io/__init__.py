@@ -9,6 +9,7 @@ from purchasecast.io.access import session_of, temporary_folder
 from purchasecast.io.local_files import peek_csv_options, peek_names
 
 if TYPE_CHECKING:
+    from purchasecast.io.access import Session as Session
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
     from purchasecast.io.local_tables import read_local_table, take_small_table
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
