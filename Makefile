@@ -11,7 +11,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environments check test test-all demo bench docs clean
+.PHONY: help setup environments check test test-all demo bench faults docs clean
 
 help: ## List what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: setup ## Run the benchmarks, one script a question
 	@$(BIN)/uv sync --frozen --all-extras --group bench --inexact --quiet --python $(BIN)/python
 	@PURCHASECAST_BENCH=$$(mktemp -d); export PURCHASECAST_BENCH; trap 'rm -rf "$$PURCHASECAST_BENCH"' EXIT; \
 	for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+faults: setup ## Try kills, interrupts, damage and full disks, as docs/reliability.md promises (an hour)
+	$(BIN)/python -m tests.faults
 
 # The examples of the gallery train models for some minutes: `make test` builds the pages around them only.
 GALLERY ?= 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+JDBC_JAR = Path(os.environ.get("PURCHASECAST_JDBC_JAR", "/usr/share/java/postgresql.jar"))
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -41,6 +42,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.log.level", "ERROR")
+        .config("spark.jars", str(JDBC_JAR) if JDBC_JAR.is_file() else "")  # for the tests with PostgreSQL
         .getOrCreate()
     )
     yield session

@@ -49,7 +49,12 @@ class Bad:
 
 LEAP = date(2024, 2, 29)
 NULL, NO_INTEGER, NO_NUMBER, NO_DATE = Bad("null"), Bad("not an integer"), Bad("not a number"), Bad("not a date")
-INFINITE, NEGATIVE, LOW, HIGH = Bad("not finite"), Bad("negative"), Bad("below minimum"), Bad("above maximum")
+INFINITE, NEGATIVE, LOW, HIGH = (
+    Bad("not finite or too large"),
+    Bad("negative"),
+    Bad("below minimum"),
+    Bad("above maximum"),
+)
 OUTSIDE, NO_MATCH = Bad("not in domain"), Bad("does not match the pattern")
 
 #: What stands in a file, as text, by column; and the canonical value, or the rule that is broken.
@@ -70,7 +75,13 @@ TEXTS: dict[str, list[tuple[str | None, Any]]] = {
         ("Zoe\N{COMBINING DIAERESIS}", "Zoe\N{COMBINING DIAERESIS}"),  # another text, though it looks the same
         ("\N{GRINNING FACE}", "\N{GRINNING FACE}"),
         ("\N{EM SPACE}x", "\N{EM SPACE}x"),
-        ("x" * 5_000, "x" * 5_000),
+        ("x" * 65_536, "x" * 65_536),
+        ("x" * 65_537, Bad("too long")),
+        ("a\0b", Bad("not text")),
+        ("Zo\N{REPLACEMENT CHARACTER}", Bad("not text")),  # a byte that was no UTF-8
+        ("a\N{ZERO WIDTH SPACE}", "a\N{ZERO WIDTH SPACE}"),  # another text, though it looks the same
+        ("\N{ZERO WIDTH NO-BREAK SPACE}a", "\N{ZERO WIDTH NO-BREAK SPACE}a"),
+        ("a\N{NO-BREAK SPACE}b", "a\N{NO-BREAK SPACE}b"),
         (None, NULL),
         ("", NULL),
         (" \t ", NULL),
@@ -143,7 +154,9 @@ TEXTS: dict[str, list[tuple[str | None, Any]]] = {
         ("5.", 5.0),
         ("+1e3", 1000.0),
         ("1E-3", 0.001),
-        ("1e308", 1e308),
+        ("1e75", 1e75),
+        ("-1e76", INFINITE),
+        ("1e308", INFINITE),
         ("4.9e-324", 4.9e-324),
         ("1e-400", 0.0),
         ("007.250", 7.25),

@@ -101,7 +101,7 @@ class Model:
     @cached_property
     def scorer(self) -> Scorer:
         """The portable form of the model, which needs neither Spark nor Java."""
-        return read_scorer(self.bundle.scorer_folder)
+        return read_scorer(self.bundle.scorer_files)
 
     def predict(
         self,
@@ -144,7 +144,7 @@ class Model:
         scorer = self.scorer
         if scorer.level is not None or level is not None:
             # The scorer is shared between calls: each sets its level.
-            scorer.set_level(level if level is not None else self._trained_level)
+            scorer.set_level(level if level is not None else scorer.trained_level or _LEVEL)
         result = scorer.predict(rows, explain=explain, errors=errors)
         columns = result.to_columns()
         if result.contributions is not None:
@@ -158,10 +158,6 @@ class Model:
         scored = score(rows, self.bundle, level=level, explain=explain, errors=errors)
         return scored.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
 
-    @cached_property
-    def _trained_level(self) -> float:
-        return read_scorer(self.bundle.scorer_folder).level or _LEVEL
-
     def predict_table(
         self,
         data: Any,
@@ -169,6 +165,7 @@ class Model:
         *,
         out_format: str | None = None,
         out_table: str | None = None,
+        out_options: Mapping[str, str] | None = None,
         overwrite: bool = False,
         level: float | None = None,
         explain: bool = False,
@@ -190,6 +187,8 @@ class Model:
             Any format that Spark writes; by default told from the suffix, else Parquet.
         out_table : str, optional
             The table behind a ``jdbc:`` URL.
+        out_options : mapping of str to str, optional
+            Options of Spark's writer.
         overwrite : bool, default False
             Whether to replace what is there.
         level : float, optional
@@ -217,16 +216,17 @@ class Model:
         RejectRateError
             If more rows are bad than allowed; nothing is written then but the rejects.
         SourceError
-            If the predictions cannot be written.
+            If the predictions cannot be written, or would replace the table that they are made from.
         """
-        from purchasecast.io import take_table  # noqa: PLC0415  needs Spark
+        from purchasecast.io import check_other_table, take_table  # noqa: PLC0415  needs Spark
         from purchasecast.prediction import Output, predict  # noqa: PLC0415
 
+        check_other_table(data, reader, str(out), out_table, out_options)
         raw = take_table(data, self.schema, session_of(session), target="optional", **reader)
-        single = str(out).endswith(".csv") and out_format is None
-        output = Output(str(out), single_csv=single, format=out_format, table=out_table, overwrite=overwrite)
-        gate: dict[str, Any] = {"max_reject_rate": max_reject_rate, "rejects": rejects}
-        return predict(raw, self.bundle, output, level=level, explain=explain, steps=steps, **gate)
+        is_file = str(out).endswith(".csv") and out_format is None
+        output = Output(str(out), is_file, out_format, out_table, out_options, overwrite)
+        chosen: dict[str, Any] = {"level": level, "explain": explain, "steps": steps}
+        return predict(raw, self.bundle, output, max_reject_rate=max_reject_rate, rejects=rejects, **chosen)
 
     def explain(self, row: Mapping[str, Any]) -> Explanation:
         """Explain the prediction of one row.
@@ -447,8 +447,7 @@ class Model:
         from purchasecast.report import read_report, render_report, write_page  # noqa: PLC0415  an extra
 
         with (steps or Steps()).step("draw"):
-            html = render_report(read_report(self.bundle, insights=insights))
-            page = write_page(html, Path(path))
+            page = write_page(html := render_report(read_report(self.bundle, insights=insights)), Path(path))
         if keep:
             self.bundle = add_file(self.bundle, REPORT, html)
         return page

@@ -28,6 +28,11 @@ def save(path: Path, text: str = "stages") -> Bundle:
     return save_bundle(path, write_parts=write_parts, documents={"search": {"chosen": 3}}, manifest=manifest)
 
 
+def relink(file: Path, target: Path) -> None:
+    file.unlink()
+    file.symlink_to(target)
+
+
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
@@ -71,6 +76,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         (lambda folder: (folder / "pipeline" / "more").write_text(""), "pipeline/more was added"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 2, "files": null}'), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 2, "files": {"a": 1}}'), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe{"), "manifest"),
+        (lambda folder: relink(folder / "search.json", folder / "nothing"), "search.json was changed"),
+        (lambda folder: (folder / "more").symlink_to(folder / "nothing"), "more was added"),
         (lambda folder: edit(folder / "manifest.json", "Purchase", "Spend"), "the manifest that was written"),
     ],
 )
@@ -157,7 +168,7 @@ def test_a_document_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "model").document("findings") is None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     shutil.rmtree(tmp_path / "model")
-    with pytest.raises(BundleError, match="No such file"):
+    with pytest.raises(BundleError, match="no such directory"):
         add_document(bundle, "findings", {})
     assert list(tmp_path.iterdir()) == []
 

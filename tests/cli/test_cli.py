@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,9 +12,6 @@ from click.testing import CliRunner
 from purchasecast.cli import cli
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMANDS = (
     *("demo", "evaluate", "generate", "insights", "measure", "monitor", "plan", "predict", "profile", "report"),
@@ -93,7 +90,7 @@ def work(*given, **options):
 
 spark.get_session = lambda **options: Session()
 datasets.generate_shop = work
-sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv", "--remote", "sc://here"]
 cli.main()
 """
 
@@ -101,6 +98,61 @@ cli.main()
 def test_an_interrupted_run_cancels_what_spark_does() -> None:
     done = subprocess.run([sys.executable, "-c", AT_WORK], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "cancelled\n", "\npurchasecast: stopped\n")
+
+
+AT_WORK_WITH_JAVA = """
+import logging, os, signal, subprocess, sys, time
+from purchasecast import cli, datasets, spark
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(99)"
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
+
+def start(**options):
+    java = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    java.stdout.readline()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as Spark sets its own
+    return object()
+
+def work(*given, **options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except BaseException:
+        logging.exception("KeyboardInterrupt while sending command.")  # py4j, to the root logger
+        print("noise", file=sys.stderr)
+        raise
+
+spark.get_session = start
+datasets.generate_shop = work
+cli.interrupts._PATIENCE_SECONDS = 0.3
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["purchasecast", "generate", "--rows", "1", "--out", "shop.csv"]
+cli.main()
+"""
+
+
+def _stat(file: Path) -> list[str]:
+    """Return state, parent, process group and more of a process."""
+    try:
+        return file.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def test_an_interrupt_ends_what_was_started_and_is_one_sentence(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_WORK_WITH_JAVA],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "\npurchasecast: stopped\n")
+    alive = [stat for stat in map(_stat, Path("/proc").glob("[0-9]*/stat")) if stat[2:3] == [str(process.pid)]]
+    assert [stat for stat in alive if stat[0] != "Z"] == []  # nobody of its group is left
+    assert list(tmp_path.iterdir()) == []
 
 
 INTERRUPTED_IN_A_CALLBACK = """

@@ -5,6 +5,7 @@ One shop has every kind of column, so that one pipeline shows every stage; one j
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -202,3 +203,15 @@ def test_real_rows_agree_too(spark: SparkSession, black_friday: Path, tmp_path: 
     with validate(test, schema, target="optional") as checked:
         scored = model.transform(checked.accepted).select(*scorer.columns, "prediction").toArrow()
     close(scorer.predict(scored.select(scorer.columns)).prediction, scored["prediction"].to_numpy())
+
+
+def test_the_model_tests_itself_on_many_customers_unseen_levels_nulls_and_bounds(trained: Trained) -> None:
+    tests = json.loads((trained.model / "scorer" / "scorer.json").read_text(encoding="utf-8"))["self_test"]
+    usual = [test for test in tests if not test.get("unusual")]
+    assert len({test["row"]["Customer.no"] for test in usual}) >= 8
+    assert trained.scorer.examples == tuple(test["row"] for test in usual)
+    unseen = [trained.scorer.predict_one(test["row"]).unseen for test in tests if test.get("unusual")]
+    assert {("customer",), ("product",)} <= set(unseen)
+    empty = [test["row"] for test in tests if test["row"]["Day.of"] is None and test["row"]["Category"] is None]
+    assert empty
+    assert all(test["lower"] <= test["prediction"] <= test["upper"] for test in tests)

@@ -258,7 +258,7 @@ def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
     bundle = load_bundle(shop / "model")
     rows = pd.read_csv(shop / "data.scoring.csv", dtype=str, keep_default_na=False).head(50)
     table = pa.Table.from_pandas(rows.replace("", None), preserve_index=False)
-    work = scoring._Work(str(bundle.scorer_folder), (), (), None, explain=False, errors="raise")
+    work = scoring._Work(bundle.scorer_files.carried(without="offers"), (), (), None, explain=False, errors="raise")
     (tmp_path / "work").write_bytes(shipping._pickled(work.score))
     with pa.ipc.new_file(str(tmp_path / "rows.arrow"), table.schema) as writer:
         writer.write_table(table)

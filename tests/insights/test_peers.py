@@ -272,6 +272,29 @@ def test_customers_below_their_like_are_found_and_the_sum_is_not_inflated() -> N
     assert columns[3] == "shortfall"
 
 
+def test_what_the_lowest_of_many_customers_pay_less_is_not_exaggerated() -> None:
+    """Without the shrinkage the sum of the lowest tenth would be twice the truth."""
+    draw = np.random.default_rng(8)
+    customers, rows, effect_sd, noise_sd = 4_000, 12, 5.0, 30.0
+    effects = draw.normal(0.0, effect_sd, customers)
+    means = effects + draw.normal(0.0, noise_sd / np.sqrt(rows), customers)
+    lowest = np.argsort(means)[: customers // 10]
+    constant = np.ones(len(lowest))
+    found = Shortfalls(
+        tuple(map(str, lowest)),
+        *(rows * constant, constant, means[lowest], noise_sd * constant, noise_sd * constant),
+        tried=customers,
+        variance=effect_sd**2,
+        same="the same products",
+    )
+    sums, errors = found.shrunken()
+    truth = -rows * effects[lowest].sum()
+    assert abs(sums.sum() - truth) < 3 * np.sqrt((errors**2).sum())
+    assert -rows * means[lowest].sum() > 2 * truth
+    finding = found.findings(np.zeros(len(lowest)), 0.1, Phrases(SCHEMA))[0]
+    assert finding.value == pytest.approx(sums.sum())
+
+
 def batches_of(table: pd.DataFrame, parts: int) -> list[pa.RecordBatch]:
     """Return the rows as the executors read them."""
     hashed = {name: pd.util.hash_array(table[column].to_numpy()).view("int64") for name, column in HASHED.items()}

@@ -223,3 +223,9 @@ def test_a_fitted_scale_gives_way_where_bins_by_prediction_know_better(monkeypat
         widths.append(((upper - lower) * np.sqrt(np.maximum(terms @ found["weights"], found["least"]))).mean())
     assert widths[0] < 0.95 * widths[1]
     assert widths[0] == pytest.approx(2 * 1.645 * sd.mean(), rel=0.03)
+
+
+def test_a_variance_that_groups_explain_more_than_whole_keeps_a_twentieth() -> None:
+    terms = np.column_stack([np.ones(4), np.zeros(4), np.full(4, 9.0), np.zeros(4)])
+    weights = conformal._constant_scale(np.full(4, 2.0), terms, groups=1)
+    assert weights.tolist() == [0.05 * 2.0, 0.0, 1.0, 0.0]

@@ -15,7 +15,7 @@ INVERSE = {"log1p": np.expm1, "sqrt": np.square}
 def make_step(transform: str, residuals: np.ndarray) -> Retransform:
     second = np.exp(residuals) if transform == "log1p" else residuals**2
     entry = {"input": "v", "output": "y", "transform": transform, "smearing": [residuals.mean(), second.mean()]}
-    return Retransform(entry, Context(folder=None, levels=(), vectors={}))  # type: ignore[arg-type]
+    return Retransform(entry, Context(files=None, levels=(), vectors={}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("transform", ["log1p", "sqrt"])

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from purchasecast.errors import BundleCorruptError, SettingsError
+from purchasecast.files import SealedFiles
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.inputs import Encoded
 from purchasecast.scorer.levels import LevelTable
@@ -38,7 +39,7 @@ LEVELS = (
     KeyedLevels(("customer",), table(["a"], [0.7, 0.5])),
     KeyedLevels(("customer", "category"), table(["a\x1f1"], [0.9, 0.5])),
 )
-CONTEXT = Context(Path(), LEVELS, {})
+CONTEXT = Context(SealedFiles(""), LEVELS, {})
 
 
 def batch(columns: dict[str, Any], *, explains: bool = False) -> Batch:
@@ -83,7 +84,7 @@ def test_a_blend_adds_up_members_and_their_parts() -> None:
     np.testing.assert_allclose(by_row(step, columns, "out"), many.columns["out"])
 
 
-def interval() -> Interval:
+def interval(**changed: Any) -> Interval:
     steps = np.linspace(-2.0, 2.0, 201)
     entry = {
         "prediction": "p",
@@ -99,6 +100,7 @@ def interval() -> Interval:
         "rows": 100_000,
         "grid": list(steps),
         "groups": {"2": {"borders": [400.0], "rows": [100_000] * 2, "grids": [list(9 * steps), list(2 * steps)]}},
+        **changed,
     }
     return Interval(entry, CONTEXT)
 
@@ -118,6 +120,14 @@ def test_bounds_follow_scale_group_and_minimum() -> None:
     )
     for name in ("lower", "upper"):
         np.testing.assert_allclose(by_row(step, COLUMNS, name), many.columns[name])
+
+
+def test_no_variance_is_smaller_than_the_least_also_of_unseen_levels() -> None:
+    step = interval(weights=[0.0, 0.0, 0.0, 0.0], least=25.0)
+    many = batch(COLUMNS)
+    step.batch(many)
+    np.testing.assert_allclose(many.columns["upper"][[0, 2]], 500.0 + 1.8 * 5.0, rtol=1e-4)
+    np.testing.assert_allclose(by_row(step, COLUMNS, "upper"), many.columns["upper"])
 
 
 def test_another_level_comes_from_the_same_calibration() -> None:
@@ -140,7 +150,7 @@ def trees(folder: Path, **changed: Any) -> BoostedTrees:
     params = {"max_depth": 5, "base_score": 7.5, "nthread": 1, **changed}
     xgboost.train(params, xgboost.DMatrix(x, label, nthread=1), 60).save_model(folder / "booster.json")
     entry = {"file": "booster.json", "inputs": ["x", "y"], "output": "out"}
-    return BoostedTrees(entry, Context(folder, LEVELS, {}))
+    return BoostedTrees(entry, Context(SealedFiles(str(folder)), LEVELS, {}))
 
 
 def test_trees_predict_the_same_bits_by_row_and_by_table(tmp_path: Path) -> None:
@@ -179,7 +189,7 @@ def test_a_booster_that_a_row_cannot_walk_is_refused(tmp_path: Path) -> None:
 
 def _read(folder: Path, document: Any) -> None:
     (folder / "booster.json").write_text(json.dumps(document))
-    _read_trees(folder / "booster.json", 2)
+    _read_trees((folder / "booster.json").read_bytes(), "booster.json", 2)
 
 
 def test_every_kind_of_step_is_described() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from purchasecast.files import SealedFiles
 from purchasecast.scorer.batch import RANGE, Batch, KeyedLevels, Row
 from purchasecast.scorer.inputs import Encoded
 from purchasecast.scorer.levels import LevelTable
@@ -78,7 +78,7 @@ def batch() -> Batch:
     }
     made = Batch(len(ROWS), inputs, LEVELS, explains=True)
     made.columns["q"], made.sources["q"] = np.array([row[2] for row in ROWS]), ("pieces",)
-    UnitPrice(ENTRY, Context(Path(), LEVELS, {})).batch(made)
+    UnitPrice(ENTRY, Context(SealedFiles(""), LEVELS, {})).batch(made)
     return made
 
 
@@ -100,7 +100,7 @@ def test_amounts_are_quantity_times_unit_price_or_follow_the_line(batch: Batch) 
 
 
 def test_a_row_gives_what_a_batch_gives(batch: Batch) -> None:
-    step = UnitPrice(ENTRY, Context(Path(), LEVELS, {}))
+    step = UnitPrice(ENTRY, Context(SealedFiles(""), LEVELS, {}))
     for place, (kind, product, quantity) in enumerate(ROWS):
         row = Row({"type": kind, "product": product, "q": quantity}, LEVELS)
         step.row(row)

@@ -23,6 +23,7 @@ from tests.tiny_model import TinyShop
 from purchasecast.bundle import load_bundle
 from purchasecast.cli import cli
 from purchasecast.errors import SettingsError
+from purchasecast.scorer import read_scorer
 from purchasecast.serve import create_app
 from purchasecast.serve.json_logs import JsonFormatter
 from purchasecast.serve.model_holder import ModelHolder
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
 
-    from purchasecast.bundle import Bundle
 
 HERE = "http://127.0.0.1:8000"
 TOKEN = "a-token-of-some-length"
@@ -178,7 +178,7 @@ def test_heavy_work_keeps_its_slot_until_its_thread_ends_also_past_a_timeout(
 
 def test_whoever_watches_the_server_is_answered_under_any_load(model: Path, shop: TinyShop) -> None:
     with client_of(model, max_requests=1) as client:
-        client.app._active = 1  # type: ignore[attr-defined]  # as if one were under way
+        client.app._active.add(SimpleNamespace())  # type: ignore[attr-defined]  # as if one were under way
         problem(client.post("/v1/predict", json={"rows": shop.random_rows(1)}), 503)
         assert client.get("/healthz").status_code == 200
         assert client.get("/metrics").status_code == 200
@@ -407,6 +407,16 @@ def test_a_monstrous_header_gets_a_short_answer_soon(client: TestClient, names: 
     assert time.monotonic() - started < 5.0  # was two minutes
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"rows": [{"\0" * 50_000: 1}]}, {"\0" * 50_000: 1}, {"rows": [{"\0" * 900 + str(k): 1} for k in range(90)]}],
+)
+def test_an_answer_does_not_repeat_all_that_was_sent(client: TestClient, body: dict[str, Any]) -> None:
+    answer = client.post("/v1/predict", json=body)
+    problem(answer, 422)
+    assert len(answer.content) < 40_000  # was 600,000
+
+
 def test_a_spreadsheet_finds_no_formula_in_a_scored_file(client: TestClient, shop: TinyShop) -> None:
     products = ['=HYPERLINK("http://evil","x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "-20", "plain"]
     frame = pd.DataFrame([row | {"note_=1": "=2"} for row in shop.random_rows(len(products))])
@@ -462,13 +472,12 @@ def test_a_model_that_is_replaced_while_it_is_read_is_taken_whole(
     before = load_bundle(tmp_path / "model").manifest
     waiting = [second]
 
-    def load_and_replace(path: Path) -> Bundle:
-        found = load_bundle(path)
+    def replace_and_read(source: Any) -> Any:
         if waiting:
-            waiting.pop().save(path)
-        return found
+            waiting.pop().save(tmp_path / "model")  # after the manifest was read, and before the scorer
+        return read_scorer(source)
 
-    monkeypatch.setattr("purchasecast.serve.model_holder.load_bundle", load_and_replace)
+    monkeypatch.setattr("purchasecast.serve.model_holder.read_scorer", replace_and_read)
     served = ModelHolder(tmp_path / "model").served
     row = second.random_rows(1)[0]
     assert served.scorer.predict_one(row).prediction == pytest.approx(second.predict(row))

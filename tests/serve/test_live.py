@@ -162,6 +162,21 @@ def test_a_request_under_way_is_finished_before_the_server_stops(tmp_path: Path,
     live.stop()
 
 
+def test_an_upload_that_cannot_be_finished_is_told_before_the_server_stops(tmp_path: Path, model: Path) -> None:
+    live = LiveServer(model, tmp_path / "log", stop_seconds=4)
+    headers = (b"Host: localhost", b"Content-Type: text/csv", b"Content-Length: 1000000")
+    head = b"\r\n".join((b"POST /v1/predict/file HTTP/1.1", *headers, b"\r\n"))
+    with socket.create_connection(("127.0.0.1", live.port), timeout=20) as line:
+        line.sendall(head + b"Customer")
+        time.sleep(0.3)
+        live.process.send_signal(signal.SIGTERM)
+        answer = line.recv(65_536).decode()
+    assert answer.startswith("HTTP/1.1 503")
+    assert "retry-after: 5" in answer.lower()
+    assert live.process.wait(timeout=60) == 0
+    live.stop()
+
+
 def test_a_taken_port_and_a_public_address_are_refused_in_one_sentence(server: LiveServer, model: Path) -> None:
     for arguments, told in ((["--port", str(server.port)], "free address"), (["--host", "0.0.0.0"], "no token")):
         command = [sys.executable, "-m", "purchasecast", "serve", str(model), *arguments]

@@ -13,8 +13,9 @@ import click
 
 from purchasecast import __version__
 from purchasecast.cli import campaigns, data, model, results
-from purchasecast.cli.interrupts import raise_again
+from purchasecast.cli.interrupts import raise_again, speak_again
 from purchasecast.errors import PurchasecastError
+from purchasecast.files import cause
 
 __all__ = ["cli", "main"]
 
@@ -71,12 +72,14 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except Exception as error:  # noqa: BLE001  never a traceback without --verbose
-        _fail(f"{type(error).__name__}: {_first_line(error)} (--verbose shows where)", 1, error)
+        _fail(f"{_first_line(error)} (--verbose shows where)", 1, error)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(sentence: str, code: int, error: BaseException | None = None) -> None:
+    if speak_again():
+        click.echo(err=True)  # below the ^C of the terminal, as click does
     if error is not None and logging.getLogger("purchasecast").isEnabledFor(logging.DEBUG):
         logging.getLogger("purchasecast").debug("failed", exc_info=error)
     click.echo(f"purchasecast: {sentence}", err=True)
@@ -89,5 +92,7 @@ def _first_line(error: Exception) -> str:
 
         if isinstance(error, SPARK_FAILURES):
             return reason(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {cause(error)}"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"
+    return f"a mistake of purchasecast itself: {type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -13,6 +13,7 @@ from purchasecast.cli.options import (
     common,
     described_by,
     model_argument,
+    pairs,
     rate_option,
     reader_options,
     rejects_option,
@@ -144,6 +145,7 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
     help="Format to write, any that Spark writes; by default told from the suffix, else Parquet.",
 )
 @click.option("--out-table", metavar="NAME", help="Table to write, if --out is a jdbc: URL.")
+@click.option("--out-option", multiple=True, metavar="KEY=VALUE", help="Option of Spark's writer; may be repeated.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at --out.")
 @click.option(
     "--level",
@@ -158,6 +160,7 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     """Predict spend for each row of DATA."""
     names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
     chosen = {name: options.pop(name) for name in names}
+    chosen["out_options"] = pairs(options.pop("out_option"), "out_option")
     result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps, **reader_options(options))
     lines = [f"{result.rows:,} rows scored, {result.rejected:,} rejected"]
     lines += [f"  {count:>10,}  with an unseen {name}" for name, count in result.unseen.items() if count]

@@ -35,6 +35,7 @@ __all__ = [
     "in_options",
     "model_argument",
     "page_option",
+    "pairs",
     "rate_option",
     "reader_options",
     "rejects_option",
@@ -59,7 +60,7 @@ class Run:
         if not self.verbose:  # on Ctrl-C it logs the traceback of every conversation with Java that was cut short
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
         self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
-        self.interrupts = Interrupts()
+        self.interrupts = Interrupts(quiet=not self.verbose)
         self._session: SparkSession | None = None
 
     def spark(self, *, few_rows: bool = False) -> SparkSession:
@@ -69,7 +70,7 @@ class Run:
         conf = parse_conf(self._conf)
         with self.steps.step("start Spark"):
             self._session = get_session(master=self._master, remote=self._remote, conf=conf, few_rows=few_rows)
-        self.interrupts.close()
+        self.interrupts.renew()
         self.interrupts.check()
         return self._session
 
@@ -79,8 +80,8 @@ class Run:
         return {"session": self.spark, "steps": self.steps}
 
     def cancel(self) -> None:
-        """Cancel what Spark still does: a Connect server would go on with it."""
-        if self._session is not None:
+        """Cancel what a Connect server still does; a Spark of our own has ended."""
+        if self._session is not None and self._remote:
             with contextlib.suppress(Exception):  # what matters is that the run ends
                 self._session.interruptAll()
 
@@ -187,14 +188,15 @@ def page_option(*, required: bool) -> Callable[..., Any]:
     return click.option("--out", required=required, type=place, metavar="FILE.html", help="Page to write.")
 
 
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
+def pairs(values: tuple[str, ...], name: str = "option") -> dict[str, str]:
+    """Return texts of the form ``KEY=VALUE`` as a mapping; `name` is that of the option that they come from."""
+    result = {}
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            raise SettingsError(f"option: expected KEY=VALUE, found {value!r}; write for example header=true.")
-        pairs[key] = rest
-    return pairs
+            raise SettingsError(f"{name}: expected KEY=VALUE, found {value!r}; write for example header=true.")
+        result[key] = rest
+    return result
 
 
 def reader_options(source: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +204,7 @@ def reader_options(source: dict[str, Any]) -> dict[str, Any]:
     return {
         "format": source["source_format"],
         "table": source["table"],
-        "options": _pairs(source["option"]),
+        "options": pairs(source["option"]),
     }
 
 

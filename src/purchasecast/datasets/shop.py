@@ -6,10 +6,10 @@ import json
 import logging
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from purchasecast.errors import SettingsError, SourceError
+from purchasecast.files import cause, write_whole
 from purchasecast.io import write_single_csv, write_table
 from purchasecast.schema import shipped_schemas
 
@@ -146,6 +146,6 @@ def _write_schema(schema: Schema, path: str) -> None:
         lines += ["", f"[columns.{json.dumps(column.pop('name'))}]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in column.items()]
     try:
-        Path(path).write_text("\n".join([*lines, ""]), encoding="utf-8")
+        write_whole(path, "\n".join([*lines, ""]))
     except OSError as error:
-        raise SourceError(f"cannot write the schema {path}: {error.strerror or error}; choose another name.") from None
+        raise SourceError(f"cannot write the schema {path}: {cause(error)}; choose another name.") from None

@@ -10,7 +10,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast.errors import BundleError
 from purchasecast.export.level_tables import MOST_LEVELS
-from purchasecast.schema.reserved_columns import PREDICTION
+from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
 from purchasecast.scorer import read_scorer
 from purchasecast.scorer.contributions import write_averages
 from purchasecast.scorer.dates import date_text
@@ -145,17 +145,45 @@ def _typical(sample: pa.Table, schema: Schema) -> dict[str, Any]:
 
 def _self_test(model: PipelineModel, rows: DataFrame, sample: pa.Table, schema: Schema) -> list[dict[str, Any]]:
     """Return a few rows with what Spark predicts for them; a scorer that says otherwise refuses to load."""
-    picked = sample.slice(0, _TESTS)
+    usual = sample.take(_spread_out(len(sample), _TESTS)).slice(0, _TESTS)
+    picked = pa.concat_tables([usual, _unusual(usual, sample, schema)])
     numbered = picked.append_column(_ROW, pa.array(range(len(picked)), pa.int32()))
-    frame = rows.sparkSession.createDataFrame(numbered)
-    predicted = {row[0]: float(row[1]) for row in model.transform(frame).select(_ROW, PREDICTION).collect()}
+    scored = model.transform(rows.sparkSession.createDataFrame(numbered))
+    names = [name for name in (PREDICTION, LOWER, UPPER) if name in scored.columns]
+    collected = scored.select(_ROW, *names).collect()
+    expected = {row[0]: dict(zip(names, map(float, row[1:]), strict=True)) for row in collected}
     return [
         {
             "row": {name: _plain(value, schema.column(name)) for name, value in row.items()},
-            "prediction": predicted[number],
+            **expected[number],
+            **({} if number < len(usual) else {"unusual": True}),
         }
         for number, row in enumerate(picked.to_pylist())
     ]
+
+
+def _unusual(usual: pa.Table, sample: pa.Table, schema: Schema) -> pa.Table:
+    """Return rows of customers and products that training has not seen, and rows without what may be missing."""
+    changes = [
+        {column.name: _unseen_value(column, sample[column.name])}
+        for column in map(schema.column, filter(None, (schema.customer, schema.product)))
+        if not column.levels and column.pattern is None and column.maximum is None
+    ]
+    changes.append({name: None for name in _inputs(schema) if schema.column(name).null != "forbidden"})
+    rows = usual.to_pylist()
+    changed = [rows[place % len(rows)] | change for place, change in enumerate(changes) if change and rows]
+    return pa.Table.from_pylist(changed, usual.schema)
+
+
+def _unseen_value(column: Column, values: pa.ChunkedArray) -> Any:
+    return pc.max(values).as_py() + 1 if pa.types.is_integer(values.type) else _unseen_text(column, values)
+
+
+def _unseen_text(column: Column, values: pa.ChunkedArray) -> str:
+    """Return a text that is none of the values; of a column of whole numbers, which are kept as texts, a number."""
+    if column.type == "integer":
+        return str(pc.max(values.cast(pa.int64())).as_py() + 1)
+    return f"{pc.max(values).as_py()} (new)"
 
 
 def _plain(value: Any, column: Column) -> Any:

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from purchasecast.errors import SourceError
+from purchasecast.bundle import MANIFEST
+from purchasecast.errors import PurchasecastError, SourceError
+from purchasecast.files import cause, escape_formulas, put_entries, staging
 from purchasecast.formatting import money
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from purchasecast.results import Insights
 
-__all__ = ["make_folder", "summary", "table_of", "write_findings", "write_list"]
+__all__ = ["results_folder", "summary", "table_of", "write_findings", "write_list"]
+
+_FINDINGS = "findings.json"
 
 
-def make_folder(out: Path) -> None:
-    """Create the folder of a run."""
+@contextmanager
+def results_folder(out: Path) -> Iterator[Path]:
+    """Create the folder that a run writes to; at the end its files are put into `out`, ``findings.json`` last.
+
+    A new folder gets its name by one rename. In an existing one, a folder without ``findings.json`` is one in which a
+    run was stopped while it replaced the files of another.
+    """
+    target = out.resolve()
+    if (target / MANIFEST).exists():
+        raise SourceError(f"{out}: expected a folder for results, found a model; choose another.")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with staging(target / _FINDINGS if target.is_dir() else target) as aside:
+            folder = aside / target.name
+            folder.mkdir()
+            yield folder
+            put_entries(folder, target, last=_FINDINGS)
+    except PurchasecastError:
+        raise
     except OSError as error:
-        raise SourceError(f"{out}: expected a folder to write to, found {error.strerror}; choose another.") from error
+        raise SourceError(f"{out}: expected a folder to write to, found {cause(error)}; choose another.") from error
 
 
 def table_of(columns: Sequence[str], lines: Sequence[Sequence[str | float]]) -> pa.Table:
@@ -36,24 +56,16 @@ def table_of(columns: Sequence[str], lines: Sequence[Sequence[str | float]]) -> 
 def write_list(table: pa.Table, out: Path, name: str) -> tuple[str, ...]:
     """Write a table as CSV and as Parquet, and return the names of the files."""
     files = (f"{name}.csv", f"{name}.parquet")
-    try:
-        csv.write_csv(table, out / files[0])
-        parquet.write_table(table, out / files[1])
-    except OSError as error:
-        raise SourceError(f"{out / name}: expected a writable file, found {error}; choose another folder.") from error
+    csv.write_csv(escape_formulas(table), out / files[0])
+    parquet.write_table(table, out / files[1])
     return files
 
 
 def write_findings(insights: Insights, out: Path) -> Path:
     """Write ``findings.json``, and return its path."""
-    path = out / "findings.json"
+    path = out / _FINDINGS
     text = json.dumps(insights.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SourceError(
-            f"{path}: expected a writable file, found {error.strerror}; choose another folder."
-        ) from error
+    path.write_text(text + "\n", encoding="utf-8")
     return path
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from purchasecast.bundle import MANIFEST
+from purchasecast.bundle import MANIFEST, pinned
 from purchasecast.bundle.pipeline import has_propensity, load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
@@ -28,7 +28,7 @@ from purchasecast.insights.demand.measure import (
 )
 from purchasecast.insights.demand.orders import orders_frame, sum_orders
 from purchasecast.insights.offers.lists import Offers, campaign_lists, offers_by_customer, scored_offers
-from purchasecast.insights.output import make_folder, table_of, write_findings, write_list
+from purchasecast.insights.output import results_folder, table_of, write_findings, write_list
 from purchasecast.insights.peers.regression import fit_peers
 from purchasecast.insights.peers.segments import contrast_segments
 from purchasecast.insights.peers.shortfalls import LIST_NAME, Shortfalls, measure_shortfalls
@@ -175,17 +175,16 @@ def find_insights(
     SourceError
         If `out` cannot be written.
     """
-    run = _Run(bundle, Path(out), settings or InsightSettings(), steps or Steps(), max_reject_rate)
-    make_folder(run.out)
+    data, demand = _by_target(data, demand, bundle.schema)
     given = data if data is not None else demand
-    if given is not None:
-        manifest = bundle.path.resolve() / MANIFEST
-        check_executors(given.sparkSession, reads=manifest, writes=run.out.resolve())
-    data, demand = _by_target(data, demand, run.schema)
-    run.steps.expect(_STEPS)
-    with run.cleanup:
-        insights = _insights(run, data, demand)
-    write_findings(insights, run.out)
+    with pinned(bundle) as model, results_folder(Path(out)) as folder:
+        if given is not None:
+            check_executors(given.sparkSession, reads=model.path.resolve() / MANIFEST, writes=folder)
+        run = _Run(model, folder, settings or InsightSettings(), steps or Steps(), max_reject_rate)
+        run.steps.expect(_STEPS)
+        with run.cleanup:
+            insights = _insights(run, data, demand)
+        write_findings(insights, folder)
     return insights
 
 

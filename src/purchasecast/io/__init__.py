@@ -11,12 +11,14 @@ from purchasecast.io.local_files import peek_csv_options, peek_names
 if TYPE_CHECKING:
     from purchasecast.io.access import Session as Session
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
+    from purchasecast.io.database import check_other_table
     from purchasecast.io.local_tables import read_local_table, take_small_table
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
     from purchasecast.io.tables import UntypedTable, read_table, write_table
 
 __all__ = [
     "UntypedTable",
+    "check_other_table",
     "check_single_csv",
     "is_spark_frame",
     "peek_csv_options",
@@ -35,6 +37,7 @@ __all__ = [
 # What needs Spark or Arrow is loaded when it is asked for: a wrong file is told of before that.
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
+    "database": ("check_other_table",),
     "local_tables": ("read_local_table", "take_small_table"),
     "single_csv": ("check_single_csv", "write_single_csv"),
     "tables": ("UntypedTable", "read_table", "write_table"),

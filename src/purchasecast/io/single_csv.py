@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -14,7 +12,8 @@ from urllib.parse import urlsplit
 from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
-from purchasecast.errors import SourceError
+from purchasecast.errors import PurchasecastError, SourceError
+from purchasecast.files import cause, put_file, staging
 from purchasecast.schema.reserved_columns import POSITION
 from purchasecast.spark.failures import SPARK_FAILURES, reason
 
@@ -61,22 +60,23 @@ def write_single_csv(frame: DataFrame, path: str | Path, *, mode: Literal["error
     bits and sorted within partitions. A global sort would compute the frame twice, because it samples it first.
     """
     destination = check_single_csv(path, mode=mode)
-    work = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        rows = _write_parts(frame, work / "parts")
-        joined = work / "joined.csv"
-        columns = [name for name in frame.columns if name != POSITION]
-        lines = _join(work / "parts", joined, columns)
-        if lines < rows or (lines and not rows):
-            raise SourceError(
-                f"{destination}: expected the {rows} rows that Spark wrote, found {lines} lines; "
-                "the executors do not share this disk: write a folder on storage that they share."
-            )
-        joined.replace(destination)
+        with staging(destination) as work:
+            rows = _write_parts(frame, work / "parts")
+            columns = [name for name in frame.columns if name != POSITION]
+            lines = _join(work / "parts", work / destination.name, columns)
+            if lines < rows or (lines and not rows):
+                raise SourceError(
+                    f"{destination}: expected the {rows} rows that Spark wrote, found {lines} lines; "
+                    "the executors do not share this disk: write a folder on storage that they share."
+                )
+            put_file(work / destination.name, destination)
     except SPARK_FAILURES as error:
         raise SourceError(f"{destination}: cannot write it: {reason(error)}.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    except PurchasecastError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{destination}: expected a writable file, found {cause(error)}; choose another.") from error
     return rows
 
 

@@ -7,7 +7,6 @@ order of the file, so that validation can name the wrong value of a row. Other f
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,9 +18,10 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
 from purchasecast.io.csv_header import read_header
+from purchasecast.io.database import jdbc_options, write_to_database
 from purchasecast.io.single_csv import write_single_csv
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
-from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER, delimiter_of
 from purchasecast.spark import is_remote
 from purchasecast.spark.columns import col, without_blanks
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
@@ -69,8 +69,6 @@ _CSV_OWN = {
 _SYNONYMS = {"delimiter": "sep", "charset": "encoding"}
 # The first lines of local files are read by Python, which has errors of its own.
 _UNREADABLE: tuple[type[Exception], ...] = (*SPARK_FAILURES, EOFError, BadGzipFile)
-_USER_VARIABLE = "PURCHASECAST_JDBC_USER"
-_PASSWORD_VARIABLE = "PURCHASECAST_JDBC_PASSWORD"  # noqa: S105  the name of a variable, not a password
 
 
 def read_table(
@@ -215,7 +213,7 @@ def _open(
 ) -> _Opened:
     """Read the names of the columns of a table; `csv` is what its schema says of CSV files."""
     if place.startswith("jdbc:"):
-        frame = _load(spark, place, "jdbc", _jdbc_options(place, table, given))
+        frame = _load(spark, place, "jdbc", jdbc_options(place, table, given))
         return _Opened(frame.columns, frame)
     if table is not None:
         raise SettingsError(f"table: expected one for a jdbc: URL only, found {table} for {place}; leave it out.")
@@ -230,6 +228,9 @@ def _open(
     options = _csv_options(given, files[0], csv)
     try:
         header = read_header(spark, files, options)
+        if len(header) == 1 and "sep" not in options and "delimiter" not in {name.lower() for name in options}:
+            options["sep"] = delimiter_of(header[0])
+            header = read_header(spark, files, options)
     except _UNREADABLE as error:
         raise SourceError(f"{place}: cannot read it as csv: {reason(error)}.") from error
     return _Opened([*header, *partition_columns], None, header, options)
@@ -295,16 +296,17 @@ def write_table(
     """
     place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
     if place.startswith("jdbc:"):
-        kind, given = "jdbc", _jdbc_options(place, table, given)
-    elif format is None and place.endswith(_COMPRESSIONS):
+        write_to_database(frame, jdbc_options(place, table, given), overwrite=mode == "overwrite")
+        _LOGGER.info("wrote %s as jdbc", redacted(place, given))
+        return
+    if format is None and place.endswith(_COMPRESSIONS):
         raise SettingsError(f"{place}: expected a folder, found the suffix of a compressed file; choose another name.")
-    else:
-        kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
+    kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
     if kind == "csv":
         given = {"header": "true", **_CSV_DIALECT, **given}
     writer = frame.write.format(kind).mode("errorifexists" if mode == "error" else mode).options(**given)
     try:
-        writer.save() if kind == "jdbc" else writer.save(place)
+        writer.save(place)
     except SPARK_FAILURES as error:
         raise SourceError(f"{redacted(place, given)}: cannot write it: {reason(error, given)}.") from None
     _LOGGER.info("wrote %s as %s", redacted(place, given), kind)
@@ -452,15 +454,3 @@ def _shown(name: str) -> str:
 def _with_guess(name: str, missing: Sequence[str]) -> str:
     guess = closest(name, missing)
     return f"{_shown(name)} (did you mean {guess}?)" if guess else _shown(name)
-
-
-def _jdbc_options(url: str, table: str | None, given: Mapping[str, str]) -> dict[str, str]:
-    if table is None and not {"dbtable", "query"} & {name.lower() for name in given}:
-        raise SettingsError(f"table: expected the name of one in {redacted(url, given)}, found none; name it.")
-    options: dict[str, str] = {"url": url, **({"dbtable": table} if table else {}), **given}
-    names = {name.lower() for name in given}
-    for name, variable in (("user", _USER_VARIABLE), ("password", _PASSWORD_VARIABLE)):
-        value = os.environ.get(variable)
-        if name not in names and value:
-            options[name] = value
-    return options

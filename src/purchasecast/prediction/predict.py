@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import Observation
 from pyspark.sql import functions as sf
 
-from purchasecast.bundle import MANIFEST
+from purchasecast.bundle import MANIFEST, pinned
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluation import EVALUATED, evaluate
@@ -23,6 +23,7 @@ from purchasecast.schema.reserved_columns import (
     POSITION,
     UNSEEN,
 )
+from purchasecast.spark.columns import escape_formulas
 from purchasecast.spark.executors import check_executors
 from purchasecast.validation import Validated, validate, write_rejects
 
@@ -62,6 +63,12 @@ class Output:
     table: str | None = None
     options: Mapping[str, str] | None = None
     overwrite: bool = False
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether people may open it in a spreadsheet."""
+        kind = (self.format or self.location.rpartition(".")[2]).lower()
+        return self.single_csv or kind in {"csv", "tsv", "txt"}
 
     @property
     def mode(self) -> Literal["error", "overwrite"]:
@@ -158,10 +165,11 @@ def predict(
     )
     steps = steps or Steps()
     steps.expect(3)
-    with checked_rows(raw, bundle, steps, "optional", max_reject_rate, rejects, writes=writes) as checked:
+    gate = (max_reject_rate, rejects)
+    with pinned(bundle) as model, checked_rows(raw, model, steps, "optional", *gate, writes=writes) as checked:
         with steps.step("load model"):
-            kept = [*_named_by(checked.accepted, bundle), POSITION]
-            scored = score(checked.accepted, bundle, kept, level=level, explain=explain)
+            kept = [*_named_by(checked.accepted, model), POSITION]
+            scored = score(checked.accepted, model, kept, level=level, explain=explain)
         with steps.step("score and write") as step:
             observed = _write(scored, output, is_empty=not checked.report.accepted)
             step.rows = observed.pop("rows")
@@ -205,13 +213,13 @@ def evaluate_bundle(
     """
     steps = steps or Steps()
     steps.expect(3)
-    with checked_rows(raw, bundle, steps, "required", max_reject_rate, rejects) as checked:
+    with pinned(bundle) as fixed, checked_rows(raw, fixed, steps, "required", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
-            model = load_level_stages(bundle)
+            model = load_level_stages(fixed)
         with steps.step("evaluate") as step:
             kept = [name for name in bundle.schema.names if name in checked.accepted.columns]
             found = evaluate(
-                score(checked.accepted, bundle, kept, derived=EVALUATED),
+                score(checked.accepted, fixed, kept, derived=EVALUATED),
                 bundle.schema,
                 model,
                 Reference.from_dict(bundle.manifest["reference"]),
@@ -286,6 +294,8 @@ def _write(scored: DataFrame, output: Output, *, is_empty: bool) -> dict[str, in
     # Adaptive execution drops an observation together with the plan of rows that turn out to be none.
     watched = scored if is_empty else scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
     named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+    if output.is_csv:
+        named = escape_formulas(named)
     if output.single_csv:
         write_single_csv(named, output.location, mode=output.mode)
     else:

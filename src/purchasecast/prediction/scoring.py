@@ -8,7 +8,6 @@ the same predictions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from purchasecast.schema.reserved_columns import (
     source_name,
 )
 from purchasecast.scorer import read_scorer
+from purchasecast.scorer.format import OFFERS
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages import ConformalIntervalsModel
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from purchasecast.bundle import Bundle
+    from purchasecast.files import SealedFiles
     from purchasecast.scorer import Prediction, Scorer
 
 __all__ = ["score", "unseen_flags"]
@@ -64,7 +65,7 @@ def score(
     rows : DataFrame
         Rows with the columns that the model reads; usually the accepted rows of a validation.
     bundle : Bundle
-        The model, in a directory that the executors can read.
+        The model. One of more than 32 MB must be in a directory that the executors can read.
     kept : sequence of str, optional
         Columns of `rows` to keep; all by default.
     derived : sequence of str, default ()
@@ -88,15 +89,19 @@ def score(
     ------
     SettingsError
         If an explanation is asked of a model without a portable form.
+    BundleCorruptError
+        If the model was replaced since it was loaded.
 
     Notes
     -----
-    No pass of its own. Every task reads the portable model, which takes milliseconds.
+    No pass of its own. Every task receives the files of the portable model as they were when the bundle was loaded. A
+    model of more than 32 MB is read by every task from its directory, and a task that finds it replaced ends the run:
+    never do two models score one table.
     """
     names = list(rows.columns if kept is None else kept)
     if bundle.scorer_folder.is_dir():
-        folder = str(bundle.scorer_folder.resolve())
-        return _in_tasks(rows, _Work(folder, tuple(names), tuple(derived), level, explain, errors))
+        files = bundle.scorer_files.carried(without=OFFERS)
+        return _in_tasks(rows, _Work(files, tuple(names), tuple(derived), level, explain, errors))
     if explain:
         raise SettingsError("explain: expected a model with a portable form, found one without; train it again.")
     return _by_pipeline(rows, load_pipeline(bundle), names, derived, level)
@@ -123,7 +128,7 @@ def _in_tasks(rows: DataFrame, work: _Work) -> DataFrame:
 class _Work:
     """What a task does; it is sent to the executors, so that it refers to nothing of the driver."""
 
-    folder: str
+    files: SealedFiles
     kept: tuple[str, ...]
     derived: tuple[str, ...]
     level: float | None
@@ -132,7 +137,7 @@ class _Work:
 
     def read(self) -> Scorer:
         """Read the portable model."""
-        scorer = read_scorer(Path(self.folder))
+        scorer = read_scorer(self.files)
         if self.level is not None:
             scorer.set_level(self.level)
         return scorer

@@ -61,7 +61,7 @@ class ModelDescription:
 def describe_model(bundle: Bundle) -> ModelDescription | None:
     """Return the steps and the coefficients of a model; None where it has no portable files."""
     try:
-        manifest = read_manifest(bundle.scorer_folder)
+        manifest = read_manifest(bundle.scorer_files)
     except (BundleError, OSError):
         return None
     schema, steps = bundle.schema, manifest["steps"]

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from purchasecast import __version__
 from purchasecast.errors import SourceError
+from purchasecast.files import cause, write_whole
 from purchasecast.report.elements import Page
 from purchasecast.report.sections.campaign import measurement_page
 from purchasecast.report.sections.drift import drift_page
@@ -172,9 +173,9 @@ def write_page(html: str, path: str | Path) -> Path:
     file = Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(html, encoding="utf-8")
+        write_whole(file, html)
     except OSError as error:
-        raise SourceError(f"{file}: expected a writable file, found {error.strerror}; choose another place.") from error
+        raise SourceError(f"{file}: expected a writable file, found {cause(error)}; choose another place.") from error
     return file
 
 

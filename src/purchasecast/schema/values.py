@@ -15,6 +15,8 @@ __all__ = [
     "ABOVE_MAXIMUM",
     "BLANKS",
     "ISO_DAY",
+    "MAX_NUMBER",
+    "MAX_TEXT",
     "MISSING",
     "NOT_AN_INTEGER",
     "NOT_A_DATE",
@@ -27,9 +29,12 @@ __all__ = [
     "NUMBER",
     "NUMBER_LOSES",
     "TIME",
+    "TOO_LONG",
+    "UNREADABLE",
     "WHOLE",
     "WRITTEN_NUMBER",
     "ZONE",
+    "delimiter_of",
     "plain_number",
     "too_low",
 ]
@@ -39,11 +44,19 @@ NULL = "null"
 NOT_TEXT = "not text"
 NOT_AN_INTEGER = "not an integer"
 NOT_A_NUMBER = "not a number"
-NOT_FINITE = "not finite"
+NOT_FINITE = "not finite or too large"
+TOO_LONG = "too long"
 NOT_A_DATE = "not a date"
 NO_MATCH = "does not match the pattern"
 NOT_IN_DOMAIN = "not in domain"
 ABOVE_MAXIMUM = "above maximum"
+
+#: Largest number: its fourth power, summed over a table, is still a double.
+MAX_NUMBER = 1e75
+#: Most characters of a text: far beyond any id, far below what a line of a file may hold.
+MAX_TEXT = 65_536
+#: Signs that stand for others that were lost: of bytes that are no text in the file's encoding, and of no text at all.
+UNREADABLE = ("\N{REPLACEMENT CHARACTER}", "\0")
 
 #: What is taken off both ends of a text.
 BLANKS = " \t\r\n\N{NO-BREAK SPACE}"
@@ -68,6 +81,17 @@ NUMBER_LOSES = {",": ". \u00a0\u202f" + _MONEY, ".": ", \u00a0" + _MONEY}
 ISO_DAY = r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
 TIME = r"([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::[0-5]?[0-9](?:[.][0-9]+)?)?"
 ZONE = r" ?(?:Z|UTC|([+-][0-9]{2}):?([0-9]{2})?)"
+
+
+def delimiter_of(header: str) -> str:
+    """Return the sign between the fields of a CSV file, by its header: a comma, else a semicolon, else a tab.
+
+    Examples
+    --------
+    >>> delimiter_of("a,b"), delimiter_of("a;b"), delimiter_of("a")
+    (',', ';', ',')
+    """
+    return next((sign for sign in ",;\t" if sign in header), ",")
 
 
 def too_low(minimum: float | date) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from purchasecast.bundle import load_bundle
+from purchasecast.bundle import load_with
 from purchasecast.scorer.contributions import Contributions
 from purchasecast.scorer.format import FORMAT_VERSION
 from purchasecast.scorer.inputs import Problem
@@ -42,4 +42,4 @@ def load(path: str | Path) -> Scorer:
     BundleError
         If there is no model, it has no scorer, or it is damaged or of another version.
     """
-    return read_scorer(load_bundle(path).scorer_folder)
+    return load_with(path, lambda bundle: read_scorer(bundle.scorer_files))

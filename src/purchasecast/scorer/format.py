@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from purchasecast.files import SealedFiles
     from purchasecast.schema import Schema
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "ScorerWriter", "read_manifest"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "OFFERS", "ScorerWriter", "read_manifest"]
 
 FORMAT = "purchasecast-scorer"
 FORMAT_VERSION = 2  # 1 had no factors for customers and products without ratings
 MANIFEST = "scorer.json"
+OFFERS = "offers"  # folder beside it, which `purchasecast.scorer.offers` reads
 
 
 @dataclass(slots=True)
@@ -127,7 +129,7 @@ class ScorerWriter:
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(files: SealedFiles) -> dict[str, Any]:
     """Return the content of ``scorer.json``.
 
     Raises
@@ -139,18 +141,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     BundleCorruptError
         If it does not describe a scorer.
     """
-    file = folder / MANIFEST
-    if not file.is_file():
-        raise BundleError(
-            f"{folder}: expected a scorer ({MANIFEST}), found none; train the model again with this purchasecast."
-        )
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content = files.read(MANIFEST)
+    except OSError as error:
+        raise BundleError(
+            f"{files.folder}: expected a scorer ({MANIFEST}), found none; train the model again with this purchasecast."
+        ) from error
+    try:
+        document: dict[str, Any] = json.loads(content)
         kind, version = document["format"], document["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleCorruptError(
-            f"{MANIFEST}: expected the description of a scorer, found something else ({type(error).__name__}); "
-            "train the model again."
+            f"{MANIFEST}: expected the description of a scorer, found something else; train the model again."
         ) from error
     if kind != FORMAT or version != FORMAT_VERSION:
         raise BundleVersionError(

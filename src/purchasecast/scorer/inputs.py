@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from purchasecast.errors import ColumnMismatchError, DataError, did_you_mean
+from purchasecast.schema.values import MAX_NUMBER
 from purchasecast.scorer.parsing import MISSING, BadValueError, Value, value_parser
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class InputReader:
     def _floats(self, column: Column, values: pa.ChunkedArray, problems: list[Problem]) -> NDArray[np.float64]:
         """Check numbers all at once, as they may all be distinct; only suspects are looked at one by one."""
         numbers: NDArray[np.float64] = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy().copy()
-        suspect = ~np.isfinite(numbers)
+        suspect = ~(np.abs(numbers) <= MAX_NUMBER)
         if column.minimum is not None:
             suspect |= numbers < float(column.minimum)  # type: ignore[arg-type]  # only date columns have dates
         if column.maximum is not None:

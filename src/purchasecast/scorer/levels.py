@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from purchasecast.files import SealedFiles
+
     Positions = NDArray[np.intp]
     Texts = Sequence[str | None]
 
@@ -194,8 +196,20 @@ def write_levels(path: Path, keys: pa.Array, columns: Mapping[str, pa.Array]) ->
         writer.write_table(table, max_chunksize=max(len(table), 1))
 
 
-def read_levels(path: Path) -> LevelTable:
+def read_levels(files: SealedFiles, name: str) -> LevelTable:
     """Read a level table into memory.
+
+    Parameters
+    ----------
+    files : SealedFiles
+        Files of the scorer.
+    name : str
+        Name of the table's file.
+
+    Returns
+    -------
+    LevelTable
+        The table.
 
     Raises
     ------
@@ -204,15 +218,13 @@ def read_levels(path: Path) -> LevelTable:
     """
     try:
         # Not memory-mapped: if the file were overwritten in place, a mapped one would kill the process.
-        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as reader:
+        with pa.ipc.open_file(pa.BufferReader(files.read(name))) as reader:
             table = reader.read_all().combine_chunks()
         arrays = {name: table[name].chunk(0) for name in table.column_names}
         keys = arrays.pop(_KEY).slice(0, len(table) - 1)
         is_ascending = pc.all(pc.less(keys.slice(0, max(len(keys) - 1, 0)), keys.slice(1))).as_py()
     except (OSError, KeyError, IndexError, pa.ArrowException) as error:
-        raise BundleCorruptError(
-            f"scorer: expected a level table in {path.name}, found none ({type(error).__name__}); train again."
-        ) from error
+        raise BundleCorruptError(f"scorer: expected a level table in {name}, found none; train again.") from error
     if keys.null_count or is_ascending is False:
-        raise BundleCorruptError(f"scorer: expected ascending keys in {path.name}, found others; train again.")
+        raise BundleCorruptError(f"scorer: expected ascending keys in {name}, found others; train again.")
     return LevelTable(keys, arrays)

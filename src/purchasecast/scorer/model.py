@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from purchasecast.errors import BundleCorruptError, DataError, SettingsError
+from purchasecast.files import SealedFiles
 from purchasecast.frames import to_arrow
 from purchasecast.schema import Schema
 from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
@@ -103,8 +104,8 @@ class Scorer:
 
     Parameters
     ----------
-    folder : Path
-        The folder of ``scorer.json``.
+    files : SealedFiles
+        The files beside ``scorer.json``.
     document : mapping
         The content of ``scorer.json``.
 
@@ -120,6 +121,8 @@ class Scorer:
         Levels of the training data by column, most frequent first; for columns that become indicators.
     examples : tuple of dict
         A few rows that the model takes.
+    trained_level : float or None
+        Share of purchases between the bounds that the training chose; `level` may be set to another.
 
     Examples
     --------
@@ -129,19 +132,20 @@ class Scorer:
     14812.3
     """
 
-    def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
+    def __init__(self, files: SealedFiles, document: Mapping[str, Any]) -> None:
         self.schema = Schema.from_dict(document["schema"])
         self._levels = tuple(
-            KeyedLevels(tuple(entry["columns"]), read_levels(folder / entry["file"])) for entry in document["levels"]
+            KeyedLevels(tuple(entry["columns"]), read_levels(files, entry["file"])) for entry in document["levels"]
         )
         vectors = {
             name: tuple(Feature(entry["column"], int(entry.get("size", 0))) for entry in entries)
             for name, entries in document["vectors"].items()
         }
-        context = Context(folder, self._levels, vectors)
+        context = Context(files, self._levels, vectors)
         self._steps = tuple(build_step(entry, context) for entry in document["steps"])
         self._row_steps = tuple(step.row for step in self._steps)  # bound once, not for every row
         self._intervals = [step for step in self._steps if isinstance(step, Interval)]
+        self.trained_level = self.level
         self._averages = read_averages(document.get("averages", ()))
         self._reader = InputReader(self.schema)
         self.columns = tuple(column.name for column in self._reader.columns)
@@ -157,8 +161,8 @@ class Scorer:
         roles = {"customer": self.schema.customer, "product": self.schema.product}
         self._roles = tuple((role, known.get(role, {}).get("levels")) for role, column in roles.items() if column)
         tests = document.get("self_test", ())
-        self.examples: tuple[dict[str, Any], ...] = tuple(test["row"] for test in tests)
-        self._test([float(test["prediction"]) for test in tests])
+        self.examples: tuple[dict[str, Any], ...] = tuple(test["row"] for test in tests if not test.get("unusual"))
+        self._test(tests)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -333,28 +337,32 @@ class Scorer:
             flags[column["column"]] = batch.columns[column["output"]] == len(column["labels"])
         return flags
 
-    def _test(self, expected: Sequence[float]) -> None:
-        """Check, by both ways of scoring, that the examples get the predictions that Spark made at export."""
-        if not self.examples:
+    def _test(self, tests: Sequence[Mapping[str, Any]]) -> None:
+        """Check, by both ways of scoring, that the test rows get what Spark made of them at export."""
+        if not tests:
             return
-        by_batch = self.predict(self.examples).prediction.tolist()
-        by_row = [self.predict_one(row).prediction for row in self.examples]
-        for wanted, *found in zip(expected, by_batch, by_row, strict=True):
-            for value in found:
-                if not math.isclose(value, wanted, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-                    raise BundleCorruptError(
-                        f"scorer: expected the prediction {wanted!r} of its own test row, found {value!r}; "
-                        "train the model again, or use the purchasecast that wrote it."
-                    )
+        rows = [test["row"] for test in tests]
+        by_batch = self.predict(rows).to_columns()
+        by_row = [self.predict_one(row) for row in rows]
+        for name in (PREDICTION, LOWER, UPPER):
+            for place, test in enumerate(tests):
+                if name not in test:
+                    continue
+                for value in (by_batch[name][place].as_py(), getattr(by_row[place], name)):
+                    if value is None or not math.isclose(value, test[name], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+                        raise BundleCorruptError(
+                            f"scorer: expected the {name} {test[name]!r} of its own test row, found {value!r}; "
+                            "train the model again, or use the purchasecast that wrote it."
+                        )
 
 
-def read_scorer(folder: Path) -> Scorer:
-    """Read the portable model of a folder without checking checksums; `load` reads a whole bundle and checks them.
+def read_scorer(source: Path | SealedFiles) -> Scorer:
+    """Read the portable model of a folder; `load` reads a whole bundle and checks all its files.
 
     Parameters
     ----------
-    folder : Path
-        The folder of ``scorer.json``.
+    source : Path or SealedFiles
+        The folder of ``scorer.json``, unchecked; or its files with their checksums, as `Bundle.scorer_files` has them.
 
     Returns
     -------
@@ -364,12 +372,13 @@ def read_scorer(folder: Path) -> Scorer:
     Raises
     ------
     BundleError
-        If there is no scorer, it is of another format, or it is damaged.
+        If there is no scorer, it is of another format, it is damaged, or it is not the one of the checksums.
     """
-    document = read_manifest(folder)
+    files = source if isinstance(source, SealedFiles) else SealedFiles(str(source))
+    document = read_manifest(files)
     try:
-        return Scorer(folder, document)
-    except (KeyError, TypeError, IndexError) as error:
+        return Scorer(files, document)
+    except (KeyError, TypeError, IndexError, OSError) as error:
         raise BundleCorruptError(
             f"scorer: expected a complete description, found one that lacks {error}; train the model again."
         ) from error

@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from purchasecast.files import SealedFiles
 from purchasecast.numerics.purchases.arrow_history import histories, indicators
 from purchasecast.numerics.purchases.model import PurchaseModel
+from purchasecast.scorer.format import OFFERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OFFERS", "Offer", "OfferScorer", "read_offers", "write_offers"]
 
-#: Name of the folder beside ``scorer.json``.
-OFFERS = "offers"
 _REASONS = 2  # purchases that an offer names as its reason
 
 
@@ -189,26 +189,27 @@ def write_offers(
             file.write_table(table)
 
 
-def read_offers(folder: Path) -> OfferScorer | None:
+def read_offers(source: Path | SealedFiles) -> OfferScorer | None:
     """Read the offers of a scorer.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the scorer.
+    source : Path or SealedFiles
+        Folder of the scorer, or its files with their checksums.
 
     Returns
     -------
     OfferScorer or None
         None if the model was trained without offers.
     """
-    place = folder / OFFERS
-    if not place.is_dir():
+    files = source if isinstance(source, SealedFiles) else SealedFiles(str(source))
+    try:
+        model = PurchaseModel.from_bytes(files.read(f"{OFFERS}/model.npz"))
+    except FileNotFoundError:
         return None
-    tables = {}
-    for name in ("products", "customers"):
-        with pa.OSFile(str(place / f"{name}.arrow"), "rb") as source:
-            tables[name] = pa.ipc.open_file(source).read_all()
-    model = PurchaseModel.from_bytes((place / "model.npz").read_bytes())
-    vocabulary = json.loads((place / "attributes.json").read_text(encoding="utf-8"))
+    tables = {
+        name: pa.ipc.open_file(pa.BufferReader(files.read(f"{OFFERS}/{name}.arrow"))).read_all()
+        for name in ("products", "customers")
+    }
+    vocabulary = json.loads(files.read(f"{OFFERS}/attributes.json"))
     return OfferScorer(model, tables["products"]["level"].to_pylist(), tables["customers"], vocabulary)

@@ -17,6 +17,8 @@ import numpy as np
 from purchasecast.schema.values import (
     ABOVE_MAXIMUM,
     BLANKS,
+    MAX_NUMBER,
+    MAX_TEXT,
     MISSING,
     NO_MATCH,
     NOT_A_DATE,
@@ -27,6 +29,8 @@ from purchasecast.schema.values import (
     NOT_TEXT,
     NULL,
     NUMBER,
+    TOO_LONG,
+    UNREADABLE,
     WHOLE,
     too_low,
 )
@@ -107,8 +111,11 @@ def _check_of_level(column: Column) -> Callable[[str], str]:
     # In Java, \d and \w match ASCII only, unless a flag is set.
     pattern = re.compile(column.pattern, re.ASCII) if column.pattern is not None else None
     low, high = column.minimum, column.maximum
+    is_open = not levels and column.type != "integer"
 
     def check(text: str) -> str:
+        if is_open:
+            _check_text(text)
         if pattern is not None and not pattern.fullmatch(text):
             raise BadValueError(NO_MATCH)
         if levels and text not in levels:
@@ -120,6 +127,13 @@ def _check_of_level(column: Column) -> Callable[[str], str]:
     return check
 
 
+def _check_text(text: str) -> None:
+    if any(sign in text for sign in UNREADABLE):
+        raise BadValueError(NOT_TEXT)
+    if len(text) > MAX_TEXT:
+        raise BadValueError(TOO_LONG)
+
+
 def _number_parser(column: Column) -> Callable[[Any], float | None]:
     is_whole, nullable = column.type == "integer", column.null != "forbidden"
     low, high = column.minimum, column.maximum
@@ -129,7 +143,7 @@ def _number_parser(column: Column) -> Callable[[Any], float | None]:
         if number is None:
             _check_null(column)
             return None
-        if not math.isfinite(number):
+        if not abs(number) <= MAX_NUMBER:  # NaN is not
             raise BadValueError(NOT_FINITE)
         _check_bounds(number, low, high)
         return float(number)

@@ -20,7 +20,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from purchasecast.errors import ColumnMismatchError, DataError
-from purchasecast.schema.values import BLANKS, NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.files import escape_formulas
+from purchasecast.schema.values import BLANKS, NUMBER_LOSES, WRITTEN_NUMBER, delimiter_of
 from purchasecast.serve.parquet_guard import check_unpacked_size
 from purchasecast.serve.problems import ProblemError
 
@@ -38,9 +39,6 @@ _BLOCK_BYTES = 4 << 20
 _HEADER_BYTES = 1 << 16
 _BATCH_ROWS = 65_536
 _MAX_BATCH_BYTES = 256 << 20  # of texts, once they are written out
-_DELIMITERS = (",", ";", "\t")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
-_PLAIN_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +141,15 @@ def _open_csv(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_CsvW
     source.seek(0)
     # The last character of a cut head may be cut, too.
     text = head.decode("utf-8-sig", errors="strict" if len(head) < _HEADER_BYTES else "ignore")
-    line = text.lstrip("\r\n").partition("\n")[0]
+    # Lines end in \n, \r\n or \r; other line breaks of Unicode are part of a value.
+    text = text.lstrip("\r\n").replace("\r\n", "\n").replace("\r", "\n")
+    line = text.partition("\n")[0]
     if not line.strip():
         raise DataError("expected a header, found nothing.")
-    delimiter = max(_DELIMITERS, key=line.count)  # names of columns rarely have any of them
+    delimiter = delimiter_of(line)
     names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
-    scorer.check_columns(names)
+    stripped = [name.strip() for name in names]
+    scorer.check_columns(stripped)
     # All columns are read as text, so that those the model does not use come back exactly as they were.
     reader = pa_csv.open_csv(
         source,
@@ -156,7 +157,8 @@ def _open_csv(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_CsvW
         pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
     )
-    return _CsvWriter(sink, delimiter), (pa.Table.from_batches([batch]) for batch in reader)
+    batches = (pa.Table.from_batches([batch]).rename_columns(stripped) for batch in reader)
+    return _CsvWriter(sink, delimiter), batches
 
 
 def _open_parquet(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_ParquetWriter, Iterator[pa.Table]]:
@@ -165,13 +167,13 @@ def _open_parquet(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_
     nested = [field.name for field in described.schema_arrow if not _is_flat(field.type)]
     if nested:
         raise DataError(f"expected columns of numbers, texts and dates, found another type in {nested[0]}.")
+    if not described.metadata.num_rows:
+        return _ParquetWriter(sink), iter([described.schema_arrow.empty_table()])  # the answer still has its columns
     check_unpacked_size(source, described)
     texts = [field.name for field in described.schema_arrow if _is_text(field.type)]
     # Texts stay dictionary-encoded until their size is known: a file can repeat a long text in every row for free.
     source.seek(0)
     file = pq.ParquetFile(source, read_dictionary=texts)
-    if not file.metadata.num_rows:
-        return _ParquetWriter(sink), iter([described.schema_arrow.empty_table()])  # the answer still has its columns
     batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
     return _ParquetWriter(sink), (_decoded(batch) for batch in batches)
 
@@ -217,7 +219,7 @@ class _CsvWriter:
 
     def add(self, table: pa.Table) -> None:
         options = pa_csv.WriteOptions(include_header=self._is_first, delimiter=self._delimiter, quoting_style="needed")
-        pa_csv.write_csv(_escape_formulas(table), pa.PythonFile(self._sink, "w"), options)
+        pa_csv.write_csv(escape_formulas(table), pa.PythonFile(self._sink, "w"), options)
         self._is_first = False
 
     def close(self) -> None:
@@ -240,22 +242,6 @@ class _ParquetWriter:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def _escape_formulas(table: pa.Table) -> pa.Table:
-    """Put an apostrophe in front of every text that a spreadsheet would run as a formula."""
-    names = [f"'{name}" if name.startswith(_FORMULA_STARTS) else name for name in table.column_names]
-    for place, field in enumerate(table.schema):
-        if not pa.types.is_string(field.type):
-            continue
-        column = table.column(place)
-        first = pc.binary_slice(column.cast(pa.binary()), 0, 1)
-        risky = pc.is_in(first, value_set=pa.array(_FORMULA_STARTS, pa.binary()))
-        if pc.any(risky).as_py():
-            risky = pc.and_not(risky, pc.match_substring_regex(column, _PLAIN_NUMBER))
-            escaped = pc.binary_join_element_wise("'", column, "")
-            table = table.set_column(place, field, pc.if_else(risky, escaped, column))
-    return table.rename_columns(names)
 
 
 def _malformed(error: Exception, kind: str) -> str:

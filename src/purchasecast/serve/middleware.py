@@ -64,7 +64,14 @@ class Middleware:
         self._settings = settings
         self._guard = guard
         self._metrics = metrics
-        self._active = 0
+        self._active: set[_Exchange] = set()
+        self._stops_at: float | None = None
+
+    def stop(self, seconds: float) -> None:
+        """Answer what is under way after so many seconds, because the server is about to stop; the rest finishes."""
+        self._stops_at = asyncio.get_running_loop().time() + seconds
+        for exchange in self._active:
+            exchange.stop_at(self._stops_at)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,9 +79,11 @@ class Middleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._settings)
-        self._active += 1
+        self._active.add(exchange)
         try:
             self._check(exchange)
+            if self._stops_at is not None:
+                exchange.stop_at(self._stops_at)
             async with exchange.clock:
                 await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
@@ -87,7 +96,7 @@ class Middleware:
             exchange.error = f"{type(error).__name__} at {place_of(error.__traceback__)}"
             await exchange.send_problem(ProblemError(500, SERVER_DEFECT))
         finally:
-            self._active -= 1
+            self._active.discard(exchange)
             exchange.seconds = time.perf_counter() - exchange.started
             # The event loop sends the answer before it comes to this, so no client waits for a log line.
             asyncio.get_running_loop().call_soon(self._record, exchange)
@@ -109,7 +118,7 @@ class Middleware:
         announced = headers.get(b"content-length", b"0")
         if not announced.isdigit() or int(announced[:18]) > exchange.max_bytes:
             raise exchange.too_large()
-        if self._active > self._settings.max_requests and path not in _ALWAYS:
+        if len(self._active) > self._settings.max_requests and path not in _ALWAYS:
             raise ProblemError(503, "The server is busy; try again in a moment.", headers={"retry-after": "1"})
 
     def _record(self, exchange: _Exchange) -> None:
@@ -156,7 +165,16 @@ class _Exchange:
         now = asyncio.get_running_loop().time()
         self._end = now + settings.request_seconds * (_FILE_TIME_FACTOR if is_file else 1)
         self._body_end = min(now + settings.body_seconds * (_FILE_BODY_FACTOR if is_file else 1), self._end)
+        self._stops = False
         self.clock = asyncio.timeout_at(self._end)
+
+    def stop_at(self, end: float) -> None:
+        """End the request at this time of the event loop at the latest."""
+        self._stops = True
+        self._end, self._body_end = min(self._end, end), min(self._body_end, end)
+        when = self.clock.when()
+        if when is not None and when > end:
+            self.clock.reschedule(end)
 
     async def receive(self) -> Message:
         """Receive a piece of the body, within the limits of size and time."""
@@ -195,6 +213,9 @@ class _Exchange:
 
     def timeout(self) -> ProblemError:
         """Return the problem of a request that has run out of time."""
+        if self._stops:
+            detail = "The server is about to stop; ask another one, or again."
+            return ProblemError(503, detail, headers={"retry-after": "5", "connection": "close"})
         if self._is_waiting:
             detail = "Body: expected all of it in time, found only a part; send it faster."
             return ProblemError(408, detail, headers={"connection": "close"})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from purchasecast.bundle import MANIFEST, REPORT, SCORER, load_bundle
-from purchasecast.errors import BundleCorruptError, BundleError
+from purchasecast.bundle import REPORT, load_with
 from purchasecast.scorer import read_scorer
 from purchasecast.scorer.inputs import InputReader
 from purchasecast.scorer.offers import read_offers
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ModelHolder", "Served"]
 
 logger = logging.getLogger(__name__)
-
-_ATTEMPTS = 3  # to read a bundle that is replaced meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,49 +96,19 @@ class ModelHolder:
         return fresh, changed
 
     def _load(self) -> Served:
-        """Read the bundle; again if it was replaced meanwhile, so that no model is half old and half new."""
-        for _ in range(_ATTEMPTS):
-            before, failure = self._digest(), None
-            try:
-                served = self._read()
-            except (BundleError, OSError) as error:
-                failure = error
-            is_same = before == self._digest()
-            if is_same and failure is None:
-                return served
-            if is_same and before:
-                break
-        if isinstance(failure, BundleError):
-            raise failure
-        raise BundleCorruptError(
-            "bundle: expected files that stay as they are during reading, found changes; try again."
-        ) from failure
-
-    def _digest(self) -> str:
-        """Return a hash of the manifest, which changes with every file; empty if there is none."""
-        try:
-            return hashlib.sha256((self._path / MANIFEST).read_bytes()).hexdigest()
-        except OSError:
-            return ""
-
-    def _read(self) -> Served:
-        bundle = load_bundle(self._path)
-        report = self._path / REPORT
-        scorer = read_scorer(bundle.scorer_folder)
-        return Served(
-            id=_identity(bundle),
-            bundle=bundle,
-            scorer=scorer,
-            reader=InputReader(scorer.schema, json_parser),
-            loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            report=report.read_bytes() if report.is_file() else None,
-            evaluation=bundle.document("evaluation"),
-            offers=read_offers(bundle.scorer_folder),
-        )
+        """Read the bundle; if it is replaced meanwhile, all of one model."""
+        return load_with(self._path, _read)
 
 
-def _identity(bundle: Bundle) -> str:
-    """Return the id of a model: a report that is added to the bundle does not change it."""
-    files = bundle.manifest["files"]
-    predicting = [f"{name} {files[name]}" for name in sorted(files) if name.startswith(f"{SCORER}/")]
-    return hashlib.sha256("\n".join(predicting).encode()).hexdigest()[:12]
+def _read(bundle: Bundle) -> Served:
+    scorer = read_scorer(bundle.scorer_files)
+    return Served(
+        id=bundle.identity,
+        bundle=bundle,
+        scorer=scorer,
+        reader=InputReader(scorer.schema, json_parser),
+        loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        report=bundle.read(REPORT) if REPORT in bundle.manifest["files"] else None,
+        evaluation=bundle.document("evaluation"),
+        offers=read_offers(bundle.scorer_files),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from starlette.responses import Response
 
@@ -17,6 +17,8 @@ __all__ = ["PROBLEM_TYPE", "SERVER_DEFECT", "ProblemError"]
 
 PROBLEM_TYPE = "application/problem+json"
 SERVER_DEFECT = "The server made a mistake; its log has the request's id."
+# They may repeat what was sent, and JSON writes some letters as six.
+_MAX_LETTERS, _MAX_ALL_LETTERS = 300, 5_000  # of a name or a sentence about it, and of all in one answer
 _MAX_FIELDS = 100  # field errors in one answer; the rest are only counted
 
 
@@ -49,8 +51,26 @@ class ProblemError(Exception):
         title = HTTPStatus(self.status).phrase
         document: Problem = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
         if self.errors:
-            document["errors"] = self.errors[:_MAX_FIELDS]
-        if len(self.errors) > _MAX_FIELDS:
-            document["more_errors"] = len(self.errors) - _MAX_FIELDS
+            shown = _shown(self.errors)
+            document["errors"] = shown
+            if len(self.errors) > len(shown):
+                document["more_errors"] = len(self.errors) - len(shown)
         body = json.dumps(document, ensure_ascii=True).encode()
         return Response(body, status_code=self.status, media_type=PROBLEM_TYPE, headers=self.headers)
+
+
+def _shown(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Return the first field errors, with long texts cut."""
+    shown: list[FieldError] = []
+    left = _MAX_ALL_LETTERS
+    for error in errors[:_MAX_FIELDS]:
+        short = {name: _short(str(text)) for name, text in error.items()}
+        left -= sum(map(len, short.values()))
+        if left < 0:
+            break
+        shown.append(cast("FieldError", short))
+    return shown
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]}..."

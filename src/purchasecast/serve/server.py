@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import math
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -14,16 +16,18 @@ from purchasecast.errors import SettingsError
 from purchasecast.serve.app import create_app
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
+    from purchasecast.serve.middleware import Middleware
     from purchasecast.serve.settings import ServeSettings
 
 __all__ = ["run_server"]
 
 _MAX_HEADER_BYTES = 65_536
-_GRACE_SECONDS = 30  # for requests in progress when the server is asked to stop, and for idle connections
+_ANSWER_SECONDS = 3  # for the answers to requests that could not be finished
+_IDLE_SECONDS = 30  # for connections without a request
 _TIMEOUT_ANSWER = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -75,6 +79,19 @@ class _DeadlineProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class _Server(uvicorn.Server):
+    """Tells the application that it is asked to stop; uvicorn itself cuts what is not finished in time."""
+
+    def __init__(self, config: uvicorn.Config, app: Middleware, grace: float) -> None:
+        super().__init__(config)
+        self._app, self._grace = app, grace
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Answer all requests before the time is up that uvicorn waits for them."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._app.stop, self._grace - _ANSWER_SECONDS)
+        super().handle_exit(sig, frame)
+
+
 def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], None]) -> None:
     """Serve a model until SIGTERM or SIGINT; requests in progress are finished first.
 
@@ -111,8 +128,8 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_GRACE_SECONDS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
     )
     host = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     announce(f"http://{host}:{listener.getsockname()[1]}/")
@@ -122,4 +139,4 @@ def run_server(model: Path, settings: ServeSettings, announce: Callable[[str], N
     gc.collect()
     gc.freeze()
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app, settings.stop_seconds).run(sockets=[listener])

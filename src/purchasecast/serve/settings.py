@@ -44,6 +44,9 @@ class ServeSettings:
         Longest time for a body to arrive, in seconds; six times as long for a file.
     request_seconds : float, default 30.0
         Longest time for a whole request, in seconds; ten times as long for a file.
+    stop_seconds : float, default 30.0
+        Time for requests in progress when the server is asked to stop, in seconds; at least 4. What is not finished
+        3 seconds before is answered with 503.
     max_requests : int, default 512
         Largest number of requests at a time; more are answered with 503.
     max_heavy_requests : int, default 4
@@ -65,6 +68,7 @@ class ServeSettings:
     header_seconds: float = 10.0
     body_seconds: float = 10.0
     request_seconds: float = 30.0
+    stop_seconds: float = 30.0
     max_requests: int = 512
     max_heavy_requests: int = 4
 
@@ -72,6 +76,8 @@ class ServeSettings:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}: expected at least 1, found {getattr(self, name)}; take a larger number.")
+        if self.stop_seconds < 4:
+            raise SettingsError(f"stop_seconds: expected at least 4, found {self.stop_seconds}; take a larger number.")
         if not 0 <= self.port <= 65_535:
             raise SettingsError(f"port: expected 0 to 65535, found {self.port}; take 0 for a free one.")
         if self.token is not None and len(self.token) < _MIN_TOKEN:

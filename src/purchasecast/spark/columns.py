@@ -8,13 +8,15 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
+from pyspark.sql.types import StringType
 
+from purchasecast.files import FORMULA, PLAIN_NUMBER, escape_name
 from purchasecast.schema.values import BLANKS
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
-__all__ = ["col", "number_literal", "quoted", "text_literal", "without_blanks"]
+__all__ = ["col", "escape_formulas", "number_literal", "quoted", "text_literal", "without_blanks"]
 
 
 def quoted(name: str) -> str:
@@ -39,6 +41,18 @@ def without_blanks(text: Column) -> Column:
     # Spark is slow at taking off anything but spaces: it does so only where there is something else.
     others = reduce(or_, (trimmed.startswith(blank) | trimmed.endswith(blank) for blank in BLANKS.strip(" ")))
     return sf.when(others, sf.btrim(trimmed, sf.lit(BLANKS))).otherwise(trimmed)
+
+
+def escape_formulas(frame: DataFrame) -> DataFrame:
+    """Return a frame as `purchasecast.files.escape_formulas` returns a table, for CSV files that people open."""
+    columns = []
+    for field in frame.schema:
+        column, name = col(field.name), escape_name(field.name)
+        if isinstance(field.dataType, StringType):
+            risky = column.rlike(FORMULA) & ~column.rlike(PLAIN_NUMBER)
+            column = sf.when(risky, sf.concat(sf.lit("'"), column)).otherwise(column).alias(name)
+        columns.append(column if name == field.name else column.alias(name))
+    return frame.select(*columns)
 
 
 def text_literal(text: str) -> str:

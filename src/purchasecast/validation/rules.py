@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as sf
@@ -20,15 +20,20 @@ from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.schema.values import (
     ABOVE_MAXIMUM,
     ISO_DAY,
+    MAX_NUMBER,
+    MAX_TEXT,
     NO_MATCH,
     NOT_A_DATE,
     NOT_A_NUMBER,
     NOT_AN_INTEGER,
     NOT_FINITE,
     NOT_IN_DOMAIN,
+    NOT_TEXT,
     NULL,
     NUMBER,
     TIME,
+    TOO_LONG,
+    UNREADABLE,
     WHOLE,
     ZONE,
     too_low,
@@ -50,8 +55,6 @@ DUPLICATE = "duplicate key"
 MALFORMED = "malformed line"
 
 _WIDTH = 60  # rules in one number; a long has 63 bits and a sign
-
-_INFINITE = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,9 @@ def _parse(column: Column, place: int, raw: DataFrame) -> _Parsed:
 def _problems_of_value(column: Column, value: Expression) -> dict[str, Expression]:
     """Return the rules for a parsed value. It breaks one of them at most, as in the scorer: the first counts."""
     problems: dict[str, Expression] = {}
+    if column.kind != "date" and column.type not in {"integer", "number"} and not column.levels:
+        problems[NOT_TEXT] = reduce(or_, (value.contains(sign) for sign in UNREADABLE))
+        problems[TOO_LONG] = sf.length(value) > MAX_TEXT
     if column.pattern is not None:
         problems[NO_MATCH] = ~value.rlike(_whole(column.pattern))
     if column.levels:
@@ -213,7 +219,7 @@ def _problems_of_value(column: Column, value: Expression) -> dict[str, Expressio
         problems[NOT_IN_DOMAIN] = ~value.isin(levels)
     if column.type == "timestamp":
         value = value.cast("date")  # all of the last day is allowed
-    finite = sf.abs(value) < _INFINITE if column.type == "number" else sf.lit(True)
+    finite = sf.abs(value) <= MAX_NUMBER if column.type == "number" else sf.lit(True)
     if column.minimum is not None:
         problems[too_low(column.minimum)] = (value < sf.lit(column.minimum)) & finite
     if column.maximum is not None:
@@ -254,7 +260,7 @@ def _parse_integer(place: int, source: Expression, data_type: DataType) -> _Pars
 
 def _parse_number(column: Column, place: int, source: Expression, data_type: DataType) -> _Parsed:
     value, empty = sf.col(_value(place)), f"_pc_empty_{place}"
-    not_finite = sf.abs(value) >= _INFINITE  # to Spark, NaN is larger than anything
+    not_finite = sf.abs(value) > MAX_NUMBER  # to Spark, NaN is larger than anything
     if isinstance(data_type, NumericType):
         number = source.cast("double")
         if column.null != "forbidden":

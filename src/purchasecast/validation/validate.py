@@ -19,11 +19,13 @@ from pyspark.sql import Window
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import SourceError
+from purchasecast.files import cause, write_whole
 from purchasecast.io import write_single_csv
 from purchasecast.results import ValidationReport
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.spark.caching import cached
-from purchasecast.spark.columns import col
+from purchasecast.spark.columns import col, escape_formulas
+from purchasecast.spark.failures import reading
 from purchasecast.validation.rules import DUPLICATE, MALFORMED, check_rows
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ def validate(
     key = [name for name in schema.key if name in names] if check_duplicates else []
     nullable = [name for name in names if schema.column(name).null != "forbidden"]
     duplicates = None
-    with ExitStack() as cleanup:  # frees what it holds if counting fails
+    with reading("data"), ExitStack() as cleanup:  # frees what it holds if counting fails
         if cache:
             cleanup.enter_context(cached(checked.frame))
         report, suspects = _count(checked, key, nullable)
@@ -191,12 +193,12 @@ def write_rejects(validated: Validated, folder: str | Path) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(validated.report.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_whole(folder / "report.json", json.dumps(validated.report.to_dict(), indent=2) + "\n")
     except OSError as error:
-        raise SourceError(f"{folder}: cannot write the rejected rows: {error.strerror}.") from error
+        raise SourceError(f"{folder}: cannot write the rejected rows: {cause(error)}.") from error
     path = folder / "rejects.csv"
     rows = validated.rejected.withColumn(REASONS, sf.array_join(REASONS, "; "))
-    write_single_csv(rows.withColumnRenamed(CORRUPT, "line"), path, mode="overwrite")
+    write_single_csv(escape_formulas(rows.withColumnRenamed(CORRUPT, "line")), path, mode="overwrite")
     return path
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from purchasecast.files import SealedFiles
     from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 
 __all__ = ["Context", "Feature", "Step"]
@@ -31,7 +31,7 @@ class Feature:
 class Context:
     """What the entries refer to."""
 
-    folder: Path  # of the scorer; steps may have files there
+    files: SealedFiles  # of the scorer; steps may have some of their own
     levels: tuple[KeyedLevels, ...]
     vectors: Mapping[str, tuple[Feature, ...]]
 

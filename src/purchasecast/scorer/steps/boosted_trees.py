@@ -17,7 +17,6 @@ from purchasecast.scorer.batch import INTERCEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from purchasecast.scorer.batch import Batch, Row, Source
     from purchasecast.scorer.steps.base import Context
@@ -37,15 +36,15 @@ class BoostedTrees:
             raise SettingsError(
                 "scorer: expected XGBoost, which this model's trees need, found none; run `pip install xgboost-cpu`."
             ) from error
-        file = context.folder / entry["file"]
+        content = context.files.read(entry["file"])
         self._matrix = xgboost.DMatrix
         self._booster = xgboost.Booster()
-        self._booster.load_model(file)
+        self._booster.load_model(bytearray(content))
         # Tasks and requests already run in parallel; threads of XGBoost would only wait for each other.
         self._booster.set_param({"nthread": 1})
         self._inputs: list[str] = list(entry["inputs"])
         self._output = entry["output"]
-        self._base, self._roots = _read_trees(file, len(self._inputs))
+        self._base, self._roots = _read_trees(content, entry["file"], len(self._inputs))
 
     def batch(self, batch: Batch) -> None:
         """Score many rows; their parts are the exact Shapley values of the trees."""
@@ -77,7 +76,7 @@ class BoostedTrees:
         values[self._output] = np.add.accumulate(np.array(leaves, dtype=np.float32)).item(-1)
 
 
-def _read_trees(file: Path, features: int) -> tuple[float, list[Any]]:
+def _read_trees(content: bytes, name: str, features: int) -> tuple[float, list[Any]]:
     """Return the base score and the trees of a booster.
 
     Raises
@@ -86,19 +85,17 @@ def _read_trees(file: Path, features: int) -> tuple[float, list[Any]]:
         If the file holds something else than trees on numbers for squared error.
     """
     try:
-        learner = json.loads(file.read_text(encoding="utf-8"))["learner"]
+        learner = json.loads(content)["learner"]
         kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
         base = float(learner["learner_model_param"]["base_score"].strip("[]"))
         trees = learner["gradient_booster"]["model"]["trees"]
         has_categories = any(any(tree["split_type"]) for tree in trees)
         roots = [_nested(tree, features) for tree in trees]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise BundleCorruptError(
-            f"scorer: expected XGBoost's trees in {file.name}, found none ({type(error).__name__}); train again."
-        ) from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise BundleCorruptError(f"scorer: expected XGBoost's trees in {name}, found none; train again.") from error
     if kind != ("reg:squarederror", "gbtree") or has_categories:
         raise BundleCorruptError(
-            f"scorer: expected trees on numbers for squared error in {file.name}, found others; train again."
+            f"scorer: expected trees on numbers for squared error in {name}, found others; train again."
         )
     return base, roots
 
