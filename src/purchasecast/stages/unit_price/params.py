@@ -14,13 +14,14 @@ from purchasecast.stages.params import (
     str_list_param,
     str_param,
 )
+from purchasecast.stages.tasks import HasTaskRows
 
 __all__ = ["QUANTITY_BIN", "UnitPriceParams"]
 
 QUANTITY_BIN = "@quantity"  # as the second column of an effect: the quantity in steps of the square root of e
 
 
-class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFolds):
+class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFolds, HasTaskRows):
     """Params of the encoder and its model."""
 
     labelCol = str_param("numeric column of the amount, in money", default="label")

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LINE_VALUES",
+    "MAX_LOG_DISTANCE",
     "PRODUCT_VALUES",
+    "SPREAD_PRIOR",
     "Table",
     "along_line",
     "fit_attribute",

@@ -50,10 +50,13 @@ from purchasecast.errors import DataError
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col
 from purchasecast.stages.base import TableModelMixin, require_columns
+from purchasecast.stages.unit_price.in_task import fit_in_task
 from purchasecast.stages.unit_price.params import QUANTITY_BIN, UnitPriceParams
 from purchasecast.stages.unit_price.solver import (
     LINE_VALUES,
+    MAX_LOG_DISTANCE,
     PRODUCT_VALUES,
+    SPREAD_PRIOR,
     Table,
     along_line,
     fit_attribute,
@@ -122,6 +125,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         Rows that a unit price is shrunk by toward the line.
     attributeShrinkage : float, default 2.0
         Weight that the effect of an attribute is shrunk by.
+    maxTaskRows : int, default 5,000,000
+        Number of rows up to which everything is fitted with NumPy in one task; above it, by passes of the cluster.
 
     Raises
     ------
@@ -150,8 +155,9 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
     log quantity has the usual one in both cases. A level that is null or unseen adds nothing to the line, its counts
     are 0, effects and attributes too; an unseen product has the excess, low and high 0 and the spread 0.2 of no row.
 
-    Passes over the rows: one for the line of all, one a level, one for the product, one an effect and one an attribute,
-    on a cached frame of ``numFolds`` + 1 residuals a row. Linear in rows and levels. On the driver: 8 numbers a fit.
+    Up to ``maxTaskRows`` rows, one pass that brings them to a task. Above it, one for the line of all, one a level, one
+    for the product, one an effect and one an attribute, on a cached frame of ``numFolds`` + 1 residuals a row. Linear
+    in rows and levels. On the driver: 8 numbers a fit.
 
     Examples
     --------
@@ -185,6 +191,7 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         slopeShrinkage: float = 5.0,
         productShrinkage: float = 0.1,
         attributeShrinkage: float = 2.0,
+        maxTaskRows: int = 5_000_000,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -199,9 +206,40 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         require_columns(self, dataset, [*self._input_columns(), self.getLabelCol(), *weight])
         self._check_folds(dataset)
         model = self._fitted(UnitPriceModel())
+        if dataset.count() <= self.getMaxTaskRows():
+            self._fit_in_task(self._training_frame(dataset), model)
+            return model
         with cached(self._training_frame(dataset)) as rows, cached(self._fit_prices(rows, model)) as residuals:
             self._fit_effects(residuals, model)
         return model
+
+    def _fit_in_task(self, rows: DataFrame, model: UnitPriceModel) -> None:
+        """Fit everything with NumPy in one task."""
+        places, product = self._places(), self.getOrDefault("productCol")
+        parts = {f"level_{i}": [name] for i, name in enumerate(self.getOrDefault("levelCols"))}
+        parts |= {"product": [product]} if product else {}
+        parts |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.attribute_keys())}
+        parts |= {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.effect_keys())}
+        keys = {part: [places[name] for name in names] for part, names in parts.items()}
+        shrinkages = self.effect_shrinkages()
+        model._start, tables = fit_in_task(rows, keys, shrinkages, self.getNumFolds() + 1, self._constants())
+        self._check_start(model)
+        for part, table in tables.items():
+            model._add(part, table)
+
+    def _constants(self) -> dict[str, float]:
+        shrinkages = ("level", "slope", "product", "attribute")
+        constants = {name: float(self.getOrDefault(f"{name}Shrinkage")) for name in shrinkages}
+        prior_rows, prior_variance = SPREAD_PRIOR
+        constants |= {"distance": MAX_LOG_DISTANCE, "limit": EFFECT_LIMIT}
+        return constants | {"prior_rows": prior_rows, "prior_variance": prior_variance}
+
+    def _check_start(self, model: UnitPriceModel) -> None:
+        if not model._start[-1]["rows"]:
+            raise DataError(
+                f"UnitPriceEncoder: expected rows with {self.getLabelCol()} and "
+                f"{self.getOrDefault('quantityCol') or 'weight'} above 0, found none; name other columns."
+            )
 
     def _places(self) -> dict[str, str]:
         """Return the name of each column in the frame that is trained on."""
@@ -232,11 +270,7 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         fits, places = self.getNumFolds() + 1, self._places()
         levels, slope = self.getOrDefault("levelCols"), self.getOrDefault(self.slopeShrinkage)
         model._start = line_of_all(rows, fits, slope_shrinkage=None if levels else slope)
-        if not model._start[-1]["rows"]:
-            raise DataError(
-                f"UnitPriceEncoder: expected rows with {self.getLabelCol()} and "
-                f"{self.getOrDefault('quantityCol') or 'weight'} above 0, found none; name other columns."
-            )
+        self._check_start(model)
         starts = [
             along_line(col("x"), *[sf.lit(start[name]) for name in ("height", "slope", "log_quantity")])
             for start in model._start
@@ -278,6 +312,14 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
         self._product: Table | None = None
         self._effects: list[Table] = []
         self._attributes: list[Table] = []
+
+    def _add(self, part: str, table: Table) -> None:
+        """Take over a level table; parts come in the order of their numbers."""
+        if part == "product":
+            self._product = table
+        else:
+            kinds = {"level": self._levels, "effect": self._effects, "attribute": self._attributes}
+            kinds[part.partition("_")[0]].append(table)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         require_columns(self, dataset, self._input_columns())
