@@ -22,6 +22,7 @@ def test_settings_survive_json() -> None:
     "wrong",
     [
         {"model": "magic"},
+        {"minutes": 0.0},
         {"folds": 1},
         {"holdout": 1.0},
         {"holdout": -0.1},

@@ -91,8 +91,8 @@ def train(
         Labelled transactions.
     schema : str, Path or Schema, default "black_friday"
         A shipped schema's name, a TOML file, or a schema.
-    model : {"linear", "boosted", "blend"}, default "linear"
-        Name of the recipe.
+    model : {"linear", "boosted", "blend", "auto"}, default "linear"
+        Name of the recipe; ``auto`` chooses on the folds, and `Model.choice` says why.
     out : str or Path, optional
         Directory of the model; a model that is there is replaced. By default a temporary one, until `Model.save`.
     rejects : str or Path, optional

@@ -23,7 +23,7 @@ __all__ = [
     "TrainSettings",
 ]
 
-ModelName = Literal["linear", "boosted", "blend"]
+ModelName = Literal["linear", "boosted", "blend", "auto"]
 HoldoutBy = Literal["auto", "random", "time"]
 TargetTransform = Literal["auto", "none", "log1p", "sqrt"]
 BudgetUnit = Literal["contacts", "money"]
@@ -81,8 +81,11 @@ class TrainSettings(_Settings):
 
     Parameters
     ----------
-    model : {"linear", "boosted", "blend"}, default "linear"
-        Name of the recipe.
+    model : {"linear", "boosted", "blend", "auto"}, default "linear"
+        Name of the recipe; ``auto`` takes the cheapest whose error on the folds is within half a percent, or within
+        noise, of the best.
+    minutes : float, default 10.0
+        Time that a training with ``auto`` should take at most: it leaves out the trees where they would take longer.
     folds : int, default 5
         Number of folds of cross-fitting and of the grid search, at least 2.
     holdout : float, default 0.2
@@ -116,6 +119,7 @@ class TrainSettings(_Settings):
     """
 
     model: ModelName = "linear"
+    minutes: float = 10.0
     folds: int = 5
     holdout: float = 0.2
     holdout_by: HoldoutBy = "auto"
@@ -133,10 +137,12 @@ class TrainSettings(_Settings):
         _check_choice("model", self.model, get_args(ModelName))
         _check_choice("holdout_by", self.holdout_by, get_args(HoldoutBy))
         _check_choice("target_transform", self.target_transform, TARGET_TRANSFORMS)
+        if not self.minutes > 0:
+            raise SettingsError(f"minutes: expected a number above 0, found {self.minutes}; take 10.")
         if self.tune and (self.model == "linear" or not _BUDGET.fullmatch(self.tune)):
             raise SettingsError(
-                f"tune: expected trials (20) or minutes (15min), and model boosted or blend, found {self.tune!r} for "
-                f"{self.model}; leave out tune=, or take another model=."
+                f"tune: expected trials (20) or minutes (15min), and model boosted, blend or auto, found {self.tune!r} "
+                f"for {self.model}; leave out tune=, or take another model=."
             )
         if self.folds < 2:
             raise SettingsError(f"folds: expected at least 2, found {self.folds}; take 5.")

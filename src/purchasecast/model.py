@@ -98,6 +98,11 @@ class Model:
         """Weight of each member in the prediction."""
         return dict(self.bundle.manifest.get("members", {}))
 
+    @property
+    def choice(self) -> str:
+        """Which combination of the members was chosen, and why; empty where the recipe has one member."""
+        return str(self.bundle.manifest.get("choice", ""))
+
     @cached_property
     def scorer(self) -> Scorer:
         """The portable form of the model, which needs neither Spark nor Java."""

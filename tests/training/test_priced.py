@@ -118,6 +118,15 @@ def test_columns_of_the_product_are_ordered_by_nesting(spark: SparkSession, sche
     assert prices.getForward()
 
 
+@pytest.mark.slow
+def test_auto_leaves_out_trees_that_its_minutes_do_not_allow(spark: SparkSession, schema: pc.Schema) -> None:
+    model = pc.train(grocery(rows=1_500), schema, "auto", minutes=0.001, session=spark)
+    assert "_pc_boosted" not in model.members
+    assert sum(weight > 0 for weight in model.members.values()) == 1  # one regression, or a simple prediction
+    assert model.choice
+    assert ask(model, "p1", 1.0) == pytest.approx(15.0, rel=0.05)
+
+
 def test_a_saved_model_predicts_the_same(spark: SparkSession, model: pc.Model, tmp_path: Path) -> None:
     rows = grocery(seed=5, rows=50).drop(columns="paid")
     before = model.predict(rows)["prediction"]

@@ -87,5 +87,5 @@ def test_a_budget_that_is_none_is_refused(tune: str) -> None:
 def test_budgets_are_trials_or_minutes_and_need_trees() -> None:
     assert TrainSettings(model="blend", tune="20").tune_budget == (20, None)
     assert TrainSettings(model="boosted", tune="1.5min").tune_budget == (None, 90.0)
-    with pytest.raises(SettingsError, match="boosted or blend"):
+    with pytest.raises(SettingsError, match="boosted, blend or auto"):
         TrainSettings(tune="20")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -20,7 +20,7 @@ from purchasecast.cli.options import (
     schema_option,
     source,
 )
-from purchasecast.config import TARGET_TRANSFORMS, TrainSettings
+from purchasecast.config import TARGET_TRANSFORMS, ModelName, TrainSettings
 
 __all__ = ["demo", "evaluate", "predict", "train"]
 
@@ -32,10 +32,18 @@ __all__ = ["demo", "evaluate", "predict", "train"]
 @source
 @click.option(
     "--model",
-    type=click.Choice(["linear", "boosted", "blend"]),
+    type=click.Choice(get_args(ModelName)),
     default="linear",
     show_default=True,
-    help="What to train.",
+    help="What to train; auto chooses on the folds.",
+)
+@click.option(
+    "--minutes",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Longest time that auto should take; it leaves out the trees where they would take longer.",
 )
 @click.option(
     "--folds",
@@ -114,7 +122,9 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
     )
     described, reader = described_by(schema, data, source), reader_options(source)
     model = pc.train(data, described, out=out, settings=settings, **gate, **run.spark_and_steps, **reader)
-    text = [model.validation.counts if model.validation else "", repr(model.evaluation or ""), f"model: {model.path}"]
+    counts = model.validation.counts if model.validation else ""
+    choice = f"prediction: {model.choice}" if model.choice else ""
+    text = [counts, choice, repr(model.evaluation or ""), f"model: {model.path}"]
     run.result(model.training.to_dict() if model.training else {}, "\n".join(filter(None, text)))
     return 0
 

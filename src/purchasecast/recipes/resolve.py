@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.feature import Bucketizer, Imputer, OneHotEncoder, StringIndexer, VectorAssembler
@@ -69,6 +69,7 @@ __all__ = ["Recipe", "resolve_recipe"]
 MAX_ONE_HOT_LEVELS = 100
 _LARGEST_LOG_RATIO = 2.0  # of what a product's line or attributes may say of its price
 _FEW_ROWS = 5  # of a product, up to which its intervals are calibrated apart
+_BLENDED = ("blend", "auto")
 _RANK = 16  # of taste; more gains little (docs/decisions/0012-factors-with-a-posterior.md)
 
 
@@ -78,8 +79,8 @@ class Recipe:
 
     Attributes
     ----------
-    model : {"linear", "boosted", "blend"}
-        Name of the recipe.
+    model : {"linear", "boosted", "blend", "auto"}
+        Name of the recipe; ``auto`` has the members of ``blend``.
     stages : tuple of Estimator or Transformer
         From accepted rows to what the members read; where there is a linear member, the last one assembles
         ``_pc_features``.
@@ -99,6 +100,11 @@ class Recipe:
     is_priced: bool = False
     simple: tuple[str, ...] = ()
     interval_group: str = ""
+
+    def without_trees(self) -> Recipe:
+        """Return the recipe without the trees and the stages that only they read."""
+        stages = tuple(stage for stage in self.stages if not isinstance(stage, LevelStatisticsEncoder))
+        return replace(self, stages=stages, trees=None)
 
     @property
     def has_linear_member(self) -> bool:
@@ -186,7 +192,7 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
         levels = [made_name(LEVEL, name) for name in plan.one_hot]
         # "keep" gives unseen levels an index of their own, which dropLast then leaves without an indicator.
         stages.append(StringIndexer(inputCols=levels, outputCols=plan.index, handleInvalid="keep"))
-    stages.append(_simple_predictors(schema, settings.folds))
+    stages.append(_simple_predictors(schema, settings))
     if plan.prices is not None:
         return _priced_recipe(schema, plan, settings, stages)
     encoders = _encoders(schema, plan, settings)
@@ -203,7 +209,7 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
         trees = _boosted_trees(
             [*columns, *[name for encoder in statistics for name in encoder.output_names()]], settings
         )
-    members = tuple(simple) if settings.model == "blend" else ()
+    members = tuple(simple) if settings.model in _BLENDED else ()
     return Recipe(settings.model, tuple(stages), trees, False, members, schema.main_category or "")
 
 
@@ -227,7 +233,7 @@ def _priced_recipe(schema: Schema, plan: _FeaturePlan, settings: TrainSettings, 
         columns = [*plan.index, *plan.numeric, BASE_AMOUNT, PRODUCT_MEAN, PRODUCT_MEDIAN, *described]
         # In the order of time the last block is most like the rows to come; the first one trains no member.
         trees = _boosted_trees(columns, settings, stops_on=settings.folds - 2 if schema.time else 0)
-    simple = (BASE_AMOUNT, UNIT_PRICE_AMOUNT, PRODUCT_MEAN, PRODUCT_MEDIAN) if settings.model == "blend" else ()
+    simple = (BASE_AMOUNT, UNIT_PRICE_AMOUNT, PRODUCT_MEAN, PRODUCT_MEDIAN) if settings.model in _BLENDED else ()
     group = INTERVAL_GROUP if schema.product else ""
     return Recipe(settings.model, tuple(stages), trees, True, simple, group)
 
@@ -276,15 +282,20 @@ def _preparation(schema: Schema, plan: _FeaturePlan) -> ColumnPreparation:
     )
 
 
-def _simple_predictors(schema: Schema, folds: int) -> SimplePredictors:
-    """Return the stage of the product's mean, median, and unit price times quantity."""
+def _simple_predictors(schema: Schema, settings: TrainSettings) -> SimplePredictors:
+    """Return the stage of the product's mean, median, and unit price times quantity.
+
+    In ``linear`` they are no members but what the evaluation compares with: predictions out of fold, which take six
+    times as long, are not needed.
+    """
+    out_of_fold = settings.model != "linear"
     return SimplePredictors(
         productCol=schema.product or "",
         quantityCol=made_name(NUMBER, schema.quantity) if schema.quantity else "",
         labelCol=schema.target,
         outputCols=[PRODUCT_MEAN, PRODUCT_MEDIAN, UNIT_PRICE_AMOUNT],
-        foldCol=FOLD,
-        numFolds=folds,
+        foldCol=FOLD if out_of_fold else "",
+        numFolds=settings.folds,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,7 +11,15 @@ from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.feature import StringIndexer
 from pyspark.sql import functions as sf
 
-from purchasecast.schema.reserved_columns import BASE_AMOUNT, FEATURES, FOLD, LABEL, ORDER, RATIO_WEIGHT
+from purchasecast.schema.reserved_columns import (
+    BASE_AMOUNT,
+    BOOSTED_PREDICTION,
+    FEATURES,
+    FOLD,
+    LABEL,
+    ORDER,
+    RATIO_WEIGHT,
+)
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.stages import CrossedEffectsEncoder, PurchasePatternEncoder, UnitPriceEncoder
@@ -29,10 +39,15 @@ if TYPE_CHECKING:
     from purchasecast.recipes import Recipe
     from purchasecast.results import SearchResult
     from purchasecast.schema import Schema
-    from purchasecast.training.members import Boosting
+    from purchasecast.training.members import Boosting, Member
 
 __all__ = ["Fitted", "fit_recipe", "step_count"]
 
+logger = logging.getLogger(__name__)
+
+# What a training with trees takes in all, in units of the time up to the regression: trees on every fold take about as
+# long as all before them, and the refit takes the encoders and one more fit of the trees.
+_TIMES_ALONE, _TIMES_WITH_REFIT = 2.0, 3.2
 _MIDDLE_SHARE = 0.3  # of the median base amount: smaller amounts weigh no more each
 
 
@@ -116,6 +131,9 @@ def fit_recipe(
     Fitted
         The pipeline, and what was chosen.
     """
+    started = time.monotonic()
+    if chosen is not None and not chosen.blend.weights.get(BOOSTED_PREDICTION):
+        recipe = recipe.without_trees()
     forward = recipe.is_priced and schema.time is not None
     by: Literal["hash", "time"] = "time" if forward else "hash"
     folded = with_folds(rows, schema, folds=settings.folds, seed=settings.seed, by=by)
@@ -135,15 +153,34 @@ def fit_recipe(
         folds = settings.folds - 1 if forward else settings.folds
         unfitted = members_of(recipe, replace(settings, folds=folds), transform.chosen, journal)
         if chosen is None:
-            members = tuple(member.fit(labelled, steps) for member in unfitted)
+            members = _fit_members(unfitted, labelled, recipe, settings, steps, started)
             latest_from = folds // 2 if forward else 0
             blend = weigh_and_calibrate(members, labelled, schema, recipe, stages, steps, latest_from=latest_from)
         else:
-            both = zip(unfitted, chosen.members, strict=True)
-            members = tuple(member.refit(labelled, steps, before) for member, before in both)
-            blend = chosen.blend
-    tail = [stage for member in members for stage in member.stages]
+            blend, before = chosen.blend, {member.output: member for member in chosen.members}
+            used = [member for member in unfitted if blend.weights.get(member.output)]
+            members = tuple(member.refit(labelled, steps, before[member.output]) for member in used)
+    tail = [stage for member in members if blend.weights[member.output] for stage in member.stages]
     return Fitted(PipelineModel([*stages, *tail, *blend.stages(schema)]), members, blend, transform)
+
+
+def _fit_members(
+    unfitted: list[Member], table: DataFrame, recipe: Recipe, settings: TrainSettings, steps: Steps, started: float
+) -> tuple[FittedMember, ...]:
+    """Fit the members; where ``auto`` chooses, without trees that would take longer than allowed."""
+    members: list[FittedMember] = []
+    for member in unfitted:
+        if recipe.model == "auto" and member.output == BOOSTED_PREDICTION:
+            minutes = (time.monotonic() - started) / 60.0 * (_TIMES_WITH_REFIT if settings.refit else _TIMES_ALONE)
+            if minutes > settings.minutes:
+                logger.warning(
+                    "auto: leaves out the trees, with which it would take about %.0f minutes; at most %g are allowed",
+                    minutes,
+                    settings.minutes,
+                )
+                continue
+        members.append(member.fit(table, steps))
+    return tuple(members)
 
 
 def _encode(

@@ -99,7 +99,15 @@ class FittedMember:
 
 
 class Member(Protocol):
-    """A regression on the features of a recipe."""
+    """A regression on the features of a recipe.
+
+    Attributes
+    ----------
+    output : str
+        Column of its predictions, in units of the target.
+    """
+
+    output: str
 
     def fit(self, table: DataFrame, steps: Steps) -> FittedMember:
         """Choose hyper-parameters on the folds of `table` and fit on all its rows."""
@@ -197,11 +205,11 @@ class SimpleMember:
     """
 
     def __init__(self, column: str) -> None:
-        self._column = column
+        self.output = column
 
     def fit(self, table: DataFrame, steps: Steps) -> FittedMember:  # noqa: ARG002  every member takes them
         """Return the column as it is."""
-        return FittedMember(self._column, (), lambda rows: rows)
+        return FittedMember(self.output, (), lambda rows: rows)
 
     def refit(self, table: DataFrame, steps: Steps, chosen: FittedMember) -> FittedMember:  # noqa: ARG002
         """Return the column as it is."""
@@ -220,6 +228,7 @@ class LinearMember:
     """
 
     def __init__(self, settings: TrainSettings, scale: TargetScale) -> None:
+        self.output = LINEAR_PREDICTION
         self._settings = settings
         self._scale = scale
         self._column = scale.column(LINEAR_PREDICTION)
@@ -244,7 +253,7 @@ class LinearMember:
         if lines is None:
             logger.warning("a search by Spark's CrossValidator keeps no fold's fit: this model has no intervals")
         fitted = FittedMember(
-            LINEAR_PREDICTION,
+            self.output,
             (search.bestModel,),
             None if lines is None else lambda rows: rows.withColumn(column, out_of_fold(lines, FEATURES, FOLD)),
             search=search.searchResult,
@@ -287,6 +296,7 @@ class BoostedMember:
     def __init__(
         self, trees: BoostedTreesRegressor, settings: TrainSettings, scale: TargetScale, journal: Path | None
     ) -> None:
+        self.output = BOOSTED_PREDICTION
         self._trees = trees.copy({trees.labelCol: TARGET, trees.predictionCol: scale.column(BOOSTED_PREDICTION)})
         self._settings = settings
         self._scale = scale
@@ -322,7 +332,7 @@ class BoostedMember:
             model = trees.fit(self._scale.label(table))
         stopped = model.without_folds.get(trees.getOrDefault("validationFold"))
         fitted = FittedMember(
-            BOOSTED_PREDICTION,
+            self.output,
             (model,),
             model.out_of_fold if model.without_folds else None,
             boosting=Boosting(model.rounds, stopped.error if stopped else None, tuned),

@@ -65,6 +65,8 @@ class TrainResult:
         Trees and out-of-fold error of the boosted member; None without one.
     members : dict of str to float
         Weight of each member's column in the prediction.
+    choice : str
+        Which combination of the members was chosen, and why; empty where there is one member.
     """
 
     bundle: Bundle
@@ -74,6 +76,7 @@ class TrainResult:
     seconds: dict[str, float]
     boosting: dict[str, Any] | None = None
     members: dict[str, float] = field(default_factory=dict)
+    choice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe data."""
@@ -84,6 +87,7 @@ class TrainResult:
             "search": _search_summary(self.search) if self.search else None,
             "boosting": self.boosting,
             "members": self.members,
+            "choice": self.choice,
             "seconds": self.seconds,
         }
 
@@ -187,8 +191,8 @@ def _run(
     rows = checked.accepted
     has_holdout = settings.holdout > 0
     fits_twice = has_holdout and settings.refit
-    offers = settings.offers and can_offer(schema)
-    once = 4 + (settings.model == "blend") + has_holdout + offers  # validate, blend, intervals, profile, save
+    offers, blends = settings.offers and can_offer(schema), settings.model in {"blend", "auto"}
+    once = 4 + blends + has_holdout + offers  # validate, blend, intervals, profile, save
     steps.expect(once + (1 + fits_twice) * step_count(recipe))
     split = holdout_split(rows, schema, share=settings.holdout, by=settings.holdout_by, seed=settings.seed)
     _check_size(checked.report, settings.folds, split.share)  # by time the share may be far from what was asked
@@ -224,7 +228,10 @@ def _run(
     seconds = dict(steps.seconds)
     evaluation = evaluation.with_seconds(seconds) if evaluation else None
     boosting = asdict(fitted.boosting) if fitted.boosting else None
-    return TrainResult(bundle, checked.report, evaluation, fitted.search, seconds, boosting, fitted.blend.weights)
+    blend = fitted.blend
+    return TrainResult(
+        bundle, checked.report, evaluation, fitted.search, seconds, boosting, blend.weights, blend.choice
+    )
 
 
 @contextmanager
@@ -333,6 +340,7 @@ def _save(
         "data": _fingerprint(checked.accepted, names),
         "reference": reference.to_dict(),
         "members": final.blend.weights,
+        "choice": final.blend.choice,
         "boosting": asdict(final.boosting) if final.boosting else None,
         "target_transform": final.transform_to_dict(),
         "trained_on": "all rows" if settings.refit or not settings.holdout else "training rows only",
