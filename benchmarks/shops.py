@@ -116,6 +116,9 @@ def run_ours(train: pd.DataFrame, held_out: pd.DataFrame, schema: Schema, c: Col
     start = time.perf_counter()
     trained = pc.train(with_days(train, c.time), iso_dates(schema), model, holdout=0.0)
     seconds = time.perf_counter() - start
+    longest = sorted(trained.training.seconds.items(), key=lambda step: -step[1])[:8] if trained.training else []
+    say(f"   {seconds:.0f} s: " + ", ".join(f"{step} {taken:.1f}" for step, taken in longest))
+    say(f"   {trained.choice or 'one member'}; weights {trained.members}")
     made = trained.predict(with_days(held_out, c.time))
     prediction, low, high = (made[name].to_numpy() for name in ("prediction", "lower", "upper"))
     folds = {"folds_rmse": trained.search.best.average} if trained.search else {}

@@ -72,26 +72,22 @@ class Model:
         """Figures on the holdout; None where the model was trained without one."""
         if self.training is not None:
             return self.training.evaluation
-        document = self.bundle.document("evaluation")
-        return Evaluation.from_dict(document) if document else None
+        return Evaluation.from_dict(document) if (document := self.bundle.document("evaluation")) else None
 
     @property
     def validation(self) -> ValidationReport | None:
         """Counts of accepted and rejected training rows."""
-        document = self.bundle.document("validation")
-        return ValidationReport.from_dict(document) if document else None
+        return ValidationReport.from_dict(document) if (document := self.bundle.document("validation")) else None
 
     @property
     def profile(self) -> Profile | None:
         """Univariate analysis of the training rows."""
-        document = self.bundle.document("profile")
-        return Profile.from_dict(document) if document else None
+        return Profile.from_dict(document) if (document := self.bundle.document("profile")) else None
 
     @property
     def search(self) -> SearchResult | None:
         """The grid search; None where the recipe has no linear member."""
-        document = self.bundle.document("search")
-        return SearchResult.from_dict(document) if document else None
+        return SearchResult.from_dict(document) if (document := self.bundle.document("search")) else None
 
     @property
     def members(self) -> dict[str, float]:

@@ -69,7 +69,9 @@ def misfit(rows: pd.DataFrame, by: pd.Series) -> float:
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == "grocery" else pytest.mark.slow) for kind in KINDS]
+)
 def test_rows_are_as_many_as_asked_for_and_amounts_are_what_is_expected(spark: SparkSession, kind: str) -> None:
     rows = truth(spark, kind)
     assert rows.part.value_counts().to_dict() == {"transactions": ROWS, "scoring": round(0.4 * ROWS)}

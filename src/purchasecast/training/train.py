@@ -225,13 +225,19 @@ def _run(
     with steps.step("save"):
         bundle = _save(out, (final, propensity), schema, settings, checked, evaluation, final_reference, described)
     journal.unlink(missing_ok=True)  # the model holds what was found
-    seconds = dict(steps.seconds)
+    return _result(bundle, checked.report, fitted, evaluation, dict(steps.seconds))
+
+
+def _result(
+    bundle: Bundle,
+    report: ValidationReport,
+    fitted: Fitted,
+    evaluation: Evaluation | None,
+    seconds: dict[str, float],
+) -> TrainResult:
     evaluation = evaluation.with_seconds(seconds) if evaluation else None
-    boosting = asdict(fitted.boosting) if fitted.boosting else None
-    blend = fitted.blend
-    return TrainResult(
-        bundle, checked.report, evaluation, fitted.search, seconds, boosting, blend.weights, blend.choice
-    )
+    boosting, blend = asdict(fitted.boosting) if fitted.boosting else None, fitted.blend
+    return TrainResult(bundle, report, evaluation, fitted.search, seconds, boosting, blend.weights, blend.choice)
 
 
 @contextmanager
