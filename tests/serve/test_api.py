@@ -178,7 +178,7 @@ def test_heavy_work_keeps_its_slot_until_its_thread_ends_also_past_a_timeout(
 
 def test_whoever_watches_the_server_is_answered_under_any_load(model: Path, shop: TinyShop) -> None:
     with client_of(model, max_requests=1) as client:
-        client.app._active.add(SimpleNamespace())  # type: ignore[attr-defined]  # as if one were under way
+        client.app._active.add(object())  # type: ignore[attr-defined]  # as if one were under way
         problem(client.post("/v1/predict", json={"rows": shop.random_rows(1)}), 503)
         assert client.get("/healthz").status_code == 200
         assert client.get("/metrics").status_code == 200
