@@ -100,3 +100,11 @@ def test_links_between_the_documents_lead_somewhere(page):
             assert found[1] == "index" or (ROOT / "examples" / f"{found[1]}.py").exists(), target
         else:
             assert (page.parent / target).exists(), target
+
+
+def test_every_decision_has_a_number_of_its_own():
+    numbers = {}
+    for page in (ROOT / "docs" / "decisions").glob("0*.md"):
+        number = int(page.name[:4])
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. "), page.name
+        assert numbers.setdefault(number, page) == page, f"{page.name} and {numbers[number].name}"
