@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from purchasecast.stages.purchase_patterns.solver import ITEM, USER, PatternSettings, solve_patterns
+from purchasecast.stages.purchase_patterns import passes
+from purchasecast.stages.purchase_patterns.solver import ITEM, USER, PatternSettings, rotation_of, solve_patterns
 
 CUSTOMERS, PRODUCTS = 60, 40
 
@@ -78,3 +79,34 @@ def test_vectors_beyond_the_rank_of_the_incidence_are_zero() -> None:
         assert vectors.shape == (2, 6)
         assert (np.abs(vectors[:, :2]) > 0.1).all()
         np.testing.assert_array_equal(vectors[:, 2:5], 0.0)
+
+
+def test_buckets_of_customers_add_up_to_what_one_task_finds() -> None:
+    """Run the tasks of the passes by hand, customers in three buckets."""
+    how = PatternSettings(rank=4, rounds=5, power=0.25, seed=7)
+    bought = pairs()
+    customers, products = (np.unique(column) for column in bought.T)
+    sold = np.bincount(bought[:, 1])
+    buckets = []
+    for bucket in range(3):
+        mine = customers[customers % 3 == bucket]
+        places = [np.searchsorted(products, np.sort(bought[bought[:, 0] == c, 1])) for c in mine]
+        weights = [sold[products[place]] ** -how.power for place in places]
+        lists = {"places": [place.astype(np.int32) for place in places], "weights": weights}
+        buckets.append(pa.table({"user": [f"c{c:02}" for c in mine], **lists}))
+    table = pa.Table.from_batches(passes._first(iter([pa.record_batch({"place": np.arange(len(products))})]), how=how))
+    for _ in range(how.rounds):
+        sums = [passes._by_bucket(users, table, how=how, transposed=True) for users in buckets]
+        table = pa.Table.from_batches(passes._orthonormal(iter(pa.concat_tables(sums).to_batches(max_chunksize=16))))
+    projected = pa.concat_tables([passes._by_bucket(users, table, how=how, transposed=False) for users in buckets])
+    moments = next(passes._moments(iter(projected.combine_chunks().to_batches()))).column(0)[0].as_py()
+    width = how.rank + 10
+    rotation = rotation_of(np.reshape(moments, (width, width)), len(customers), len(products), how.rank)
+    signs = next(passes._signs(iter(table.to_batches()), rotation=rotation.items)).column(0)[0].as_py()
+    rotation = rotation.signed(np.array(signs))
+    users, items = solve(bought, rounds=how.rounds)
+    by_customer = dict(zip(projected["user"].to_pylist(), projected["directions"].to_pylist(), strict=True))
+    mine = np.array([by_customer[level] for level in sorted(by_customer)]) @ rotation.users
+    np.testing.assert_allclose(mine, stacked(users)[:, :4], atol=1e-9)
+    directions = np.array(table["directions"].to_pylist())[np.argsort(table["place"].to_numpy())]
+    np.testing.assert_allclose(directions @ rotation.items, stacked(items)[:, :4], atol=1e-9)
