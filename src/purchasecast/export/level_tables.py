@@ -129,6 +129,11 @@ def add_latent_factors(
     for side, column in zip(("user", "item"), portable["inputs"], strict=True):
         rated = collect_levels(portable["tables"][side])
         entry, vector = dict(portable[f"{side}_means"]), portable[f"{side}_vector"]
+        if vector and vector not in patterns:
+            raise BundleError(
+                f"scorer: expected the vectors of {vector} from PurchasePatternEncoder, found another source; "
+                "score this model with `purchasecast predict`."
+            )
         entry["patterns"] = _unrated_patterns(writer, rated["level"], *patterns[vector]) if vector else None
         means[f"{side}_means"] = entry
         aligned = Aligned(writer, [column], rated)
