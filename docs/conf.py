@@ -83,5 +83,5 @@ html_theme_options = {
     "back_to_top_button": False,
     "show_prev_next": True,
 }
-html_sidebars = {"benchmarks": [], "changes": [], "start": []}
+html_sidebars = {page: [] for page in ("benchmarks", "changes", "data", "reliability", "start")}
 copyright = "the purchasecast developers; Apache-2.0"  # noqa: A001  Sphinx reads this name
