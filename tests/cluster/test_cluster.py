@@ -6,7 +6,6 @@ The executors' Python has Spark's libraries, NumPy, SciPy and XGBoost, and no pu
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,50 +16,49 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-pytestmark = [pytest.mark.spark, pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.cluster]
 
 ROWS = 2_000
 TRAINING = ["--folds", "2", "--grid", "regParam=0.1,10 elasticNetParam=0,1", "--target-transform", "none"]
-LOCAL_OPTIONS = [
+OPTIONS = [
     *("--conf", "spark.driver.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
     *("--conf", "spark.executor.extraJavaOptions=-Xss4m -XX:TieredStopAtLevel=1"),
     *("--conf", "spark.sql.codegen.wholeStage=false", "--conf", "spark.driver.memory=1g"),
     *("--conf", "spark.sql.shuffle.partitions=3", "--conf", "spark.ui.enabled=false"),
 ]
+LOCAL = ["--master", "local[2]", *OPTIONS]
 
 
-def commands(shop: Path, out: Path, spark: Sequence[str]) -> list[list[str]]:
-    """Return every command that needs Spark, on the shop."""
-    data = str(shop / "data.csv")
-    linear, boosted = str(out / "linear"), str(out / "boosted")
-    found = [
-        ["train", data, "--out", linear, *TRAINING],
-        ["insights", linear, data, "--out", str(out / "insights")],
-        ["train", data, "--out", boosted, "--model", "boosted", *TRAINING],
-        ["evaluate", boosted, data],
-        ["predict", boosted, data, "--out", str(out / "predictions.csv")],
-        ["monitor", boosted, data],
-        ["validate", data],
-        ["profile", data, "--out", str(out / "profile.html")],
-    ]
-    return [[*command, "--json", "--quiet", *spark] for command in found]
+def commands(shop: Path, out: Path, spark: Sequence[str], *names: str) -> dict[str, list[str]]:
+    """Return commands on the shop by name; every command that needs Spark, or those that are named."""
+    data, linear, boosted = str(shop / "data.csv"), str(out / "linear"), str(out / "boosted")
+    found = {
+        "train linear": ["train", data, "--out", linear, *TRAINING],
+        "predict linear": ["predict", linear, data, "--out", str(out / "linear.csv")],
+        "monitor linear": ["monitor", linear, data],
+        "insights linear": ["insights", linear, data, "--out", str(out / "insights")],
+        "train boosted": ["train", data, "--out", boosted, "--model", "boosted", *TRAINING],
+        "evaluate boosted": ["evaluate", boosted, data],
+        "predict boosted": ["predict", boosted, data, "--out", str(out / "boosted.csv")],
+        "validate": ["validate", data],
+        "profile": ["profile", data, "--out", str(out / "profile.html")],
+    }
+    return {name: [*found[name], "--json", "--quiet", *spark] for name in names or found}
 
 
-def run(commands: list[list[str]], python: Path = Path(sys.executable), **environment: str) -> list[dict[str, Any]]:
-    """Run commands in a process of their own; return the JSON of each."""
+def run(commands: dict[str, list[str]], python: Path = Path(sys.executable)) -> dict[str, Any]:
+    """Run commands in a process of their own; return the JSON of each by name."""
     done = subprocess.run(
         [str(python), str(Path(__file__).with_name("run_commands.py"))],
-        input=json.dumps(commands),
+        input=json.dumps(list(commands.values())),
         capture_output=True,
         text=True,
         timeout=900,
         check=False,
-        env=dict(os.environ) | environment,
     )
     assert done.returncode == 0, done.stderr[-4_000:]
     sys.stderr.write(done.stderr)
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
+    return dict(zip(commands, json.loads(done.stdout), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -69,37 +67,55 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(shop: Path) -> list[dict[str, Any]]:
-    made = ["generate", "--rows", str(ROWS), "--out", str(shop / "data.csv"), "--json", "--quiet", *LOCAL_OPTIONS]
-    return run([made, *commands(shop, shop / "local", ["--master", "local[2]", *LOCAL_OPTIONS])])[1:]
+def local(shop: Path) -> dict[str, Any]:
+    made = ["generate", "--rows", str(ROWS), "--out", str(shop / "data.csv"), "--json", "--quiet", *LOCAL]
+    return run({"generate": made, **commands(shop, shop / "local", LOCAL)})
 
 
-def test_a_standalone_cluster(shop: Path, local: list[dict[str, Any]], standalone: str, executors: Path) -> None:
-    spark = ["--master", standalone, "--conf", f"spark.pyspark.python={executors}", *LOCAL_OPTIONS]
-    assert_same(run(commands(shop, shop / "standalone", spark)), local)
+def test_a_standalone_cluster(shop: Path, local: dict[str, Any], standalone: str, executors: Path) -> None:
+    spark = ["--master", standalone, "--conf", f"spark.pyspark.python={executors}", *OPTIONS]
+    names = "train linear", "train boosted", "predict boosted"
+    assert_same(run(commands(shop, shop / "standalone", spark, *names)), local)
 
 
-def test_the_oldest_spark(shop: Path, local: list[dict[str, Any]], oldest_spark: Path) -> None:
-    spark = ["--master", "local[2]", *LOCAL_OPTIONS]
-    oldest = run(commands(shop, shop / "oldest", spark), oldest_spark)
-    assert_same(oldest, local)
-    # A model that one of them has saved is read by the other.
-    data, options = str(shop / "data.csv"), ["--json", "--quiet", *spark]
-    (backward,) = run([["evaluate", str(shop / "local" / "linear"), data, *options]], oldest_spark)
-    (forward,) = run([["evaluate", str(shop / "oldest" / "linear"), data, *options]])
-    assert list(differing(backward, forward, 1e-6, "evaluate")) == []
+@pytest.mark.slow  # not yet seen to pass: comes into `make test` once it is
+def test_spark_connect(shop: Path, local: dict[str, Any], connect: str) -> None:
+    names = "train linear", "predict linear", "monitor linear"
+    assert_same(run(commands(shop, shop / "connect", ["--remote", connect], *names)), local)
 
 
-def test_spark_connect(shop: Path, local: list[dict[str, Any]], connect: str) -> None:
-    assert_same(run(commands(shop, shop / "connect", ["--remote", connect])), local)
+def test_the_oldest_spark(shop: Path, local: dict[str, Any], oldest_spark: Path) -> None:
+    names = "train linear", "predict linear"
+    assert_same(run(commands(shop, shop / "oldest", LOCAL, *names), oldest_spark), local)
 
 
-def assert_same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    for command, ours, theirs in zip(commands(Path(), Path(), []), found, expected, strict=True):
+@pytest.mark.slow
+def test_a_model_that_the_newest_has_saved_is_read_by_the_oldest(
+    shop: Path, local: dict[str, Any], oldest_spark: Path
+) -> None:
+    assert_same(run(commands(shop, shop / "local", LOCAL, "evaluate boosted"), oldest_spark), local)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["standalone", "connect", "oldest_spark"])
+def test_every_command(kind: str, shop: Path, local: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    where = request.getfixturevalue(kind)
+    python, spark = Path(sys.executable), LOCAL
+    if kind == "standalone":
+        executors = request.getfixturevalue("executors")
+        spark = ["--master", where, "--conf", f"spark.pyspark.python={executors}", *OPTIONS]
+    elif kind == "connect":
+        spark = ["--remote", where]
+    else:
+        python = where
+    assert_same(run(commands(shop, shop / f"every {kind}", spark), python), local)
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, result in found.items():
         # XGBoost sums in single precision: another number of threads changes its trees a little.
-        tolerance = 1e-3 if any("boosted" in word for word in command) else 1e-6
-        differences = list(differing(ours, theirs, tolerance, command[0]))
-        assert differences == []
+        tolerance = 1e-3 if "boosted" in name else 1e-6
+        assert list(differing(result, expected[name], tolerance, name)) == []
 
 
 def differing(ours: Any, theirs: Any, tolerance: float, place: str) -> Iterator[str]:
