@@ -243,6 +243,18 @@ def test_a_csv_folder_reads_back(spark: SparkSession, tmp_path: Path) -> None:
     assert rows_of(read_table(spark, place, SCHEMA)) == [("1", 'a "b", c', "5")]
 
 
+def test_a_folder_that_fails_leaves_the_old_one_or_none(spark: SparkSession, tmp_path: Path) -> None:
+    good = spark.range(10, numPartitions=2).selectExpr("id", "'a' as text")
+    bad = spark.range(10, numPartitions=2).selectExpr("id", "if(id < 9, 'b', raise_error('no')) as text")
+    for place in (tmp_path / "old folder", tmp_path / "new folder"):
+        if place.name.startswith("old"):
+            write_table(good, place)
+        with pytest.raises(SourceError, match="cannot write it"):
+            write_table(bad, place, mode="overwrite")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old folder"]
+    assert {row["text"] for row in spark.read.parquet(str(tmp_path / "old folder")).collect()} == {"a"}
+
+
 def test_one_csv_file_keeps_order_and_quotes(spark: SparkSession, tmp_path: Path) -> None:
     values = ["plain", 'say "hi", you', "two\nlines", None, "ümlaut"]
     frame = spark.createDataFrame(list(enumerate(values)), "`Customer ID` int, text string")

@@ -7,30 +7,32 @@ order of the file, so that validation can name the wrong value of a row. Other f
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from gzip import BadGzipFile
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
+from purchasecast.files import cause, replace_folder, staging
 from purchasecast.io.csv_header import read_header
 from purchasecast.io.database import jdbc_options, write_to_database
 from purchasecast.io.single_csv import write_single_csv
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER, delimiter_of
-from purchasecast.spark import is_remote
+from purchasecast.spark import is_remote, runs_here
 from purchasecast.spark.columns import col, without_blanks
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
     from purchasecast.schema import Schema
 
@@ -306,10 +308,26 @@ def write_table(
         given = {"header": "true", **_CSV_DIALECT, **given}
     writer = frame.write.format(kind).mode("errorifexists" if mode == "error" else mode).options(**given)
     try:
-        writer.save(place)
+        _write_folder(writer, place, here=runs_here(frame.sparkSession), overwrite=mode == "overwrite")
     except SPARK_FAILURES as error:
         raise SourceError(f"{redacted(place, given)}: cannot write it: {reason(error, given)}.") from None
+    except OSError as error:
+        raise SourceError(f"{place}: expected a folder to write to, found {cause(error)}; choose another.") from error
     _LOGGER.info("wrote %s as %s", redacted(place, given), kind)
+
+
+def _write_folder(writer: DataFrameWriter, place: str, *, here: bool, overwrite: bool) -> None:
+    """Write a folder, on this machine whole or not at all; Spark itself removes the old one before it writes."""
+    target = Path(place).resolve()
+    # A plain path may be one of Hadoop's file system, where that is configured.
+    is_local = here and "://" not in place and not place.startswith("file:") and "HADOOP_CONF_DIR" not in os.environ
+    if not is_local or (target.exists() and not overwrite) or not target.parent.is_dir():
+        writer.save(place)
+        return
+    with staging(target) as aside:
+        # "file://" and not a URI: Hadoop does not undo the escapes of a URI
+        writer.save(f"file://{aside / target.name}")
+        replace_folder(aside / target.name, target)
 
 
 def _load(
