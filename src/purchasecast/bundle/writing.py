@@ -189,7 +189,9 @@ def pinned(bundle: Bundle) -> Iterator[Bundle]:
     with ExitStack() as stack:
         folder = target
         try:
-            folder = stack.enter_context(staging(target)) / target.name
+            aside = stack.enter_context(staging(target))
+            aside.chmod(0o755)  # executors may run as another user
+            folder = aside / target.name
             with locked(target.parent):
                 _link_tree(target, folder, [])
         except OSError:  # a read-only place: whoever replaces the model ends the run, because a file is not found
