@@ -15,20 +15,27 @@ import time
 from purchasecast.cli import cli
 from purchasecast.errors import PurchasecastError
 
-results = []
-for arguments in json.load(sys.stdin):
-    started, printed = time.monotonic(), io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed):
-            cli.main(arguments, standalone_mode=False)
-    except PurchasecastError as error:
-        sys.exit(f"{arguments[0]}: {error}")
-    sys.stderr.write(f"{arguments[0]}: {time.monotonic() - started:.1f} s\n")
-    results.append(json.loads(printed.getvalue()))
-json.dump(results, sys.stdout)
-with contextlib.suppress(ImportError):
-    from pyspark.sql import SparkSession
 
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.stop()  # else pyspark 4.3 waits for ever, at exit, for a Connect server's answer to a deletion
+def main() -> None:
+    """Run the commands that standard input holds."""
+    results = []
+    for arguments in json.load(sys.stdin):
+        started, printed = time.monotonic(), io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                cli.main(arguments, standalone_mode=False)
+        except PurchasecastError as error:
+            sys.exit(f"{arguments[0]}: {error}")
+        sys.stderr.write(f"{arguments[0]}: {time.monotonic() - started:.1f} s\n")
+        results.append(json.loads(printed.getvalue()))
+    json.dump(results, sys.stdout)
+    with contextlib.suppress(ImportError):
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()  # else pyspark 4.3 waits for ever, at exit, for a Connect server's answer to a deletion
+
+
+if __name__ == "__main__":
+    main()
