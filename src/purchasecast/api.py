@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,10 +17,9 @@ from purchasecast.config import MonitorSettings, PlanSettings, TrainSettings
 from purchasecast.io import session_of, take_table
 from purchasecast.model import Model
 from purchasecast.progress import Steps
-from purchasecast.results import check_reject_rate
 from purchasecast.schema import Schema, load_schema
+from purchasecast.validation import checked_rows, write_rejects
 from purchasecast.validation import validate as check_rows
-from purchasecast.validation import write_rejects
 
 if TYPE_CHECKING:
     from purchasecast.config import ModelName
@@ -263,13 +261,7 @@ def profile(
     raw = take_table(data, described, session_of(session), **reader)
     check_executors(raw.sparkSession)
     steps.expect(5)
-    with ExitStack() as cleanup:
-        with steps.step("validate") as step:
-            checked = cleanup.enter_context(check_rows(raw, described, cache=True))
-            step.rows = checked.report.rows
-        if rejects is not None:
-            write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate, schema=described)
+    with checked_rows(raw, described, steps, max_reject_rate=max_reject_rate, rejects=rejects) as checked:
         result = describe(checked, described, steps=steps)
     if out is not None:
         from purchasecast.report import render_profile, write_page  # noqa: PLC0415  an extra

@@ -21,7 +21,7 @@ from purchasecast.evaluation import error_terms
 from purchasecast.formatting import number, percent
 from purchasecast.numerics.stability import population_stability
 from purchasecast.prediction import score
-from purchasecast.prediction.predict import checked_rows
+from purchasecast.prediction.predict import checked_for_model
 from purchasecast.prediction.scoring import unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Check, ColumnDrift, DriftReport, Evaluation, LevelShift, Profile
@@ -116,7 +116,7 @@ def monitor(
     labelled = schema.target in raw.columns
     steps.expect(3)
     target: Any = "required" if labelled else "optional"
-    with checked_rows(raw, bundle, steps, target, max_reject_rate, rejects) as checked:
+    with checked_for_model(raw, bundle, steps, target, max_reject_rate, rejects) as checked:
         if not checked.report.accepted:
             raise DataError("monitor: expected accepted rows, found none; see validate for the reasons.")
         with steps.step("compare columns") as step:

@@ -13,11 +13,12 @@ from pyspark.sql import functions as sf
 
 from purchasecast.errors import RejectRateError, SettingsError
 from purchasecast.io import read_table
+from purchasecast.progress import Steps
 from purchasecast.results import ValidationReport
 from purchasecast.results.validation import check_reject_rate
 from purchasecast.schema import Column, Schema, load_schema
 from purchasecast.schema.reserved_columns import POSITION
-from purchasecast.validation import validate, write_rejects
+from purchasecast.validation import checked_rows, validate, write_rejects
 from purchasecast.validation.rules import DUPLICATE, MALFORMED
 
 if TYPE_CHECKING:
@@ -243,6 +244,18 @@ def test_rejects_are_written_for_people(spark: SparkSession, tmp_path: Path) -> 
     assert written[1]["line"] == "7,P1"
     report = json.loads((path.parent / "report.json").read_text(encoding="utf-8"))
     assert ValidationReport.from_dict(report) == validated.report
+
+
+def test_checked_rows_are_kept_and_timed_and_stop_at_too_many_bad_ones(spark: SparkSession, tmp_path: Path) -> None:
+    raw = raw_frame(spark, [GOOD, {**GOOD, "spend": "x"}])
+    steps = Steps()
+    with checked_rows(raw, SCHEMA, steps, max_reject_rate=0.5, step="look") as checked:
+        assert checked.accepted.count() == checked.report.accepted == 1
+    assert list(steps.seconds) == ["look"]
+    entered = checked_rows(raw, SCHEMA, Steps(), rejects=tmp_path / "rejects")
+    with pytest.raises(RejectRateError, match="1 of 2"), entered:
+        pytest.fail("the rows must not be used")
+    assert list((tmp_path / "rejects").iterdir()) != []  # who is stopped wants to see why
 
 
 def test_too_many_bad_rows_stop_the_run() -> None:

@@ -40,12 +40,12 @@ from purchasecast.insights.significance import Evidence, judge, rank_findings
 from purchasecast.io import write_table
 from purchasecast.prediction import score
 from purchasecast.progress import Steps
-from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights, check_reject_rate
+from purchasecast.results import Absent, Campaign, Evaluation, Finding, Insights
 from purchasecast.schema.reserved_columns import CUSTOMER_ROWS, PRODUCT_ROWS
 from purchasecast.spark.caching import cached
 from purchasecast.spark.executors import check_executors
 from purchasecast.stages import CrossedEffectsModel
-from purchasecast.validation import validate
+from purchasecast.validation import checked_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,13 +120,12 @@ class _Run:
         """Validate a table, and return its accepted rows."""
         if raw is None:
             return None
-        with self.steps.step(step_name) as step:
-            checked = self.cleanup.enter_context(validate(raw, self.schema, target=target, cache=True))
-            step.rows = checked.report.rows
-        check_reject_rate(checked.report, self.max_reject_rate, schema=self.schema)
+        options: Any = {"target": target, "max_reject_rate": self.max_reject_rate, "step": step_name}
+        checked = self.cleanup.enter_context(checked_rows(raw, self.schema, self.steps, **options))
         if not checked.report.accepted:
+            rows = checked.report.rows
             raise DataError(
-                f"insights: expected accepted rows, found none of {step.rows:,}; see `validate` for the reasons."
+                f"insights: expected accepted rows, found none of {rows:,}; see `validate` for the reasons."
             )
         return checked.accepted
 

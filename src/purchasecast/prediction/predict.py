@@ -18,14 +18,14 @@ from purchasecast.evaluation import EVALUATED, evaluate
 from purchasecast.io import check_single_csv, write_single_csv, write_table
 from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
-from purchasecast.results import Evaluation, Reference, ValidationReport, check_reject_rate
+from purchasecast.results import Evaluation, Reference, ValidationReport
 from purchasecast.schema.reserved_columns import (
     POSITION,
     UNSEEN,
 )
 from purchasecast.spark.columns import escape_formulas
 from purchasecast.spark.executors import check_executors
-from purchasecast.validation import Validated, validate, write_rejects
+from purchasecast.validation import checked_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
+    from purchasecast.validation import Validated
 
-__all__ = ["Output", "PredictResult", "checked_rows", "evaluate_bundle", "predict"]
+__all__ = ["Output", "PredictResult", "checked_for_model", "evaluate_bundle", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def predict(
     steps = steps or Steps()
     steps.expect(3)
     gate = (max_reject_rate, rejects)
-    with pinned(bundle) as model, checked_rows(raw, model, steps, "optional", *gate, writes=writes) as checked:
+    with pinned(bundle) as model, checked_for_model(raw, model, steps, "optional", *gate, writes=writes) as checked:
         with steps.step("load model"):
             kept = [*_named_by(checked.accepted, model), POSITION]
             scored = score(checked.accepted, model, kept, level=level, explain=explain)
@@ -213,7 +214,7 @@ def evaluate_bundle(
     """
     steps = steps or Steps()
     steps.expect(3)
-    with pinned(bundle) as fixed, checked_rows(raw, fixed, steps, "required", max_reject_rate, rejects) as checked:
+    with pinned(bundle) as fixed, checked_for_model(raw, fixed, steps, "required", max_reject_rate, rejects) as checked:
         with steps.step("load model"):
             model = load_level_stages(fixed)
         with steps.step("evaluate") as step:
@@ -250,7 +251,7 @@ def _check_output(output: Output, raw: DataFrame) -> None:
 
 
 @contextmanager
-def checked_rows(
+def checked_for_model(
     raw: DataFrame,
     bundle: Bundle,
     steps: Steps,
@@ -270,13 +271,8 @@ def checked_rows(
         If the executors of a cluster do not see the model, or the folder to write to.
     """
     check_executors(raw.sparkSession, reads=bundle.path.resolve() / MANIFEST, writes=writes)
-    with steps.step("validate") as step:
-        checked = validate(raw, bundle.schema, target=target, cache=True)
-        step.rows = checked.report.rows
-    with checked:
-        if rejects is not None:
-            write_rejects(checked, rejects)
-        check_reject_rate(checked.report, max_reject_rate, schema=bundle.schema)
+    options: Any = {"target": target, "max_reject_rate": max_reject_rate, "rejects": rejects}
+    with checked_rows(raw, bundle.schema, steps, **options) as checked:
         yield checked
 
 

@@ -19,7 +19,6 @@ from purchasecast.export import export_offers, write_scorer
 from purchasecast.profiling import profile
 from purchasecast.progress import Steps
 from purchasecast.recipes import Recipe, resolve_recipe
-from purchasecast.results import check_reject_rate
 from purchasecast.spark import is_remote
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
@@ -29,7 +28,7 @@ from purchasecast.stages.tasks import limit_task_rows
 from purchasecast.training.fit import Fitted, fit_recipe, step_count
 from purchasecast.training.offers import can_offer, fit_offers
 from purchasecast.training.split import holdout_split
-from purchasecast.validation import Validated, validate, write_rejects
+from purchasecast.validation import Validated, checked_rows, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,12 +165,8 @@ def train(
     libraries = LIBRARIES if settings.model == "linear" else (*LIBRARIES, "xgboost")
     check_executors(raw.sparkSession, libraries, writes=place.parent)
     with ExitStack() as cleanup:
-        with steps.step("validate") as step:
-            checked = cleanup.enter_context(validate(raw, schema, cache=True))
-            step.rows = checked.report.rows
-        if rejects is not None:
-            write_rejects(checked, rejects)
-        check_reject_rate(checked.report, settings.max_reject_rate, schema=schema)
+        gate = checked_rows(raw, schema, steps, max_reject_rate=settings.max_reject_rate, rejects=rejects)
+        checked = cleanup.enter_context(gate)
         _check_size(checked.report, settings.folds, settings.holdout)
         recipe = resolve_recipe(checked.accepted, schema, settings)
         _limit_tasks(recipe, settings, checked.report.accepted, raw.sparkSession)

@@ -1,5 +1,5 @@
 """Validate rows against a schema."""
 
-from purchasecast.validation.validate import Validated, validate, write_rejects
+from purchasecast.validation.validate import Validated, checked_rows, validate, write_rejects
 
-__all__ = ["Validated", "validate", "write_rejects"]
+__all__ = ["Validated", "checked_rows", "validate", "write_rejects"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from pyspark.sql import functions as sf
 from purchasecast.errors import SourceError
 from purchasecast.files import cause, write_whole
 from purchasecast.io import write_single_csv
-from purchasecast.results import ValidationReport
+from purchasecast.results import ValidationReport, check_reject_rate
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, escape_formulas
@@ -29,15 +29,16 @@ from purchasecast.spark.failures import reading
 from purchasecast.validation.rules import DUPLICATE, MALFORMED, check_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from pyspark.sql import Column, DataFrame
 
+    from purchasecast.progress import Steps
     from purchasecast.schema import Schema
     from purchasecast.validation.rules import Checked
 
-__all__ = ["DUPLICATE", "MALFORMED", "REASONS", "Validated", "validate", "write_rejects"]
+__all__ = ["DUPLICATE", "MALFORMED", "REASONS", "Validated", "checked_rows", "validate", "write_rejects"]
 
 REASONS = "reasons"
 
@@ -167,6 +168,56 @@ def _rejected(raw: DataFrame, schema: Schema, *, required: bool, duplicates: Dat
         originals = originals.mark_duplicates(duplicates)
     bad = originals.frame.where(~originals.good())
     return bad.withColumn(REASONS, originals.reasons()).drop(*originals.bits)
+
+
+@contextmanager
+def checked_rows(
+    raw: DataFrame,
+    schema: Schema,
+    steps: Steps,
+    *,
+    target: Literal["required", "optional"] = "required",
+    max_reject_rate: float = 0.01,
+    rejects: str | Path | None = None,
+    step: str = "validate",
+) -> Iterator[Validated]:
+    """Validate the rows of a table, write those that are rejected, and stop where they are too many.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        Result of `purchasecast.io.read_table`.
+    schema : Schema
+        Description of the table.
+    steps : Steps
+        Times the validation.
+    target : {"required", "optional"}, default "required"
+        As in `validate`.
+    max_reject_rate : float, default 0.01
+        Largest share of rejected rows to continue with, 0..1.
+    rejects : str or Path, optional
+        Folder for the rejected rows and their reasons.
+    step : str, default "validate"
+        Name of the step.
+
+    Yields
+    ------
+    Validated
+        The rows, which are kept in memory inside the ``with`` block.
+
+    Raises
+    ------
+    RejectRateError
+        If more rows are rejected than allowed; they are written all the same.
+    """
+    with steps.step(step) as timed:
+        checked = validate(raw, schema, target=target, cache=True)
+        timed.rows = checked.report.rows
+    with checked:
+        if rejects is not None:
+            write_rejects(checked, rejects)
+        check_reject_rate(checked.report, max_reject_rate, schema=schema)
+        yield checked
 
 
 def write_rejects(validated: Validated, folder: str | Path) -> Path:
