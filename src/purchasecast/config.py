@@ -239,7 +239,9 @@ class InsightSettings(_Settings):
             if value is not None and not 0 < value < 1:
                 raise SettingsError(f"{name}: expected a share between 0 and 1, found {value}; take 0.1 or 0.9.")
         if not 0 < self.leftover_loss <= 1:
-            raise SettingsError(f"leftover_loss: expected a share above 0 and up to 1, found {self.leftover_loss}.")
+            raise SettingsError(
+                f"leftover_loss: expected a share above 0 and up to 1, found {self.leftover_loss}; take 1."
+            )
         for name, largest in (("offers", _MAX_OFFERS), ("cap", _MAX_CAP)):
             if not 1 <= getattr(self, name) <= largest:
                 raise SettingsError(

@@ -222,7 +222,9 @@ def _numbers(table: pa.Table, name: str, low: float, high: float, default: float
     if bad.any():
         ends = f" from {low:g} to {high:g}" if np.isfinite(high) else ""
         first = values[bad][0]
-        raise DataError(f"{name}: expected a number{ends} in every row, found {first} in {bad.sum():,} rows.")
+        raise DataError(
+            f"{name}: expected a number{ends} in every row, found {first} in {bad.sum():,} rows; correct them."
+        )
     return values
 
 
