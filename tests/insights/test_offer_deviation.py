@@ -1,4 +1,4 @@
-"""The interval of a list's revenue: both whether customers buy and what they pay are uncertain."""
+"""The interval of a list's revenue: whether customers buy, what they pay, and the calibration are uncertain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from purchasecast.insights.offers.lists import Offer, Offers
 def test_the_deviation_of_a_list_is_that_of_simulated_lists() -> None:
     draw = np.random.default_rng(3)
     lines = 40
-    uptake, predicted = draw.uniform(0.05, 0.9, lines), draw.uniform(5, 60, lines)
+    probability, amount = draw.uniform(0.05, 0.8, lines), draw.uniform(5, 60, lines)
     category = draw.choice(["a", "b"], lines)
     noise = Noise({"a": 9.0}, of_any=25.0, bias=0.0, residual=0.0, customer=0.0, product=0.0, source="")
-    table = pa.table({"uptake": uptake, "predicted": predicted, "category": category})
-    offer = Offer("list", table)
+    columns = {"probability": probability, "amount": amount, "category": category}
+    offer = Offer("list", pa.table({**columns, "expected_revenue": probability * amount}))
     error = np.sqrt(np.where(category == "a", 9.0, 25.0))
-    buys = draw.random((40_000, lines)) < uptake
-    pays = predicted + error * draw.standard_normal((40_000, lines))
+    # All probabilities of a list are too high or too low together, by 5 %.
+    off = 1 + 0.05 * draw.standard_normal((40_000, 1))
+    buys = draw.random((40_000, lines)) < probability * off
+    pays = amount + error * draw.standard_normal((40_000, lines))
     simulated = (buys * pays).sum(axis=1).std()
     assert abs(Offers((offer,), noise, "category").deviation(offer) / simulated - 1) < 0.02

@@ -286,6 +286,8 @@ def test_what_the_lowest_of_many_customers_pay_less_is_not_exaggerated() -> None
         tried=customers,
         variance=effect_sd**2,
         same="the same products",
+        hidden=HiddenHalf(0, 0.0, 0.0, 0.0),
+        response=0.05,
     )
     sums, errors = found.shrunken()
     truth = -rows * effects[lowest].sum()

@@ -189,7 +189,7 @@ def test_a_taken_port_and_a_public_address_are_refused_in_one_sentence(server: L
 def test_the_server_starts_without_spark_on_the_machine(tmp_path: Path, model: Path) -> None:
     code = """
 import sys
-MISSING = {"pyspark", "py4j", "sklearn", "xgboost", "scipy", "pandas", "rich", "altair"}
+MISSING = {"pyspark", "py4j", "sklearn", "xgboost", "pandas", "rich", "altair"}
 class Finder:  # importing them fails, as where they are not installed
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in MISSING:

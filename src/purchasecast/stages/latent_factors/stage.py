@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
-from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasRegParam, HasSeed
+from pyspark.ml.param.shared import HasLabelCol, HasMaxIter, HasOutputCol, HasSeed
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as sf
 
@@ -49,9 +49,7 @@ __all__ = ["LatentFactorEncoder", "LatentFactorModel"]
 logger = logging.getLogger(__name__)
 
 
-class _LatentFactorParams(
-    StageParams, HasLabelCol, HasOutputCol, HasMaxIter, HasRegParam, HasSeed, HasFolds, HasTaskRows
-):
+class _LatentFactorParams(StageParams, HasLabelCol, HasOutputCol, HasMaxIter, HasSeed, HasFolds, HasTaskRows):
     """Params of the encoder and its model."""
 
     userCol = str_param("customer column of any type", default="user")

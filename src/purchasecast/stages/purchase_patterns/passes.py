@@ -65,13 +65,12 @@ def patterns_by_passes(pairs: DataFrame, how: PatternSettings) -> tuple[DataFram
     users = _users(distinct, items, how).localCheckpoint(eager=True)
     directions = map_in_tasks(items.select("place").repartition(1), partial(_first, how=how), _DIRECTIONS)
     for _ in range(how.rounds):
-        step = partial(_by_bucket, how=how, transposed=True)
-        summed = _with_directions(users, directions.localCheckpoint(eager=True), step, _DIRECTIONS)
+        summed = _with_directions(users, directions.localCheckpoint(eager=True), how, _DIRECTIONS, transposed=True)
         directions = map_in_tasks(summed.repartition(1), _orthonormal, _DIRECTIONS)
     directions = directions.localCheckpoint(eager=True)
-    step = partial(_by_bucket, how=how, transposed=False)
     user_type = users.schema["user"].dataType.simpleString()
-    projected = _with_directions(users, directions, step, f"user {user_type}, directions array<double>")
+    schema = f"user {user_type}, directions array<double>"
+    projected = _with_directions(users, directions, how, schema, transposed=False)
     projected = projected.localCheckpoint(eager=True)
     moments = _sum_of_moments(projected)
     bought, sold = users.select("user", sf.size("places").alias("count")), items.select("place", "item", "count")
@@ -106,11 +105,14 @@ def _users(distinct: DataFrame, items: DataFrame, how: PatternSettings) -> DataF
     return grouped.select(bucket, "user", *lists_of)
 
 
-def _with_directions(users: DataFrame, directions: DataFrame, step: partial[pa.Table], schema: str) -> DataFrame:
-    """Apply a step to each bucket of customers together with the directions of all products."""
+def _with_directions(
+    users: DataFrame, directions: DataFrame, how: PatternSettings, schema: str, *, transposed: bool
+) -> DataFrame:
+    """Apply `_by_bucket` to each bucket of customers together with the directions of all products."""
     # Under another name, or the same column on both sides would be ambiguous.
     buckets = users.select(col("bucket").alias("to")).distinct()
     copies = directions.crossJoin(buckets)
+    step = partial(_by_bucket, how=how, transposed=transposed)
     return apply_in_tasks(users.groupBy("bucket").cogroup(copies.groupBy("to")), step, schema)
 
 
