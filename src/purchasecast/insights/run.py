@@ -11,6 +11,7 @@ from purchasecast.bundle import MANIFEST, pinned
 from purchasecast.bundle.pipeline import has_propensity, load_level_stages, load_pipeline
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
+from purchasecast.formatting import percent
 from purchasecast.insights.concentration import measure_concentration, revenue_tables
 from purchasecast.insights.dates.leaving import LIST_NAME as LEAVING_LIST
 from purchasecast.insights.dates.leaving import leaving_list, measure_leaving
@@ -409,8 +410,21 @@ def _make_offers(run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | N
     for offer in lists:
         table = offer.lines.rename_columns(_list_columns(offer.lines.column_names, sales))
         run.add_list(offer.file_name, offer.title(run.phrases, sales.category), table, offer.expected)
-    offers = Offers(lists, noise, sales.category)
+    offers = Offers(lists, noise, sales.category, _lists_checked(run))
     return offers.findings(judge([offers], run.rate)[0], run.rate, run.phrases)
+
+
+def _lists_checked(run: _Run) -> str:
+    """Say how many of the best offers were bought on the holdout, beside those of popular products."""
+    document = run.bundle.document("evaluation")
+    evaluated = Evaluation.from_dict(document).lists if document else None
+    best, popular = (evaluated.quality(name, 5) if evaluated else None for name in ("probability", "popularity"))
+    if best is None or popular is None:
+        return ""
+    return (
+        f"Of five offers to each customer, made in the same way, {percent(best.precision)} were bought in the "
+        f"holdout; of the five most popular products, {percent(popular.precision)}."
+    )
 
 
 def _list_columns(columns: list[str], sales: Sales) -> list[str]:

@@ -44,7 +44,6 @@ class Demand(Evidence):
         whole, first = self.whole, cells[0]
         interval = whole.interval(phrases.level) if whole.deviation else None
         ends = f" ({phrases.interval(*interval)})" if interval else ""
-        a, b = map(phrases.label, pair)
         best = f"{phrases.named(pair[0], first.first)} and {phrases.named(pair[1], first.second)}"
         return Finding(
             id=f"inventory:{pair[0]}*{pair[1]}",
@@ -62,17 +61,13 @@ class Demand(Evidence):
                 "uncertainty about each customer and product, which their rows share, and the error of whole "
                 f"categories, from {self.source}."
             ),
-            action=(
-                f"Order by the table of {a} and {b}: the expected amount, or the high end where running out of stock "
-                "is expensive."
-            ),
-            money=(interval[1] - interval[0]) / 2 if interval else None,
+            action="",
+            money=None,
             caveat=(
                 "This assumes that these purchases take place; it does not forecast which ones will. A unit is a "
                 f"purchase unless the schema has a column that counts pieces. {phrases.no_trend}"
             ),
             chart=_heatmap(cells, pair, phrases),
-            stake="half the width of the interval, as a reserve",
         )
 
     def _products(self, phrases: Phrases) -> Finding:
@@ -95,11 +90,8 @@ class Demand(Evidence):
             interval=None,
             support=Support(sum(p.rows for p in shown)),
             method="Half the width of the interval of each product's sum, computed as for the cells.",
-            action=(
-                f"Order the {len(shown)} most uncertain products in small quantities, or agree on returns, until more "
-                "data are available."
-            ),
-            money=sum(half),
+            action="",
+            money=None,
             caveat="The uncertainty is about the revenue of each purchase, not about the number of purchases.",
             chart=Chart.intervals(
                 "product",
@@ -108,7 +100,6 @@ class Demand(Evidence):
                 f"{first.product} is the most uncertain of {len(self.products):,} products",
                 phrases.money_unit,
             ),
-            stake="sum of the half widths of the intervals of these products",
         )
 
     def listing(self, pair: int, phrases: Phrases) -> tuple[tuple[str, ...], list[tuple[str | float, ...]]]:

@@ -146,11 +146,16 @@ class Orders(Evidence):
                     "of the model and of the product means on the same holdout."
                 ),
                 action=f"Order by {self.file}: the column order, by product and {place}.",
-                money=None,
+                money=max(saved, 0.0) if saved is not None else None,
                 caveat=(
                     "The rows to score stand for a period as long as theirs. Lead times, pack sizes and what is still "
                     "on the shelf are not in the data."
                 ),
+                stake="less in reserve than with the product means as the forecast",
+                who="Buying",
+                when="with the next order",
+                checked="The errors of both forecasts were measured on the holdout." if saved is not None else "",
+                wrong_if=f"More than {percent(1 - self.service)} of the products run out before the period ends.",
             )
         ]
 

@@ -73,6 +73,7 @@ class Offers(Evidence):
     campaigns: tuple[Offer, ...]
     noise: Noise  # variances of the errors of predictions
     category: str | None  # column of the category
+    checked: str = ""  # what lists made in the same way brought on hidden purchases
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
         """Return one finding per list."""
@@ -127,7 +128,15 @@ class Offers(Evidence):
                 f"{largest[0][0]} is expected to bring {percent(largest[0][1] / value)} of the list",
                 phrases.money_unit,
             ),
-            stake="expected revenue of the list",
+            stake="revenue of the list, with or without the offer",
+            money_interval=interval,
+            who="Marketing",
+            when="before the period to come",
+            checked=self.checked,
+            wrong_if=(
+                f"Of the list, far from {buyers:,.0f} are bought, or customers without the offer buy as much as those "
+                "with it."
+            ),
         )
 
 
