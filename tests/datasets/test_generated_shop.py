@@ -203,7 +203,7 @@ def test_an_effect_of_known_size_is_found_again(spark: SparkSession) -> None:
 
 
 def test_a_shop_without_rows_is_refused(spark: SparkSession) -> None:
-    with pytest.raises(SettingsError, match="at least one row"):
+    with pytest.raises(SettingsError, match="expected at least 1, found 0"):
         generate_shop(spark, rows=0)
 
 
