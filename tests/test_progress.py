@@ -39,5 +39,13 @@ def test_a_terminal_gets_a_line_for_each_step() -> None:
     assert "550,068 rows" in stream.getvalue()
 
 
-def test_nothing_is_shown_where_stderr_is_no_terminal() -> None:
-    assert TerminalWatcher.for_terminal() is None
+def test_a_log_gets_plain_lines_without_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = TerminalWatcher.for_stderr()
+    steps = Steps(watcher)
+    steps.expect(1)
+    with steps.step("crossed effects") as step:
+        step.rows = 550_068
+    watcher.close()
+    told = capsys.readouterr().err
+    assert told.split() == ["crossed", "effects", "550,068", "rows", "0.0", "s"]
+    assert "\x1b" not in told

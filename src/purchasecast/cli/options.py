@@ -59,7 +59,7 @@ class Run:
         logging.getLogger("purchasecast").setLevel(level)
         if not self.verbose:  # on Ctrl-C it logs the traceback of every conversation with Java that was cut short
             logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
-        self.steps = Steps(None if self.quiet else TerminalWatcher.for_terminal())
+        self.steps = Steps(None if self.quiet else TerminalWatcher.for_stderr())
         self.interrupts = Interrupts(quiet=not self.verbose)
         self._session: SparkSession | None = None
 

@@ -17,7 +17,7 @@ __all__ = ["TerminalWatcher", "print_result"]
 
 
 class TerminalWatcher:
-    """Show the steps of a run: a line for each that is done, and a bar with the one under way."""
+    """Show the steps of a run: a line for each that is done and, on a terminal, a bar with the one under way."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,10 +33,9 @@ class TerminalWatcher:
         self._done = 0
 
     @classmethod
-    def for_terminal(cls) -> TerminalWatcher | None:
-        """Return a watcher where stderr is a terminal; None elsewhere, so that logs stay clean."""
-        console = Console(stderr=True)
-        return cls(console) if console.is_terminal else None
+    def for_stderr(cls) -> TerminalWatcher:
+        """Return a watcher that writes to stderr."""
+        return cls(Console(stderr=True))
 
     def expect(self, steps: int) -> None:
         """Give the bar its length."""
@@ -44,6 +43,8 @@ class TerminalWatcher:
 
     def started(self, step: Step) -> None:
         """Show the step beside the bar."""
+        if not self._console.is_terminal:  # a log has lines only
+            return
         self._progress.start()
         self._progress.update(self._task, description=step.name)
 
@@ -56,7 +57,8 @@ class TerminalWatcher:
 
     def close(self) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
 
 def print_result(document: dict[str, Any], text: str, *, as_json: bool) -> None:
