@@ -187,10 +187,10 @@ def test_what_a_table_lacks_drops_out_with_a_sentence(
     schema = schema_without(*missing)
     bundle = bundle_of(tmp_path / "model", schema, "100", None)
     found = find_insights(bundle, tmp_path / "out", data=raw(spark, corner_shop(30, 24).drop(columns=list(missing))))
-    assert {a.kind for a in found.absent} == absent
+    assert {a.kind for a in found.absent} == absent | {"trend", "leaving"}  # the shop has no dates
     assert all(a.reason.endswith(".") for a in found.absent)
     assert there <= kinds(found)
-    stock = next(f for f in found.findings if f.kind == "inventory")
+    stock = next(f for f in found.findings if f.kind == "inventory" and f.id != "inventory:orders")
     assert stock.interval is None  # a model that says nothing of its errors
 
 
