@@ -91,8 +91,8 @@ def test_a_miss_costs_two_over_one_minus_the_level(spark: SparkSession) -> None:
 def test_what_rows_of_one_customer_and_product_share_counts_for_every_pair_of_them(spark: SparkSession) -> None:
     """Var = sum of own + sum over customers of n(n-1)v, over products likewise, + (n b)^2."""
     lines = [("ann", "pen"), ("ann", "pen"), ("ann", "cup"), ("bob", "pen")]
-    data = [(who, what, 10.0, 1.0, 4.0, 3.0, 5.0) for who, what in lines]
-    columns = "customer string, product string, expected double, units double, own double"
+    data = [(who, what, 10.0, 1.0, 4.0, 4.0, 3.0, 5.0) for who, what in lines]
+    columns = "customer string, product string, expected double, units double, own double, own_by_mean double"
     demand = spark.createDataFrame(data, f"{columns}, of_customer double, of_product double")
     noise = Noise({}, of_any=0.0, bias=0.5, residual=0.0, customer=0.0, product=0.0, source="")
     (cell,) = expected_by(demand, None, noise)
