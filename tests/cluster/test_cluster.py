@@ -84,6 +84,7 @@ def test_spark_connect(shop: Path, local: dict[str, Any], connect: str) -> None:
     assert_same(run(commands(shop, shop / "connect", ["--remote", connect], *names)), local)
 
 
+@pytest.mark.slow  # not yet seen to pass as a whole
 def test_the_oldest_spark(shop: Path, local: dict[str, Any], oldest_spark: Path) -> None:
     names = "train linear", "predict linear"
     assert_same(run(commands(shop, shop / "oldest", LOCAL, *names), oldest_spark), local)

@@ -27,7 +27,8 @@ _WHAT_TO_DO = (  # errors that a user can correct, and that Spark only names
     (r"Encountered error while reading file (\S+?)\.?(?:\s|$)", r"\1 is damaged or incomplete; copy it again"),
     (r"\bNo suitable driver\b", f"no JDBC driver for this URL is there; add the driver's jar {_ADD_A_JAR}"),
     (
-        r"\bClassNotFoundException: (?:Class )?([\w.$]+)",
+        # Of an unknown format, Spark looks for a class DefaultSource; its own sentence names the format.
+        r"\bClassNotFoundException: (?:Class )?(?!\S+\.DefaultSource\b)([\w.$]+)",
         rf"the Java class \1 is not there; add the jar that holds it {_ADD_A_JAR}",
     ),
     (

@@ -60,6 +60,8 @@ class ProductFacts:
         Share of all purchased pairs in each category.
     mean_pairs, mean_recent : float
         Mean number of products per customer, and of recent purchases.
+    fewest_pairs : float
+        Products of the customer with the fewest of them.
     """
 
     popularity: Floats
@@ -69,6 +71,7 @@ class ProductFacts:
     share: Floats
     mean_pairs: float
     mean_recent: float
+    fewest_pairs: float
 
 
 def facts_of(history: History, category: Integers, products: int) -> ProductFacts:
@@ -105,6 +108,7 @@ def facts_of(history: History, category: Integers, products: int) -> ProductFact
     repeat = np.clip((twice + _PRIOR_REPEAT * usually_again) / (buyers + _PRIOR_REPEAT), 1e-4, 1 - 1e-4)
     # A new product is no less popular than the least popular one that is known: a regression ends where its rows do.
     shrunk[products:] = np.maximum(shrunk[products:], shrunk[:products].min(initial=np.inf))
+    per_customer = np.diff(history.indptr)
     return ProductFacts(
         np.log((shrunk + 0.1) / max(buyers[:products].mean(), 1e-9)),
         np.log((recent + 5.0 * usual) / (rows + 5.0) / max(usual, 1e-9)),
@@ -113,6 +117,7 @@ def facts_of(history: History, category: Integers, products: int) -> ProductFact
         in_category / whole,
         max(len(history.product) / max(history.customers, 1), 1e-9),
         max(float(history.recent.sum()) / max(history.customers, 1), 1e-9),
+        float(per_customer[per_customer > 0].min(initial=len(category))) if per_customer.any() else 0.0,
     )
 
 
@@ -121,7 +126,8 @@ def _of_customers(history: History, facts: ProductFacts) -> tuple[Floats, Floats
     pairs = np.diff(history.indptr).astype(np.float64)
     owner = history.customer()
     recent = np.bincount(owner, weights=history.recent, minlength=history.customers)
-    activity = np.log((pairs + 0.5) / facts.mean_pairs)
+    # A new customer counts as the least active one that is known: a regression ends where its rows do.
+    activity = np.log((np.maximum(pairs, facts.fewest_pairs) + 0.5) / facts.mean_pairs)
     lately = np.log((recent + 0.2 * facts.mean_recent) / facts.mean_recent)
     shape = (history.customers, len(facts.share))
     ones = np.ones(len(owner))
