@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from purchasecast.errors import DataError, SourceError
+from purchasecast.files import cause, replace_folder, staging, sync_tree
 from purchasecast.results import Plan
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def write_campaign(campaign: PlannedCampaign, folder: str | Path, page: str | No
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-        try:
+        with staging(target) as aside:
             made = aside / "plan"
             made.mkdir()
             _write_csv(campaign.contacts, made / CONTACTS)
@@ -119,13 +117,10 @@ def write_campaign(campaign: PlannedCampaign, folder: str | Path, page: str | No
             (made / PLAN).write_text(text + "\n", encoding="utf-8")
             if page is not None:
                 (made / PAGE).write_text(page, encoding="utf-8")
-            if target.exists():
-                target.rename(aside / "old")
-            made.rename(target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            sync_tree(made)
+            replace_folder(made, target)
     except OSError as error:
-        raise SourceError(f"{folder}: expected a place to write to, found {error}; choose another.") from error
+        raise SourceError(f"{folder}: expected a place to write to, found {cause(error)}; choose another.") from error
     return Path(folder)
 
 

@@ -121,7 +121,9 @@ def facts_of(history: History, category: Integers, products: int) -> ProductFact
     )
 
 
-def _of_customers(history: History, facts: ProductFacts) -> tuple[Floats, Floats, Floats]:
+def _of_customers(
+    history: History, facts: ProductFacts, assumed: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Return activity and recent activity of each customer, and the logarithm of the taste for each category."""
     pairs = np.diff(history.indptr).astype(np.float64)
     owner = history.customer()
@@ -132,13 +134,21 @@ def _of_customers(history: History, facts: ProductFacts) -> tuple[Floats, Floats
     shape = (history.customers, len(facts.share))
     ones = np.ones(len(owner))
     counts = sparse.csr_matrix((ones, (owner, facts.category[history.product])), shape=shape).toarray()
+    if assumed is not None:
+        counts += assumed
     share = np.maximum(facts.share, 1e-6)
-    taste = np.log((counts + _PRIOR_CATEGORY * share) / (pairs[:, None] + _PRIOR_CATEGORY) / share)
+    total = counts.sum(axis=1, keepdims=True)
+    taste = np.log((counts + _PRIOR_CATEGORY * share) / (total + _PRIOR_CATEGORY) / share)
     return activity, lately, taste
 
 
 def new_features(
-    history: History, facts: ProductFacts, scores: Floats, customer: Integers, product: Integers
+    history: History,
+    facts: ProductFacts,
+    scores: Floats,
+    customer: Integers,
+    product: Integers,
+    assumed: Floats | None = None,
 ) -> Floats:
     """Return the features of pairs that have not been bought.
 
@@ -152,13 +162,15 @@ def new_features(
         Score of each pair relative to the mean score.
     customer, product : ndarray of int
         The pairs, as positions in `history` and among the products.
+    assumed : ndarray of shape (customers, categories), optional
+        Purchases by category to assume of customers without any, in addition to those in `history`.
 
     Returns
     -------
     ndarray of shape (pairs, NEW_FEATURES)
         The first is 1.
     """
-    activity, lately, taste = _of_customers(history, facts)
+    activity, lately, taste = _of_customers(history, facts, assumed)
     score = np.log(np.maximum(scores, 0.0) + _SCORE_FLOOR)
     active, late = activity[customer], lately[customer]
     popular, trend = facts.popularity[product], facts.trend[product]

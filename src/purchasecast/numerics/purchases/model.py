@@ -112,8 +112,22 @@ class PurchaseModel:
         relative = scores[customer, np.where(is_known, product, 0)].astype(np.float64)
         if not is_known.all():
             relative[~is_known] = self._cold_scores(scores, customer[~is_known], product[~is_known])
-        margins: Floats = new_features(history, self.facts, relative, customer, product) @ self.new
+        assumed = self._assumed_purchases(history, scores)
+        margins: Floats = new_features(history, self.facts, relative, customer, product, assumed) @ self.new
         return margins
+
+    def _assumed_purchases(self, history: History, scores: Floats) -> Floats | None:
+        """Return the purchases by category that the attributes of new customers let expect; None without such."""
+        new = np.flatnonzero(np.diff(history.indptr) == 0)
+        if not len(new):
+            return None
+        assumed = np.zeros((history.customers, len(self.facts.share)))
+        expected = np.maximum(scores[new], 0.0)
+        for level in np.unique(self.facts.category[: self.products]):
+            assumed[new, level] = expected[:, self.facts.category[: self.products] == level].sum(axis=1)
+        # As many as the least active known customer has, whose activity they are taken to have.
+        assumed[new] *= self.facts.fewest_pairs / np.maximum(assumed[new].sum(axis=1, keepdims=True), 1e-12)
+        return assumed
 
     def _cold_scores(self, scores: Floats, customer: Integers, product: Integers) -> Floats:
         """Return scores of products without buyers: the mean of their category, in proportion to their popularity."""
