@@ -267,8 +267,12 @@ class Fit:
 
         Parameters
         ----------
-        attributes, counts, squares
-            As above.
+        attributes : csr_array of shape (items, contributions)
+            Contributions to the prior means of items, with the constant.
+        counts : ndarray
+            Number of ratings of each item.
+        squares : float
+            Sum of the squares of the ratings.
         user_values : int
             Number of contributions to the prior means of users, with the constant.
         rank : int

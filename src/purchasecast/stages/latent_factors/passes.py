@@ -46,8 +46,12 @@ def factorize_by_passes(rows: DataFrame, vectors: DataFrame | None, how: Factori
 
     Parameters
     ----------
-    rows, vectors, how
-        As for `factorize_in_tasks`.
+    rows : DataFrame
+        Ratings, as for `factorize_in_tasks`.
+    vectors : DataFrame or None
+        Vectors of users and items, as for `factorize_in_tasks`.
+    how : Factorization
+        Settings.
     tasks : int
         Number of blocks of users.
 

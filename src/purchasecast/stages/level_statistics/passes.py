@@ -51,10 +51,16 @@ def solve_by_passes(
         Columns of the result, as in `solver.solve_statistics`.
     partitions : int
         Number of tasks; each must have memory for its share of the rows, or for those of the largest level.
-    coded, tables, rank_within, shrinkage
-        As in `solver.solve_statistics`.
+    coded : int
+        Number of columns ``c_0`` and so on, as in `solver.solve_statistics`.
+    tables : sequence of (int, int)
+        Keys, as in `solver.solve_statistics`.
     fits : int
         Number of fits.
+    rank_within : int
+        Index of the key in whose levels rows are ranked; -1 for none.
+    shrinkage : float
+        Rows that a level is shrunk by.
 
     Returns
     -------

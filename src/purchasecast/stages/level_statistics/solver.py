@@ -276,17 +276,23 @@ def places_in_levels(
 
     Parameters
     ----------
-    label, by_label, seen, shrinkage
-        As in `statistics_of_fit`.
+    label : ndarray of shape (n,)
+        Labels.
+    by_label : ndarray of int of shape (n,)
+        Rows in the order of their labels.
+    seen : ndarray of bool of shape (n,)
+        Rows that the fit may see.
     within : LevelTable
         Key in whose levels rows are ranked.
     overall : ndarray
         Statistics of all rows.
+    shrinkage : float
+        Rows that a level is shrunk by.
 
     Returns
     -------
     ndarray of shape (n, 2)
-        z-score and rank.
+        The z-score and the rank.
     """
     places = np.full((len(label), 2), np.nan)
     rows = _seen(within.rows_by_label(by_label), seen)
@@ -310,12 +316,20 @@ def statistics_of_levels(
 
     Parameters
     ----------
-    label, by_label, seen, tables, shrinkage
-        As in `statistics_of_fit`; the rows may be those of some levels only, if they are all rows of these levels.
+    label : ndarray of shape (n,)
+        Labels of all rows, or of all rows of some levels.
+    by_label : ndarray of int of shape (n,)
+        Rows in the order of their labels.
+    seen : ndarray of bool of shape (n,)
+        Rows that the fit may see.
+    tables : sequence of LevelTable
+        Keys.
     places : ndarray of shape (n, 2)
         Result of `places_in_levels`.
     overall : ndarray
         Statistics of all rows.
+    shrinkage : float
+        Rows that a level is shrunk by.
 
     Returns
     -------
