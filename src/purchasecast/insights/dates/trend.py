@@ -17,7 +17,7 @@ from pyspark.sql import functions as sf
 from scipy import stats
 
 from purchasecast.formatting import percent
-from purchasecast.insights.significance import Evidence, Trials, normal_interval
+from purchasecast.insights.significance import MAX_COLLECTED, Evidence, Trials, normal_interval
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.spark.columns import number_literal
 
@@ -309,6 +309,7 @@ def measure_growth(sales: Sales, visits: Visits, trend: Trend) -> Growth | None:
         )
         .where(f"customers >= {_MIN_CUSTOMERS}")
         .orderBy("place", "level")
+        .limit(MAX_COLLECTED)
         .collect()
     )
     segments = tuple(
