@@ -140,9 +140,10 @@ def test_predict_writes_a_folder_too_and_never_over_something(
     assert call(capsys, *arguments)[0] == 0
     folder = pd.read_parquet(tmp_path / "scored")
     assert len(folder) == len(pd.read_csv(shop / "data.scoring.csv"))
-    code, _, err = call(capsys, *arguments)
+    code, _, err = call(capsys, *arguments, "--quiet")
     assert code == 1
     assert err.count("\n") == 1
+    assert "expected no such folder, found one" in err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from purchasecast.io.tables import _write_folder
+from purchasecast.io.folders import _write_folder
 
 
 class Writer:

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from purchasecast.io.access import Session as Session
     from purchasecast.io.data import is_spark_frame, take_table, take_untyped
     from purchasecast.io.database import check_other_table
+    from purchasecast.io.folders import check_folder, write_table
     from purchasecast.io.local_tables import read_local_table, take_small_table
     from purchasecast.io.single_csv import check_single_csv, write_single_csv
-    from purchasecast.io.tables import UntypedTable, read_table, write_table
+    from purchasecast.io.tables import UntypedTable, read_table
 
 __all__ = [
     "UntypedTable",
+    "check_folder",
     "check_other_table",
     "check_single_csv",
     "is_spark_frame",
@@ -38,9 +40,10 @@ __all__ = [
 _HOMES = {
     "data": ("is_spark_frame", "take_table", "take_untyped"),
     "database": ("check_other_table",),
+    "folders": ("check_folder", "write_table"),
     "local_tables": ("read_local_table", "take_small_table"),
     "single_csv": ("check_single_csv", "write_single_csv"),
-    "tables": ("UntypedTable", "read_table", "write_table"),
+    "tables": ("UntypedTable", "read_table"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Read the columns of a schema from files or databases, and write tables.
+"""Read the columns of a schema from files or databases.
 
 Nothing is inferred. The header of a CSV file is compared with the schema, then all values are read as text, in the
 order of the file, so that validation can name the wrong value of a row. Other formats keep their types.
@@ -7,56 +7,39 @@ order of the file, so that validation can name the wrong value of a row. Other f
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from gzip import BadGzipFile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from purchasecast.errors import ColumnMismatchError, SettingsError, SourceError, closest
-from purchasecast.files import cause, replace_folder, staging
 from purchasecast.io.csv_header import read_header
-from purchasecast.io.database import jdbc_options, write_to_database
-from purchasecast.io.single_csv import write_single_csv
+from purchasecast.io.database import jdbc_options
+from purchasecast.io.formats import CSV_DIALECT, FORMAT_OF_SUFFIX, suffix_of
 from purchasecast.schema.reserved_columns import CORRUPT, POSITION
 from purchasecast.schema.values import NUMBER_LOSES, WRITTEN_NUMBER, delimiter_of
-from purchasecast.spark import is_remote, runs_here
+from purchasecast.spark import is_remote
 from purchasecast.spark.columns import col, without_blanks
 from purchasecast.spark.failures import SPARK_FAILURES, reason, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from purchasecast.schema import Schema
 
-__all__ = ["UntypedTable", "read_table", "read_untyped", "take_frame", "untyped", "write_single_csv", "write_table"]
+__all__ = ["UntypedTable", "read_table", "read_untyped", "take_frame", "untyped"]
 
 
 _LOGGER = logging.getLogger(__name__)
 _IGNORED = "_pc_ignored_"
 _PLACE = "_pc_column_"
-# Hadoop opens files with these suffixes by itself, so that the format is told by the suffix before them.
-_COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".xz")
-_FORMAT_OF_SUFFIX = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".orc": "orc",
-    ".json": "json",
-    ".jsonl": "json",
-    ".avro": "avro",
-}
-# RFC 4180 writes a quote within quotes twice; Spark's default is a backslash.
-_CSV_DIALECT = {"quote": '"', "escape": '"'}
 # Without these, malformed lines could not be counted: users may not change them.
 _CSV_OWN = {
     "header": "true",
@@ -219,7 +202,7 @@ def _open(
         return _Opened(frame.columns, frame)
     if table is not None:
         raise SettingsError(f"table: expected one for a jdbc: URL only, found {table} for {place}; leave it out.")
-    if kind is not None and kind.lower() not in {"csv", *_FORMAT_OF_SUFFIX.values()}:
+    if kind is not None and kind.lower() not in {"csv", *FORMAT_OF_SUFFIX.values()}:
         frame = _load(spark, place, kind, given)
         return _Opened(frame.columns, frame)
     files, partition_columns = _list_files(spark, place)
@@ -263,73 +246,6 @@ def take_frame(frame: DataFrame, schema: Schema, *, target: Literal["required", 
     return _checked(frame, "data", schema, target)
 
 
-def write_table(
-    frame: DataFrame,
-    location: str | Path,
-    *,
-    format: str | None = None,  # noqa: A002  Spark's own name for it
-    table: str | None = None,
-    options: Mapping[str, str] | None = None,
-    mode: Literal["error", "overwrite"] = "error",
-) -> None:
-    """Write a frame as a folder of files, or into a database.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows to write.
-    location : str or Path
-        Folder or ``jdbc:`` URL.
-    format : str, optional
-        Any format that Spark writes; by default it follows from the suffix of the folder, otherwise Parquet.
-    table : str, optional
-        Table of a ``jdbc:`` URL.
-    options : mapping of str to str, optional
-        Options of Spark's writer; credentials as in `read_table`.
-    mode : {"error", "overwrite"}, default "error"
-        What to do if it exists.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be written.
-    SettingsError
-        If the suffix is that of a compressed file, or a database gets no `table`.
-    """
-    place, given = str(location), {key: str(value) for key, value in (options or {}).items()}
-    if place.startswith("jdbc:"):
-        write_to_database(frame, jdbc_options(place, table, given), overwrite=mode == "overwrite")
-        _LOGGER.info("wrote %s as jdbc", redacted(place, given))
-        return
-    if format is None and place.endswith(_COMPRESSIONS):
-        raise SettingsError(f"{place}: expected a folder, found the suffix of a compressed file; choose another name.")
-    kind = (format or _FORMAT_OF_SUFFIX.get(_suffix(place), "parquet")).lower()
-    if kind == "csv":
-        given = {"header": "true", **_CSV_DIALECT, **given}
-    writer = frame.write.format(kind).mode("errorifexists" if mode == "error" else mode).options(**given)
-    try:
-        _write_folder(writer, place, here=runs_here(frame.sparkSession), overwrite=mode == "overwrite")
-    except SPARK_FAILURES as error:
-        raise SourceError(f"{redacted(place, given)}: cannot write it: {reason(error, given)}.") from None
-    except OSError as error:
-        raise SourceError(f"{place}: expected a folder to write to, found {cause(error)}; choose another.") from error
-    _LOGGER.info("wrote %s as %s", redacted(place, given), kind)
-
-
-def _write_folder(writer: DataFrameWriter, place: str, *, here: bool, overwrite: bool) -> None:
-    """Write a folder, on this machine whole or not at all; Spark itself removes the old one before it writes."""
-    target = Path(place).resolve()
-    # A plain path may be one of Hadoop's file system, where that is configured.
-    is_local = here and "://" not in place and not place.startswith("file:") and "HADOOP_CONF_DIR" not in os.environ
-    if not is_local or (target.exists() and not overwrite) or not target.parent.is_dir():
-        writer.save(place)
-        return
-    with staging(target) as aside:
-        # "file://" and not a URI: Hadoop does not undo the escapes of a URI
-        writer.save(f"file://{aside / target.name}")
-        replace_folder(aside / target.name, target)
-
-
 def _load(
     spark: SparkSession, place: str, kind: str, options: Mapping[str, str], schema: StructType | None = None
 ) -> DataFrame:
@@ -365,18 +281,11 @@ def _list_files(spark: SparkSession, place: str) -> tuple[list[str], list[str]]:
     return files, partition_columns
 
 
-def _suffix(file: str) -> str:
-    name = file.rstrip("/").rsplit("/", 1)[-1].lower()
-    for compression in _COMPRESSIONS:
-        name = name.removesuffix(compression)
-    return f".{name.rsplit('.', 1)[1]}" if "." in name else ""
-
-
 def _format_of(file: str) -> str:
-    kind = _FORMAT_OF_SUFFIX.get(_suffix(file))
+    kind = FORMAT_OF_SUFFIX.get(suffix_of(file))
     if kind is None:
         raise SourceError(
-            f"{file}: expected a file name that ends in one of {', '.join(_FORMAT_OF_SUFFIX)}, found another; name "
+            f"{file}: expected a file name that ends in one of {', '.join(FORMAT_OF_SUFFIX)}, found another; name "
             "the format=."
         )
     return kind
@@ -391,11 +300,11 @@ def _csv_options(given: Mapping[str, str], file: str, described: Mapping[str, st
     said = {_SYNONYMS.get(name.lower(), name.lower()) for name in given}
     described = {name: value for name, value in described.items() if name.lower() not in {"decimal", *said}}
     given = {**described, **given}
-    separator = {"sep": "\t"} if _suffix(file) == ".tsv" and "delimiter" not in given else {}
+    separator = {"sep": "\t"} if suffix_of(file) == ".tsv" and "delimiter" not in given else {}
     encoding = next((value for name, value in given.items() if name.lower() in {"encoding", "charset"}), "")
     # Spark splits lines at the byte of a line feed, which in these encodings is only a part of a character.
     whole = {"multiLine": "true"} if re.match(r"(?i)utf-?(16|32)", encoding) else {}
-    return {**_CSV_DIALECT, **separator, **whole, **given}
+    return {**CSV_DIALECT, **separator, **whole, **given}
 
 
 def _csv_schema(header: Sequence[str], schema: Schema) -> StructType:

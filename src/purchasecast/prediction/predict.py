@@ -15,7 +15,7 @@ from purchasecast.bundle import MANIFEST, pinned
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
 from purchasecast.evaluation import EVALUATED, evaluate
-from purchasecast.io import check_single_csv, write_single_csv, write_table
+from purchasecast.io import check_folder, check_single_csv, write_single_csv, write_table
 from purchasecast.prediction.scoring import score, unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Reference, ValidationReport
@@ -239,6 +239,8 @@ def _check_output(output: Output, raw: DataFrame) -> None:
         )
     if output.single_csv:
         check_single_csv(output.location, mode=output.mode)
+    else:
+        check_folder(output.location, raw.sparkSession, mode=output.mode)
     if is_database or "://" in output.location:
         return
     place = Path(output.location).resolve()
