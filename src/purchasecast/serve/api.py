@@ -94,7 +94,8 @@ async def predict_file(request: Request) -> Response:
     source, kind, name = await receive_file(request)
     try:
         # Only now is a slot taken: a client that sends slowly must not keep others waiting.
-        scored = await state.heavy.run(partial(score_file, source, kind, served.scorer, state.settings.max_file_rows))
+        limit = state.settings.max_file_rows
+        scored = await state.heavy.run(partial(score_file, source, kind, served.scorer, limit, state.readers))
     finally:
         source.close()
     state.metrics.count_rows("/v1/predict/file", scored.rows)

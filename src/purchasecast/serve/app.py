@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from purchasecast import __version__
 from purchasecast.serve import api, page_routes
 from purchasecast.serve.auth import Guard
+from purchasecast.serve.file_readers import FileReaders
 from purchasecast.serve.heavy_work import HeavyWork
 from purchasecast.serve.metrics import Metrics
 from purchasecast.serve.middleware import Middleware
@@ -72,7 +73,8 @@ def create_app(model: str | Path, settings: ServeSettings | None = None) -> Midd
     """
     settings = settings or ServeSettings()
     heavy = HeavyWork(settings.max_heavy_requests)
-    state = State(ModelHolder(Path(model)), settings, Guard(settings.token), Metrics(), heavy)
+    readers = FileReaders(wait_seconds=settings.file_seconds)
+    state = State(ModelHolder(Path(model)), settings, Guard(settings.token), Metrics(), heavy, readers)
     state.metrics.set_model(state.holder.served.id)
     app = FastAPI(title="purchasecast", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.shared = state
@@ -121,6 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         state.is_stopping = True
+        state.readers.close()
         if handles:
             loop.remove_signal_handler(signal.SIGHUP)
 

@@ -6,9 +6,7 @@ and memory holds one batch instead of the file.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import re
 import tempfile
 from dataclasses import dataclass
@@ -19,26 +17,20 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from purchasecast.errors import ColumnMismatchError, DataError
+from purchasecast.errors import ColumnMismatchError
 from purchasecast.files import escape_formulas
-from purchasecast.schema.values import BLANKS, NUMBER_LOSES, WRITTEN_NUMBER, delimiter_of
-from purchasecast.serve.parquet_guard import check_unpacked_size
+from purchasecast.schema.values import BLANKS, NUMBER_LOSES, WRITTEN_NUMBER
+from purchasecast.serve.file_reader import BATCH_ROWS, CSV, PARQUET
 from purchasecast.serve.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from purchasecast.scorer import Scorer
+    from purchasecast.serve.file_readers import FileReaders, OpenedFile
 
 __all__ = ["CSV", "PARQUET", "ScoredFile", "new_spool", "score_file"]
 
-CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 _PROBLEM = "problem"  # the column that says what is wrong with a row
 _MEMORY_BYTES = 8 << 20  # larger files go to the disk
-_BLOCK_BYTES = 4 << 20
-_HEADER_BYTES = 1 << 16
-_BATCH_ROWS = 65_536
-_MAX_BATCH_BYTES = 256 << 20  # of texts, once they are written out
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ def new_spool() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)
 
 
-def score_file(source: IO[bytes], kind: str, scorer: Scorer, max_rows: int) -> ScoredFile:
+def score_file(source: IO[bytes], kind: str, scorer: Scorer, max_rows: int, readers: FileReaders) -> ScoredFile:
     """Score a file of the media type `kind`.
 
     Returns
@@ -72,37 +64,34 @@ def score_file(source: IO[bytes], kind: str, scorer: Scorer, max_rows: int) -> S
     """
     sink = new_spool()
     try:
-        rows, bad = _score_into(sink, source, kind, scorer, max_rows)
-    except BaseException:
+        with readers.open(source, kind, max_rows) as opened:
+            rows, bad = _score_into(sink, opened, kind, scorer)
+    except BaseException as error:
         sink.close()
+        if isinstance(error, ColumnMismatchError):
+            raise ProblemError(422, f"File: {error}") from None
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ProblemError(503, "The server's disk is full; send a smaller file or try again later.") from None
         raise
     sink.seek(0)
     return ScoredFile(sink, rows, bad)
 
 
-def _score_into(sink: IO[bytes], source: IO[bytes], kind: str, scorer: Scorer, max_rows: int) -> tuple[int, int]:
+def _score_into(sink: IO[bytes], opened: OpenedFile, kind: str, scorer: Scorer) -> tuple[int, int]:
     """Write the rows with their predictions; return the number of rows and of rows without a prediction."""
     rows = bad = 0
-    try:
-        writer, batches = _open_csv(source, sink, scorer) if kind == CSV else _open_parquet(source, sink, scorer)
-        for batch in batches:
-            rows += len(batch)
-            if rows > max_rows:
-                raise ProblemError(413, f"File: expected at most {max_rows:,} rows, found more; send several files.")
-            # A block of short rows can have millions of them; an empty batch still brings its columns.
-            for start in range(0, max(len(batch), 1), _BATCH_ROWS):
-                part = batch.slice(start, _BATCH_ROWS)
-                readable = _plain_numbers(part, scorer) if kind == CSV else part
-                scored, wrong = _score_batch(part, readable, scorer)
-                bad += wrong
-                writer.add(scored)
-        writer.close()
-    except ColumnMismatchError as error:
-        raise ProblemError(422, f"File: {error}") from None
-    except (pa.ArrowException, OSError, DataError, csv.Error, UnicodeDecodeError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise ProblemError(503, "The server's disk is full; send a smaller file or try again later.") from None
-        raise ProblemError(422, _malformed(error, kind)) from None
+    scorer.check_columns(opened.names)
+    writer = _CsvWriter(sink, opened.delimiter) if kind == CSV else _ParquetWriter(sink)
+    for batch in opened.batches:
+        rows += len(batch)
+        # A block of short rows can have millions of them; an empty batch still brings its columns.
+        for start in range(0, max(len(batch), 1), BATCH_ROWS):
+            part = batch.slice(start, BATCH_ROWS)
+            readable = _plain_numbers(part, scorer) if kind == CSV else part
+            scored, wrong = _score_batch(part, readable, scorer)
+            bad += wrong
+            writer.add(scored)
+    writer.close()
     return rows, bad
 
 
@@ -136,79 +125,6 @@ def _plain_numbers(table: pa.Table, scorer: Scorer) -> pa.Table:
     return table
 
 
-def _open_csv(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_CsvWriter, Iterator[pa.Table]]:
-    head = source.read(_HEADER_BYTES)
-    source.seek(0)
-    # The last character of a cut head may be cut, too.
-    text = head.decode("utf-8-sig", errors="strict" if len(head) < _HEADER_BYTES else "ignore")
-    # Lines end in \n, \r\n or \r; other line breaks of Unicode are part of a value.
-    text = text.lstrip("\r\n").replace("\r\n", "\n").replace("\r", "\n")
-    line = text.partition("\n")[0]
-    if not line.strip():
-        raise DataError("expected a header, found nothing.")
-    delimiter = delimiter_of(line)
-    names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
-    stripped = [name.strip() for name in names]
-    scorer.check_columns(stripped)
-    # All columns are read as text, so that those the model does not use come back exactly as they were.
-    reader = pa_csv.open_csv(
-        source,
-        pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-        pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
-    )
-    batches = (pa.Table.from_batches([batch]).rename_columns(stripped) for batch in reader)
-    return _CsvWriter(sink, delimiter), batches
-
-
-def _open_parquet(source: IO[bytes], sink: IO[bytes], scorer: Scorer) -> tuple[_ParquetWriter, Iterator[pa.Table]]:
-    described = pq.ParquetFile(source)
-    scorer.check_columns(described.schema_arrow.names)
-    nested = [field.name for field in described.schema_arrow if not _is_flat(field.type)]
-    if nested:
-        raise DataError(f"expected columns of numbers, texts and dates, found another type in {nested[0]}.")
-    if not described.metadata.num_rows:
-        return _ParquetWriter(sink), iter([described.schema_arrow.empty_table()])  # the answer still has its columns
-    check_unpacked_size(source, described)
-    texts = [field.name for field in described.schema_arrow if _is_text(field.type)]
-    # Texts stay dictionary-encoded until their size is known: a file can repeat a long text in every row for free.
-    source.seek(0)
-    file = pq.ParquetFile(source, read_dictionary=texts)
-    batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
-    return _ParquetWriter(sink), (_decoded(batch) for batch in batches)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind))
-
-
-def _is_flat(kind: pa.DataType) -> bool:
-    """Tell whether values of a type have a size of their own, unlike lists, which a file can blow up."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_temporal)
-    return _is_text(kind) or pa.types.is_null(kind) or any(test(kind) for test in tests)
-
-
-def _decoded(batch: pa.RecordBatch) -> pa.Table:
-    """Return a batch with its texts written out, if they are short enough."""
-    table = pa.Table.from_batches([batch])
-    encoded = [place for place, field in enumerate(table.schema) if pa.types.is_dictionary(field.type)]
-    size = 0
-    for place in encoded:
-        for chunk in table.column(place).chunks:
-            if _is_text(chunk.dictionary.type):
-                lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
-                size += pc.sum(lengths.take(chunk.indices)).as_py() or 0
-    if size > _MAX_BATCH_BYTES:
-        limit = f"{_MAX_BATCH_BYTES >> 20} MiB of text in {_BATCH_ROWS:,} rows"
-        raise ProblemError(413, f"File: expected at most {limit}, found more; shorten the texts.")
-    for place in encoded:
-        field = table.schema.field(place)
-        table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
-    return table
-
-
 class _CsvWriter:
     """Writes CSV with the delimiter of the file that was sent."""
 
@@ -223,8 +139,7 @@ class _CsvWriter:
         self._is_first = False
 
     def close(self) -> None:
-        if self._is_first:
-            raise DataError("expected rows, found a header alone.")
+        """Leave the file as it is."""
 
 
 class _ParquetWriter:
@@ -242,19 +157,3 @@ class _ParquetWriter:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def _malformed(error: Exception, kind: str) -> str:
-    """Return what is wrong with a file; of its text, the message holds at most a place."""
-    if isinstance(error, DataError):
-        return f"{'CSV' if kind == CSV else 'Parquet'} file: {error}"
-    if kind != CSV:
-        return "File: expected Parquet, found a damaged or incomplete file; write it again."
-    fields = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(error))
-    if fields:
-        line, expected, found = fields.groups()
-        where = f"CSV file, line {line}" if line else "CSV file"
-        return f"{where}: expected {expected} fields, found {found}; correct that line."
-    if isinstance(error, UnicodeDecodeError) or "utf8" in str(error).lower():
-        return "CSV file: expected text in UTF-8, found other bytes; save it as CSV UTF-8."
-    return "CSV file: expected a header and rows, found something malformed; write it again."

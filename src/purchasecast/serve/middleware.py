@@ -34,7 +34,7 @@ __all__ = ["Middleware"]
 logger = logging.getLogger(__name__)
 
 _FILE_ROUTE = "/v1/predict/file"
-_FILE_BODY_FACTOR, _FILE_TIME_FACTOR = 6, 10  # how much longer a file may take than other requests
+_FILE_BODY_FACTOR = 6  # how much longer a file may take to arrive than other bodies
 _ALWAYS = ("/healthz", "/metrics")  # answered under any load, or an orchestrator restarts a server that is only busy
 _OPEN = ("/healthz", "/readyz", "/login", "/static/")  # need no token
 _PROCESS, _numbers = secrets.token_hex(8), count(1)  # a request id is made of both
@@ -163,7 +163,7 @@ class _Exchange:
         self._is_complete = not has_body
         self._is_waiting = self._is_gone = False
         now = asyncio.get_running_loop().time()
-        self._end = now + settings.request_seconds * (_FILE_TIME_FACTOR if is_file else 1)
+        self._end = now + (settings.file_seconds if is_file else settings.request_seconds)
         self._body_end = min(now + settings.body_seconds * (_FILE_BODY_FACTOR if is_file else 1), self._end)
         self._stops = False
         self.clock = asyncio.timeout_at(self._end)

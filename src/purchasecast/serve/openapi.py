@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from purchasecast import __version__
-from purchasecast.serve.file_scoring import CSV, PARQUET
+from purchasecast.serve.file_reader import CSV, PARQUET
 from purchasecast.serve.problems import PROBLEM_TYPE
 from purchasecast.serve.request_rows import parameter_schema, row_schema
 from purchasecast.serve.response_models import Problem

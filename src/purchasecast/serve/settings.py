@@ -15,6 +15,7 @@ __all__ = ["TOKEN_VARIABLE", "ServeSettings", "is_loopback", "read_token"]
 
 TOKEN_VARIABLE = "PURCHASECAST_TOKEN"  # noqa: S105  the name of a variable
 _MIN_TOKEN = 16  # characters
+_FILE_TIME_FACTOR = 10  # how much longer a request with a file may take than others
 _POSITIVE = ("max_rows", "max_body_bytes", "max_file_bytes", "max_file_rows", "max_requests", "max_heavy_requests")
 
 
@@ -92,6 +93,11 @@ class ServeSettings:
                 f"host: expected this machine's own address, because no token is set, found {self.host}; "
                 f"set {TOKEN_VARIABLE} or give a token."
             )
+
+    @property
+    def file_seconds(self) -> float:
+        """Longest time for a whole request with a file, in seconds."""
+        return self.request_seconds * _FILE_TIME_FACTOR
 
 
 def is_loopback(host: str) -> bool:

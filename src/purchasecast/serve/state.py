@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from purchasecast.serve.auth import Guard
+    from purchasecast.serve.file_readers import FileReaders
     from purchasecast.serve.heavy_work import HeavyWork
     from purchasecast.serve.metrics import Metrics
     from purchasecast.serve.model_holder import ModelHolder, Served
@@ -31,6 +32,7 @@ class State:
     guard: Guard
     metrics: Metrics
     heavy: HeavyWork
+    readers: FileReaders
     is_stopping: bool = False
 
     def reload(self) -> tuple[Served, bool]:

@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 
-from purchasecast.serve.file_scoring import CSV, PARQUET, new_spool
+from purchasecast.serve.file_reader import CSV, PARQUET
+from purchasecast.serve.file_scoring import new_spool
 from purchasecast.serve.problems import ProblemError
 
 if TYPE_CHECKING:
