@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    Stop = Callable[[subprocess.Popen[str]], None]
+
 __all__ = ["Shop", "interrupts", "kills_of_predict", "kills_of_train", "swaps_during_predict"]
 
-ROWS = 4_000
+ROWS = 2_000
 _PATIENCE = 30.0  # seconds for the processes of a command to end after it
 
 
@@ -41,7 +43,7 @@ class Ended:
     orphans: list[str]
 
 
-def command(*arguments: object, stop: Callable[[subprocess.Popen[str]], None] | None = None) -> Ended:
+def command(*arguments: object, stop: Stop | None = None) -> Ended:
     """Run a command line; `stop` gets its process while it runs."""
     started = time.monotonic()
     process = subprocess.Popen(
@@ -80,7 +82,7 @@ def _session(session: int) -> dict[int, str]:
     return found
 
 
-def after(seconds: float, number: signal.Signals, *, group: bool = False) -> Callable[[subprocess.Popen[str]], None]:
+def after(seconds: float, number: signal.Signals, *, group: bool = False) -> Stop:
     """Return what sends a signal after so many seconds, to a process or to all of its group."""
 
     def stop(process: subprocess.Popen[str]) -> None:
@@ -91,6 +93,28 @@ def after(seconds: float, number: signal.Signals, *, group: bool = False) -> Cal
             (os.killpg if group else os.kill)(process.pid, number)
 
     return stop
+
+
+def while_writing(room: Path, seconds: float, *, group: bool) -> Stop:
+    """Return what kills a process so many seconds after it began to write something beside its place in a folder."""
+
+    def stop(process: subprocess.Popen[str]) -> None:
+        before = set(room.iterdir())
+        while process.poll() is None and not set(room.iterdir()) - before:
+            time.sleep(0.01)
+        after(seconds, signal.SIGKILL, group=group)(process)
+
+    return stop
+
+
+def _kill(draw: random.Random, room: Path, seconds: float, *, while_it_writes: bool) -> tuple[float, Stop]:
+    """Return a moment of a run that takes so many seconds, and what kills it then."""
+    group = draw.random() < 0.5
+    if while_it_writes:  # few random moments are among those
+        moment = draw.uniform(0.0, 0.2) * seconds
+        return moment, while_writing(room, moment, group=group)
+    moment = draw.uniform(0.0, 1.05) * seconds
+    return moment, after(moment, signal.SIGKILL, group=group)
 
 
 class Shop:
@@ -114,9 +138,9 @@ class Shop:
         self.seconds_of_train = done.seconds
         return place
 
-    def train(self, place: Path, seed: int, **how: Callable[[subprocess.Popen[str]], None]) -> Ended:
+    def train(self, place: Path, seed: int, **how: Stop) -> Ended:
         """Train a model there."""
-        options = ("--folds", 2, "--no-refit", "--target-transform", "none", "--seed", seed)
+        options = ("--folds", 2, "--no-refit", "--no-offers", "--target-transform", "none", "--seed", seed)
         return command("train", self.data, "--out", place, *self.schema, *options, **how)
 
     def room(self, name: str, model: int = 0) -> Path:
@@ -134,8 +158,8 @@ def kills_of_train(count: int, shop: Shop, draw: random.Random) -> list[str]:
     failures = []
     known = {load_bundle(model).identity for model in shop.models}
     for number in range(count):
-        moment = draw.uniform(0.0, 1.05) * shop.seconds_of_train
-        done = shop.train(room / "model", 1 + number % 2, stop=after(moment, signal.SIGKILL, group=draw.random() < 0.5))
+        moment, stop = _kill(draw, room, shop.seconds_of_train, while_it_writes=number % 2 == 1)
+        done = shop.train(room / "model", 1 + draw.randrange(2), stop=stop)
         failures += [f"{number}: after {moment:.1f} s: {name} runs on" for name in done.orphans]
         try:
             if load_bundle(room / "model").identity not in known:
@@ -161,8 +185,8 @@ def kills_of_predict(count: int, shop: Shop, draw: random.Random) -> list[str]:
     lines = out.read_bytes().count(b"\n")
     for number in range(count):
         out.write_bytes(b"old\n")
-        moment = draw.uniform(0.0, 1.05) * whole.seconds
-        done = command(*call, stop=after(moment, signal.SIGKILL, group=draw.random() < 0.5))
+        moment, stop = _kill(draw, room, whole.seconds, while_it_writes=number % 2 == 1)
+        done = command(*call, stop=stop)
         failures += [f"{number}: after {moment:.1f} s: {name} runs on" for name in done.orphans]
         content = out.read_bytes()
         found = content.count(b"\n")

@@ -229,3 +229,13 @@ def test_a_variance_that_groups_explain_more_than_whole_keeps_a_twentieth() -> N
     terms = np.column_stack([np.ones(4), np.zeros(4), np.full(4, 9.0), np.zeros(4)])
     weights = conformal._constant_scale(np.full(4, 2.0), terms, groups=1)
     assert weights.tolist() == [0.05 * 2.0, 0.0, 1.0, 0.0]
+
+
+def test_unseen_levels_keep_the_variance_that_theory_gives_them() -> None:
+    """Rows of known levels say too little of it: here errors are even smaller where more of an effect is left."""
+    random = np.random.default_rng(3)
+    left = random.uniform(0.1, 0.3, 2_000)  # of the group's variance, after rows of training
+    terms = np.column_stack([np.ones(2_000), np.zeros(2_000), left, np.zeros(2_000)])
+    weights = conformal._fitted_scale((4.5 - 2.0 * left) * random.chisquare(1, 2_000), terms, groups=1)
+    assert weights[2] == 1.0
+    assert weights[0] == pytest.approx(4.1, rel=0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,8 +11,7 @@ import pytest
 from purchasecast.errors import PurchasecastError
 from purchasecast.schema import Schema
 from purchasecast.scorer.inputs import InputReader
-from purchasecast.serve import file_scoring
-from purchasecast.serve.problems import ProblemError
+from purchasecast.serve import file_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +55,7 @@ FILES: dict[str, tuple[bytes, Any] | tuple[bytes, Any, Any]] = {
     "a sign that stands for lost ones": ("id,x\na\ufffd,1\nb,2\n".encode(), [LOST, ("b", 2.0)]),
     "an id of a megabyte": (b"id,x\n" + b"y" * 1_000_000 + b",1\nb,2\n", ["id: too long", ("b", 2.0)]),
     "a number that overflows": (b"id,x\na,1e308\nb,2\n", ["x: not finite or too large", ("b", 2.0)]),
-    "a header alone": (b"id,x\n", []),
+    "a header alone": (b"id,x\n", [], REFUSED),
     "nothing": (b"", REFUSED),
     "another header": (b"id,z\na,1\n", REFUSED),
     "UTF-16": ("id,x\na,1\n".encode("utf-16"), REFUSED),
@@ -103,9 +101,10 @@ def test_by_http(name: str) -> None:
     content, *expected = FILES[name]
     columns: Any = _Columns()
     try:
-        _, tables = file_scoring._open_csv(io.BytesIO(content), io.BytesIO(), columns)
+        names, _, tables = file_reader._open_csv(pa.py_buffer(content))
+        columns.check_columns(names)
         found: Any = rows_of(tables, columns)
-    except (PurchasecastError, ProblemError, pa.ArrowException, UnicodeDecodeError):
+    except (PurchasecastError, pa.ArrowException, UnicodeDecodeError):
         found = REFUSED
     assert found == expected[-1]
 
@@ -136,9 +135,9 @@ def test_a_parquet_file_without_rows_has_its_columns(spark: Any, tmp_path: Path)
     table = pa.table({"id": pa.array([], pa.string()), "x": pa.array([], pa.float64())})
     pq.write_table(table, tmp_path / "none.parquet")
     columns: Any = _Columns()
-    with (tmp_path / "none.parquet").open("rb") as source:
-        _, tables = file_scoring._open_parquet(source, io.BytesIO(), columns)
-        assert rows_of(tables, columns) == []
+    names, _, tables = file_reader._open_parquet(pa.py_buffer((tmp_path / "none.parquet").read_bytes()))
+    columns.check_columns(names)
+    assert rows_of(tables, columns) == []
     from purchasecast.io import read_table
 
     assert read_table(spark, tmp_path / "none.parquet", SCHEMA, target="optional").count() == 0
