@@ -31,7 +31,9 @@ def main() -> None:
     spark, found = session(), {}
     for kind in given.kinds:
         shop = pc.datasets.generate_shop(spark, kind=kind, rows=given.rows, seed=given.seed)
-        model = pc.train(shop.transactions, shop.schema, given.model, refit=False, holdout=0.1, session=spark)
+        model = pc.train(
+            shop.transactions, shop.schema, given.model, refit=False, holdout=0.1, offers=False, session=spark
+        )
         truth = shop.truth.rows.where("part = 'scoring'").select("line_id", "expected", "amount")
         scored = model.predict(shop.scoring).select("line_id", "prediction").join(truth, "line_id").toPandas()
         found[kind] = {"model": errors(scored, "prediction"), "true model": errors(scored, "expected")}

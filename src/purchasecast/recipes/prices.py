@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as sf
+
+from purchasecast.numerics.nesting import order_levels
 from purchasecast.schema.reserved_columns import BASE_AMOUNT, FOLD, NUMBER, UNIT_PRICE, made_name
+from purchasecast.spark.columns import col
+from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages import UnitPriceEncoder
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from purchasecast.schema import Schema
 
 __all__ = ["PricePlan", "plan_prices", "unit_prices"]
 
-_NESTED = 1.05  # pairs a level of the finer column, up to which two columns nest; counts are off by 2 percent
 _MANY_LEVELS = 2  # columns of a shop that get effects of their own, beside customer and product
 
 
@@ -36,17 +43,42 @@ class PricePlan:
     places: tuple[str, ...]
 
 
-def plan_prices(schema: Schema, counts: dict[str | tuple[str, str], int]) -> PricePlan:
-    """Order the product's columns by nesting: a finer one has hardly more pairs with a coarser one than levels."""
+def plan_prices(rows: DataFrame, schema: Schema, counts: dict[str, int]) -> PricePlan:
+    """Plan how unit prices are estimated; one pass over the rows where the product has several columns.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Accepted rows.
+    schema : Schema
+        Description of the rows, with a quantity.
+    counts : dict of str to int
+        About how many levels each open column has.
+
+    Returns
+    -------
+    PricePlan
+        The plan.
+    """
     of_product = [one.name for one in (*schema.nominal, *schema.ordinal) if one.of == "product"]
-    levels: list[str] = []
-    for name in sorted(of_product, key=lambda name: (counts[name], of_product.index(name))):
-        pairs = {coarse: counts.get((coarse, name)) or counts.get((name, coarse), 0) for coarse in levels}
-        if all(pairs[coarse] <= _NESTED * counts[name] for coarse in levels):
-            levels.append(name)
+    levels = _nested_levels(rows, schema, of_product)
     others = [one.name for one in schema.nominal if one.of is None]
     places = sorted(others, key=lambda name: -counts.get(name, 0))[:_MANY_LEVELS]
-    return PricePlan(tuple(levels), tuple(name for name in of_product if name not in levels), tuple(places))
+    return PricePlan(levels, tuple(name for name in of_product if name not in levels), tuple(places))
+
+
+def _nested_levels(rows: DataFrame, schema: Schema, names: list[str]) -> tuple[str, ...]:
+    """Return the columns of the product that nest, from coarse to fine (`purchasecast.numerics.nesting`)."""
+    if len(names) < 2:
+        return tuple(names)
+    amount, quantity = (col(name).cast("double") for name in (schema.target, str(schema.quantity)))
+    price = sf.when((amount > 0) & (quantity > 0), sf.log(amount / quantity))
+    places = {name: f"c_{place}" for place, name in enumerate(names)}
+    keys = [col(name).cast("string").alias(place) for name, place in places.items()]
+    products = rows.groupBy(*keys).agg(sf.count(sf.lit(1)).alias("rows"), sf.avg(price).alias("price"))
+    found = map_in_tasks(products.repartition(1), partial(order_levels, names=list(places.values())), "name string")
+    by_place = {place: name for name, place in places.items()}
+    return tuple(by_place[row["name"]] for row in found.collect())  # a few names
 
 
 def unit_prices(schema: Schema, prices: PricePlan, folds: int) -> UnitPriceEncoder:

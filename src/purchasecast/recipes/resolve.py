@@ -6,7 +6,6 @@ use.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -181,7 +180,8 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
 
     Notes
     -----
-    One pass, over the nominal features without a domain only; none where all have one.
+    One pass, over the nominal features without a domain only; none where all have one. In a shop with a quantity one
+    more, which groups the rows by the columns of the product.
     """
     plan = _plan_features(rows, schema)
     stages: list[Any] = [_preparation(schema, plan)]
@@ -245,7 +245,7 @@ def _plan_features(rows: DataFrame, schema: Schema) -> _FeaturePlan:
     many = [column.name for column in categories if counts.get(column.name, 0) > MAX_ONE_HOT_LEVELS]
     parts = [(column, "") for column in schema.numeric]
     parts += [(column, part) for column in schema.calendars for part in column.calendar]
-    prices = plan_prices(schema, counts) if schema.quantity else None
+    prices = plan_prices(rows, schema, counts) if schema.quantity else None
     groups = many if prices is None else []  # unit prices take in what has very many levels
     return _FeaturePlan(
         groups=tuple([name for name in (schema.customer, schema.product) if name] + groups),
@@ -255,18 +255,14 @@ def _plan_features(rows: DataFrame, schema: Schema) -> _FeaturePlan:
     )
 
 
-def _count_levels(rows: DataFrame, schema: Schema) -> dict[str | tuple[str, str], int]:
-    """Return about how many levels the open columns have and, for unit prices, the pairs of the product's columns."""
+def _count_levels(rows: DataFrame, schema: Schema) -> dict[str, int]:
+    """Return about how many levels the open columns have."""
     categories = [*schema.nominal, *schema.ordinal]
-    counted: list[str | tuple[str, str]] = [one.name for one in categories if not (one.domain or one.order)]
-    if schema.quantity:
-        of_product = [one.name for one in categories if one.of == "product"]
-        counted = list(dict.fromkeys([*counted, *of_product, *itertools.combinations(of_product, 2)]))
-    if not counted:
+    names = [one.name for one in categories if not (one.domain or one.order)]
+    if not names:
         return {}
-    columns = [[col(part) for part in ([one] if isinstance(one, str) else one)] for one in counted]
-    found = rows.agg(*[sf.approx_count_distinct(sf.struct(*parts), 0.02) for parts in columns]).collect()[0]
-    return dict(zip(counted, map(int, found), strict=True))
+    found = rows.agg(*[sf.approx_count_distinct(sf.struct(col(name)), 0.02) for name in names]).collect()[0]
+    return dict(zip(names, map(int, found), strict=True))
 
 
 def _preparation(schema: Schema, plan: _FeaturePlan) -> ColumnPreparation:
