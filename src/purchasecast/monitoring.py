@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column as SparkColumn
+    from pyspark.sql import DataFrame
 
     from purchasecast.bundle import Bundle
-    from purchasecast.results import FeatureProfile, Histogram
-    from purchasecast.schema import Schema
+    from purchasecast.results import Concentration, FeatureProfile, Histogram
+    from purchasecast.schema import Column, Schema
     from purchasecast.validation import Validated
 
 __all__ = ["monitor"]
@@ -44,6 +45,7 @@ __all__ = ["monitor"]
 logger = logging.getLogger(__name__)
 
 NEW = "(new)"
+OTHERS = "(all others)"
 _RARE = 1e-3  # chance of a false alarm that a column is allowed
 _DEVIATIONS = 3.0  # an error or a coverage must be so many standard errors past its limit
 _LEAST_BIN = 0.05  # share of the training rows that a bin of a number holds at least
@@ -59,7 +61,7 @@ class _Compared:
     of: str | None
     levels: tuple[str, ...]
     before: tuple[float, ...]
-    place: Column
+    place: SparkColumn
 
 
 def monitor(
@@ -130,6 +132,7 @@ def monitor(
 
 def _compare(checked: Validated, profile: Profile, schema: Schema, *, labelled: bool) -> tuple[ColumnDrift, ...]:
     compared = [_of_feature(one, schema) for one in profile.features if one.kind != "date"]
+    compared += [_of_many_levels(one, schema, profile.rows) for one in profile.concentrations if one.common]
     if labelled:
         target = profile.target
         column = _of_number(target.name, target.label, "target", None, target.numbers.histogram, 0)
@@ -165,18 +168,27 @@ def _of_feature(feature: FeatureProfile, schema: Schema) -> _Compared:
     if feature.numbers is not None:
         histogram = feature.numbers.histogram
         return _of_number(feature.name, feature.label, "feature", column.of, histogram, feature.nulls)
-    levels = [level.level for level in feature.levels]
-    value = sf.coalesce(col(feature.name).cast("string"), sf.lit(NULL_LEVELS[column.null]))
+    return _of_levels(feature.label, column, {level.level: float(level.rows) for level in feature.levels}, NEW, 0.0)
+
+
+def _of_many_levels(one: Concentration, schema: Schema, rows: int) -> _Compared:
+    """Compare a feature of very many levels by those with the most rows; all others, new ones too, are one level."""
+    common = {level: float(count) for level, count in one.common}
+    return _of_levels(one.label, schema.column(one.name), common, OTHERS, rows - sum(common.values()))
+
+
+def _of_levels(label: str, column: Column, levels: dict[str, float], last: str, last_rows: float) -> _Compared:
+    value = sf.coalesce(col(column.name).cast("string"), sf.lit(NULL_LEVELS[column.null]))
     # 1 for the first level; 0 where the level is not among them, which goes last.
-    found = sf.array_position(sf.lit(levels), value) if levels else sf.lit(0)
+    found = sf.array_position(sf.lit(list(levels)), value) if levels else sf.lit(0)
     place = sf.when(found > 0, found - 1).otherwise(len(levels))
     return _Compared(
-        name=feature.name,
-        label=feature.label,
+        name=column.name,
+        label=label,
         role="feature",
         of=column.of,
-        levels=(*levels, NEW),
-        before=(*(float(level.rows) for level in feature.levels), 0.0),
+        levels=(*levels, last),
+        before=(*levels.values(), last_rows),
         place=place.cast("int"),
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as sf
+
 from purchasecast.errors import DataError
 from purchasecast.profiling.builder import ProfileBuilder
 from purchasecast.profiling.ladders import ladder_warnings
@@ -20,10 +22,14 @@ from purchasecast.profiling.passes import (
     fold_rows,
 )
 from purchasecast.progress import Steps
+from purchasecast.schema.reserved_columns import NULL_LEVELS
 from purchasecast.spark.caching import cached
+from purchasecast.spark.columns import col
 
 if TYPE_CHECKING:
-    from purchasecast.results import Profile
+    from pyspark.sql import DataFrame
+
+    from purchasecast.results import Concentration, Profile
     from purchasecast.schema import Column, Schema
     from purchasecast.validation import Validated
 
@@ -58,7 +64,8 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
 
     Notes
     -----
-    The rows are read once and exchanged once, packed, and read once more for price ladders. The driver receives about
+    The rows are read once and exchanged once, packed, and read once more for price ladders and for each feature of more
+    than 100 levels. The driver receives about
     ten thousand numbers a column at most. Apart from the rounding of sums, the result does not depend on the order or
     the partitions of the rows.
     """
@@ -76,10 +83,21 @@ def profile(checked: Validated, schema: Schema, *, steps: Steps | None = None) -
             sums = collect_levels(folded, plan, few, few_distributions, pairs)
             step.rows = checked.report.accepted
     result = ProfileBuilder(schema, few, few_distributions, sums, pairs).build(many)
+    concentrations = tuple(_with_common(one, checked.accepted, schema) for one in result.concentrations)
     with steps.step("price ladders"):
         warnings = (*result.warnings, *ladder_warnings(checked.accepted, schema))
     seconds = {name: steps.seconds[name] for name in ("distributions", "levels", "price ladders")}
-    return replace(result, warnings=warnings, seconds=seconds, validation=checked.report)
+    return replace(result, concentrations=concentrations, warnings=warnings, seconds=seconds, validation=checked.report)
+
+
+def _with_common(one: Concentration, rows: DataFrame, schema: Schema) -> Concentration:
+    """Add the levels with the most rows, by which later rows are compared with these; one pass a feature."""
+    if one.role is not None:
+        return one
+    level = sf.coalesce(col(one.name).cast("string"), sf.lit(NULL_LEVELS[schema.column(one.name).null]))
+    counts = rows.groupBy(level.alias("level")).count()
+    largest = counts.orderBy(sf.desc("count"), "level").limit(MAX_LEVELS).collect()
+    return replace(one, common=tuple((row["level"], int(row["count"])) for row in largest))
 
 
 def split_columns(

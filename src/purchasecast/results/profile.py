@@ -166,6 +166,8 @@ class Concentration(Record):
         Gini coefficient of the totals: 0 where all are equal, near 1 where one level has everything.
     explained : float
         Share of the target's variance between the levels, adjusted for their number; at least 0.
+    common : tuple of (str, int)
+        Of a feature, up to 100 levels with the most rows, and their rows; empty for customer and product.
     """
 
     name: str
@@ -178,6 +180,7 @@ class Concentration(Record):
     top_fifth: float
     gini: float
     explained: float
+    common: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
