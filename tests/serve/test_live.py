@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import json
 import shutil
@@ -175,6 +176,45 @@ def test_an_upload_that_cannot_be_finished_is_told_before_the_server_stops(tmp_p
     assert "retry-after: 5" in answer.lower()
     assert live.process.wait(timeout=60) == 0
     live.stop()
+
+
+def upload(port: int, content: bytes, seconds: float) -> bytes:
+    """Send a file in pieces that take so many seconds; return the whole answer."""
+    pieces = [content[start : start + 2_000] for start in range(0, len(content), 2_000)]
+    headers = (
+        f"Host: localhost\r\nContent-Type: text/csv\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    head = f"POST /v1/predict/file HTTP/1.1\r\n{headers}".encode()
+    return talk(port, head, *pieces, pause=seconds / len(pieces))
+
+
+def test_long_uploads_outlive_a_reload_and_end_properly_when_the_server_stops(tmp_path: Path, shop: TinyShop) -> None:
+    live = LiveServer(shop.save(tmp_path / "model"), tmp_path / "log", stop_seconds=6)
+    row = {**shop.random_rows(1)[0], "Quantity": 7}
+    names = list(row)
+    line = ",".join("" if row[name] is None else str(row[name]) for name in names)
+    content = "\n".join([",".join(names), *[line] * 300]).encode()
+    times = [0.5, 0.8, 1.5, 2.0, 3.0, 30.0]
+    with ThreadPoolExecutor(len(times)) as pool:
+        answers = [pool.submit(upload, live.port, content, seconds) for seconds in times]
+        time.sleep(1.2)
+        TinyShop(seed=6).save(tmp_path / "model")
+        live.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        live.process.send_signal(signal.SIGTERM)
+        received = [answer.result().decode() for answer in answers]
+    assert live.process.wait(timeout=60) == 0
+    live.stop()
+    assert [text.split(" ", 2)[1] for text in received] == ["200"] * 5 + ["503"]
+    assert "retry-after: 5" in received[-1].lower()
+    start = line.partition(",")[0]
+    for text in received[:-1]:
+        head, _, body = text.partition("\r\n\r\n")
+        assert "x-rows: 300\r\n" in f"{head.lower()}\r\n"
+        found = [fields[len(names)] for fields in csv.reader(body.splitlines()) if fields[:1] == [start]]
+        assert len(found) == 300
+        # All began before the other model came.
+        assert [float(value) for value in found] == pytest.approx([shop.predict(row)] * 300, rel=1e-12)
 
 
 def test_a_taken_port_and_a_public_address_are_refused_in_one_sentence(server: LiveServer, model: Path) -> None:
