@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +102,18 @@ def test_truncated_and_malformed_requests_do_no_harm(hasty: LiveServer, shop: Ti
     statuses = {json.loads(line).get("status") for line in log.splitlines()}
     assert 499 in statuses  # whoever hung up
     assert not {status for status in statuses if status == 500}
+
+
+def test_uploads_that_do_not_arrive_hold_up_nobody(server: LiveServer, shop: TinyShop) -> None:
+    head = b"POST /v1/predict/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 900\r\n\r\n"
+    with ExitStack() as lines:
+        for _ in range(40):  # heavy requests are four at a time
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            line.sendall(head + b"Customer,")
+        for path in ("v1/recommend/1003", "healthz"):
+            with urllib.request.urlopen(f"{server.url}{path}", timeout=20) as answer:
+                assert answer.status == 200
+        assert ask(server.port, shop.random_rows(1)[0])
 
 
 def test_a_hundred_at_once_all_get_their_own_answer(server: LiveServer, shop: TinyShop) -> None:
