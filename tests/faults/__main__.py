@@ -7,6 +7,7 @@ which takes about an hour on two cores; ``--share`` tries that share of the time
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import random
 import shutil
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.files import damaged_models, full_disk, swaps_under_load
 from tests.faults.requests import hostile_requests
+from tests.faults.sources import damaged_tables, database_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +34,19 @@ QUICK: dict[str, tuple[int, Callable[[int, Path], list[str] | None]]] = {
     "full disk": (40, full_disk),
     "hostile requests": (10_000, hostile_requests),
 }
+#: With a session of Spark.
+ON_SPARK: dict[str, tuple[int, Callable[[int, Path], list[str] | None]]] = {
+    "damaged tables": (100, damaged_tables),
+    "kills of a database": (20, database_kills),
+}
 #: With commands in processes of their own.
-SLOW = {"kills of train": 30, "kills of predict": 30, "interrupts": 50, "models replaced under predict": 20}
+SLOW = {
+    "kills of train": 30,
+    "kills of predict": 30,
+    "kills of parts of predict": 12,
+    "interrupts": 50,
+    "models replaced under predict": 20,
+}
 
 
 def slow_faults(shop: Callable[[], Shop]) -> dict[str, Callable[[int], list[str]]]:
@@ -43,6 +56,7 @@ def slow_faults(shop: Callable[[], Shop]) -> dict[str, Callable[[int], list[str]
     calls = (
         processes.kills_of_train,
         processes.kills_of_predict,
+        processes.kills_of_parts,
         processes.interrupts,
         processes.swaps_during_predict,
     )
@@ -56,10 +70,11 @@ def _with_shop(call: Callable[..., list[str]], shop: Callable[[], Shop], count: 
 def main() -> int:
     """Try all faults, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[*QUICK, *SLOW], help="one of them")
+    parser.add_argument("--only", choices=[*QUICK, *ON_SPARK, *SLOW], help="one of them")
     parser.add_argument("--share", type=float, default=1.0, help="share of the times that each is tried")
     parser.add_argument("--seconds", type=float, default=7_200.0, help="begin none after so many seconds")
     options = parser.parse_args()
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log is no part of the report
     folder = Path(tempfile.mkdtemp(prefix="purchasecast-faults-"))
     shops: list[Shop] = []
 
@@ -70,8 +85,9 @@ def main() -> int:
             shops.append(Shop(folder / "shop"))
         return shops[0]
 
+    in_folders = QUICK | ON_SPARK
     tries: dict[str, tuple[int, Callable[[int], list[str] | None]]] = {
-        **{name: (count, partial(_in_folder, call, folder / name)) for name, (count, call) in QUICK.items()},
+        **{name: (count, partial(_in_folder, call, folder / name)) for name, (count, call) in in_folders.items()},
         **{name: (SLOW[name], call) for name, call in slow_faults(shop).items()},
     }
     started, broken = time.monotonic(), False

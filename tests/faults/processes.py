@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.csv as pa_csv
+from tests.faults.files import EXCEPTION_NAMES
 
 from purchasecast.bundle import copy_bundle, load_bundle
 from purchasecast.errors import BundleError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Stop = Callable[[subprocess.Popen[str]], None]
 
-__all__ = ["Shop", "interrupts", "kills_of_predict", "kills_of_train", "swaps_during_predict"]
+__all__ = ["Shop", "interrupts", "kills_of_parts", "kills_of_predict", "kills_of_train", "swaps_during_predict"]
 
 ROWS = 2_000
 _PATIENCE = 30.0  # seconds for the processes of a command to end after it
@@ -199,6 +200,39 @@ def kills_of_predict(count: int, shop: Shop, draw: random.Random) -> list[str]:
         *([] if done.code == 0 else [f"run again: {done.err}"]),
         *[f"left behind: {name}" for name in left],
     ]
+
+
+def kills_of_parts(count: int, shop: Shop, draw: random.Random) -> list[str]:
+    """Kill the JVM or a worker of `predict` at random moments; return broken outputs and wrong messages."""
+    room = shop.room("kills-of-parts")
+    out = room / "out.csv"
+    call = ("predict", room / "model", shop.data, "--out", out, "--overwrite")
+    whole = command(*call)
+    lines = out.read_bytes().count(b"\n")
+    failures = [] if whole.code == 0 else [f"whole run: {whole.err}"]
+    for number in range(count):
+        out.write_bytes(b"old\n")
+        killed: list[str] = []
+
+        def stop(process: subprocess.Popen[str], killed: list[str] = killed, moment: float = draw.random()) -> None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=moment * whole.seconds)
+            others = {pid: name for pid, name in _session(process.pid).items() if pid != process.pid}
+            if others:
+                pid = draw.choice(sorted(others))
+                killed.append(others[pid])
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+        done = command(*call, stop=stop)
+        told = f"{number}: {killed} killed"
+        failures += [f"{told}: {name} runs on" for name in done.orphans]
+        content = out.read_bytes()
+        if (content.count(b"\n") if done.code == 0 else content) not in {lines, b"old\n"}:
+            failures.append(f"{told}: code {done.code}, {len(content):,} bytes")
+        if EXCEPTION_NAMES.search(done.err) or done.err.strip().count("\n") > 0:
+            failures.append(f"{told}: said {done.err[-500:]!r}")
+    return failures
 
 
 def interrupts(count: int, shop: Shop, draw: random.Random) -> list[str]:

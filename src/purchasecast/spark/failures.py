@@ -45,6 +45,7 @@ _DATABASE = (  # of a database
     (r'relation ("[^"]+") does not exist', r"it has no table \1"),
     (r'database ("[^"]+") does not exist', r"it has no database \1"),
 )
+_HINT_OF_DRIVER = "  Call getNextException to see other errors in the batch."  # for programmers in Java
 # Some errors of Spark, such as an unknown format, are raised as the Java exception itself.
 SPARK_FAILURES: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
 
@@ -157,13 +158,15 @@ def refusal(error: Exception, options: Mapping[str, str] | None = None) -> str:
     --------
     >>> refusal(PySparkException('Batch entry 0 INSERT INTO "p" VALUES (17) was aborted: ERROR: value too long: "ab"'))
     'the database said: value too long'
+    >>> refusal(PySparkException("FATAL: no more  Call getNextException to see other errors in the batch."))
+    'the database said: no more'
     """
     text = _told(error)
     known = reason(error, options)
     if any(re.search(said, text) for said, _ in (*_WHAT_TO_DO, *_DATABASE)):
         return known
     # Whatever stands in quotes or brackets may be a value.
-    said = re.search(r"\b(?:ERROR|FATAL): ([^\n\"'()]+)", text)
+    said = re.search(r"\b(?:ERROR|FATAL): ([^\n\"'()]+)", text.replace(_HINT_OF_DRIVER, ""))
     if said:
         return f"the database said: {said.group(1).strip().rstrip(':.')}"
     return known if "INSERT INTO" not in text and "VALUES" not in text else "the database refused the rows"
