@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from purchasecast.cli import cli
+from purchasecast.cli.options import Run
 from purchasecast.config import TrainSettings
 from purchasecast.errors import SettingsError
 
@@ -249,3 +250,16 @@ def test_a_table_with_most_of_the_usual_columns_is_taken_for_the_usual_one(tmp_p
     path.write_text("User_ID,Product_ID,Gender,Age,Occupation,City_Category,Purchases\n", encoding="utf-8")
     source = {"table": None, "source_format": None, "option": ()}
     assert described_by(None, str(path), source).name == "black_friday"
+
+
+@pytest.mark.parametrize(("rows", "few"), [(10, True), (2_000_000, False)])
+def test_small_tables_start_a_spark_that_compiles_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, few: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("purchasecast.spark.get_session", lambda **options: asked.append(options["few_rows"]))
+    data = tmp_path / "data.csv"
+    data.write_text("a,b\n" + "1,2\n" * rows)
+    given = {"as_json": False, "quiet": True, "verbose": False, "master": None, "remote": None, "conf": ()}
+    Run(given).spark_and_steps(data)["session"]()
+    assert asked == [few]

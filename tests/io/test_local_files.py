@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from purchasecast.io import peek_csv_options, peek_names
+from purchasecast.io import has_few_rows, peek_csv_options, peek_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +71,27 @@ def test_looking_needs_no_spark(tmp_path: Path) -> None:
     code = f"import sys; from purchasecast.io import peek_names; peek_names({str(tmp_path / 'shop.csv')!r}); "
     done = subprocess.run([sys.executable, "-c", code + "sys.exit('pyspark' in sys.modules)"], check=False, timeout=120)
     assert done.returncode == 0
+
+
+def test_few_rows_are_told_by_the_size_of_local_files(tmp_path: Path) -> None:
+    small, large, folder = tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "folder"
+    small.write_text("a,b\n1,2\n")
+    large.write_bytes(b"a,b\n" + b"1,2\n" * 2_000_000)
+    folder.mkdir()
+    for part in range(3):
+        (folder / f"part-{part}.csv").write_bytes(b"a,b\n" + b"1,2\n" * 400_000)
+    assert has_few_rows(small)
+    assert has_few_rows(small, None)
+    assert has_few_rows(folder / "part-0.csv")
+    assert not has_few_rows(large)
+    assert not has_few_rows(small, large)
+    assert not has_few_rows(folder)
+    assert not has_few_rows(f"{folder}/part-*.csv")
+    assert not has_few_rows("s3://bucket/small.csv")
+    assert not has_few_rows("jdbc:postgresql://localhost/shop")
+
+
+def test_packed_files_count_for_more_rows(tmp_path: Path) -> None:
+    packed = tmp_path / "rows.parquet"
+    packed.write_bytes(b"x" * (1 << 20))
+    assert not has_few_rows(packed)

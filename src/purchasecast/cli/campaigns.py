@@ -94,14 +94,14 @@ def plan(run: Run, model: Path, data: str, out: Path, **options: Any) -> int:
     tables = {name: options.pop(name) for name in ("stock", "must", "must_not")}
     from_model = {name: options.pop(name) for name in ("purchases", "repeat")}
     loaded, settings = pc.load(model), PlanSettings(**options)
-    arguments: dict[str, Any] = {**tables, "out": out, "settings": settings, "steps": run.steps}
+    arguments: dict[str, Any] = {**tables, "out": out, "settings": settings}
     if "probability" in (peek_names(data) or ()):
         schema = loaded.schema
         names = {"customer": str(schema.customer), "product": str(schema.product), "amount": schema.target}
         arguments |= {**names, "money": schema.money}
-        result = pc.plan(data, **arguments)
+        result = pc.plan(data, **arguments, steps=run.steps)
     else:
-        result = loaded.plan(data, session=run.spark, **from_model, **arguments)
+        result = loaded.plan(data, **from_model, **arguments, **run.spark_and_steps(data))
     run.result(result.plan.to_dict(), f"{result}\nplan: {out}")
     return 0
 

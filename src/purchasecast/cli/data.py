@@ -33,7 +33,7 @@ def schema(run: Run, data: str, **source: Any) -> int:
 
     Prints a TOML file, in which each guess has its reason; questions go to stderr.
     """
-    draft = pc.draft_schema(data, **run.spark_and_steps, **reader_options(source))
+    draft = pc.draft_schema(data, **run.spark_and_steps(data), **reader_options(source))
     for question in draft.questions:
         click.echo(f"question: {question.text}", err=True)
     run.result(draft.to_dict(), draft.to_toml().rstrip("\n"))
@@ -52,7 +52,7 @@ def validate(
 ) -> int:
     """Check every row of DATA."""
     described = described_by(schema, data, source)
-    report = pc.validate(data, described, rejects=rejects, **run.spark_and_steps, **reader_options(source))
+    report = pc.validate(data, described, rejects=rejects, **run.spark_and_steps(data), **reader_options(source))
     lines = [report.counts]
     lines += [f"  {count:>10,}  {described.explain(reason)}" for reason, count in report.reasons.items()]
     lines += [f"rejects and reasons: {rejects}"] if rejects else []
@@ -73,7 +73,7 @@ def profile(run: Run, data: str, schema: str | None, out: Path, **options: Any) 
     """Describe every column of DATA."""
     gate = {name: options.pop(name) for name in ("rejects", "max_reject_rate")}
     described = described_by(schema, data, options)
-    result = pc.profile(data, described, out=out, **gate, **run.spark_and_steps, **reader_options(options))
+    result = pc.profile(data, described, out=out, **gate, **run.spark_and_steps(data), **reader_options(options))
     lines = [f"{result.rows:,} rows described", *[f"  {warning.sentence}" for warning in result.warnings]]
     validation = result.validation.to_dict() if result.validation else {}
     document = {"page": str(out), **validation, "profile": result.to_dict()}
@@ -101,7 +101,7 @@ def generate(run: Run, rows: int, out: Path, seed: int, kind: str, **options: An
     """Generate a shop with known effects."""
     from purchasecast.datasets import generate_shop, write_shop
 
-    spark = run.spark()
+    spark = run.spark(few_rows=rows <= 100_000)
     with run.steps.step("generate") as step:
         written = write_shop(generate_shop(spark, rows=rows, seed=seed, kind=kind), str(out), **options)
         step.rows = rows

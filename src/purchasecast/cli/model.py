@@ -121,7 +121,8 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
         elastic_net_param=candidates.elastic_net_param if candidates else (),
     )
     described, reader = described_by(schema, data, source), reader_options(source)
-    model = pc.train(data, described, out=out, settings=settings, **gate, **run.spark_and_steps, **reader)
+    spark_and_steps = run.spark_and_steps(data, gate["pairs"])
+    model = pc.train(data, described, out=out, settings=settings, **gate, **spark_and_steps, **reader)
     counts = model.validation.counts if model.validation else ""
     choice = f"prediction: {model.choice}" if model.choice else ""
     text = [counts, choice, repr(model.evaluation or ""), f"model: {model.path}"]
@@ -139,7 +140,7 @@ def train(run: Run, data: str, out: Path, schema: str | None, grid: str | None, 
 def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: Path | None, **source: Any) -> int:
     """Measure MODEL on rows with a known target."""
     gate: dict[str, Any] = {"max_reject_rate": max_reject_rate, "rejects": rejects}
-    evaluation = pc.load(model).evaluate(data, **gate, **run.spark_and_steps, **reader_options(source))
+    evaluation = pc.load(model).evaluate(data, **gate, **run.spark_and_steps(data), **reader_options(source))
     run.result(evaluation.to_dict(), repr(evaluation))
     return 0
 
@@ -171,7 +172,7 @@ def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
     chosen = {name: options.pop(name) for name in names}
     chosen["out_options"] = pairs(options.pop("out_option"), "out_option")
-    result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps, **reader_options(options))
+    result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps(data), **reader_options(options))
     lines = [f"{result.rows:,} rows scored, {result.rejected:,} rejected"]
     lines += [f"  {count:>10,}  with an unseen {name}" for name, count in result.unseen.items() if count]
     run.result(result.to_dict(), "\n".join([*lines, f"predictions: {result.out}"]))

@@ -16,7 +16,7 @@ import click
 from purchasecast.cli.interrupts import Interrupts
 from purchasecast.cli.terminal import TerminalWatcher, print_result
 from purchasecast.errors import ColumnMismatchError, PurchasecastError, SettingsError
-from purchasecast.io import peek_names
+from purchasecast.io import has_few_rows, peek_names
 from purchasecast.progress import Steps
 from purchasecast.schema import load_schema
 
@@ -74,10 +74,12 @@ class Run:
         self.interrupts.check()
         return self._session
 
-    @property
-    def spark_and_steps(self) -> dict[str, Any]:
-        """Arguments of the library's functions: how to start Spark, and what to tell of the steps."""
-        return {"session": self.spark, "steps": self.steps}
+    def spark_and_steps(self, *tables: str | Path | None) -> dict[str, Any]:
+        """Return arguments of the library's functions: how to start Spark for some tables, and whom to tell of steps.
+
+        A command is one run of Spark, which compiles less where all its tables are small.
+        """
+        return {"session": functools.partial(self.spark, few_rows=has_few_rows(*tables)), "steps": self.steps}
 
     def cancel(self) -> None:
         """Cancel what a Connect server still does; a Spark of our own has ended."""

@@ -86,7 +86,7 @@ def insights(run: Run, model: Path, data: str | None, out: Path, demand: str | N
         **{name: options.pop(name) for name in (*_INSIGHT_SETTINGS, *_ORDER_SETTINGS)},
     )
     chosen = {name: options.pop(name) for name in ("keep", "max_reject_rate")}
-    arguments = {**chosen, **run.spark_and_steps, **reader_options(options)}
+    arguments = {**chosen, **run.spark_and_steps(data, demand), **reader_options(options)}
     result = pc.load(model).insights(data, demand=demand, out=out, settings=settings, **arguments)
     from purchasecast.insights import summary
 
@@ -180,7 +180,7 @@ def monitor(run: Run, model: Path, data: str, out: Path | None, **options: Any) 
     gate = {name: options.pop(name) for name in ("max_reject_rate", "rejects")}
     reader = reader_options({name: options.pop(name) for name in ("source_format", "table", "option")})
     limits = MonitorSettings(**options)
-    result = pc.monitor(pc.load(model), data, out=out, settings=limits, **gate, **run.spark_and_steps, **reader)
+    result = pc.monitor(pc.load(model), data, out=out, settings=limits, **gate, **run.spark_and_steps(data), **reader)
     lines = [f"{result.rows:,} rows compared, {result.rejected:,} more rejected"]
     lines += [f"  {'passed' if check.held else 'FAILED'}  {check.sentence}" for check in result.checks]
     lines += [f"page: {out}"] if out is not None else []

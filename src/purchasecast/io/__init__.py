@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.io.access import session_of, temporary_folder
-from purchasecast.io.local_files import peek_csv_options, peek_names
+from purchasecast.io.local_files import has_few_rows, peek_csv_options, peek_names
 
 if TYPE_CHECKING:
     from purchasecast.io.access import Session as Session
@@ -22,6 +22,7 @@ __all__ = [
     "check_folder",
     "check_other_table",
     "check_single_csv",
+    "has_few_rows",
     "is_spark_frame",
     "peek_csv_options",
     "peek_names",

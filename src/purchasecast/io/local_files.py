@@ -11,10 +11,12 @@ from collections import Counter
 from glob import glob, has_magic
 from pathlib import Path
 
-__all__ = ["peek_csv_options", "peek_names"]
+__all__ = ["has_few_rows", "peek_csv_options", "peek_names"]
 
 _HEAD = 1 << 16
 _ENCODING_BYTES = 64 << 20  # one byte that is no UTF-8 may stand anywhere
+_FEW_BYTES = 4 << 20  # about 100,000 lines of text
+_PACKED = 5  # bytes of text that a byte of Parquet or of a compressed file stands for, about
 _SEPARATORS = (",", ";", "\t", "|")
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
@@ -76,6 +78,32 @@ def peek_csv_options(location: str | Path) -> dict[str, str]:
     if separator != "," and not (separator == "\t" and path.suffix.lower() == ".tsv"):
         options["sep"] = separator
     return options
+
+
+def has_few_rows(*locations: str | Path | None) -> bool:
+    """Tell whether tables are so small that Spark's compiling would take longer than its running.
+
+    Parameters
+    ----------
+    *locations : str or Path, optional
+        Files, folders or globs; None for a table that is not given.
+
+    Returns
+    -------
+    bool
+        Whether all are files of this machine of about 100,000 rows together at most.
+    """
+    size = 0
+    for location in filter(None, locations):
+        first = _first_file(str(location))
+        if first is None:
+            return False
+        place = Path(str(location).removeprefix("file://"))
+        files = [place] if place.is_file() else list(place.rglob("*")) if place.is_dir() else []
+        files = files or [Path(name) for name in glob(str(location))]  # noqa: PTH207  the pattern may be absolute
+        weight = 1 if first.suffix.lower() in _CSV else _PACKED
+        size += weight * sum(file.stat().st_size for file in files if file.is_file())
+    return size <= _FEW_BYTES
 
 
 def _parquet_names(path: Path) -> list[str] | None:
