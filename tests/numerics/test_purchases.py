@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from purchasecast.numerics.purchases.first_purchase import fit_first_purchase
 from purchasecast.numerics.purchases.fit import FitSettings, fit_purchase_model
-from purchasecast.numerics.purchases.hazard import fit_hazard, shift_to_sum
+from purchasecast.numerics.purchases.hazard import fit_hazard
 from purchasecast.numerics.purchases.history import History, Purchases, history_of, split_purchases
 from purchasecast.numerics.purchases.item_ridge import fit_item_weights
 from purchasecast.numerics.purchases.model import PurchaseModel
@@ -168,6 +169,17 @@ def test_a_model_survives_the_trip_through_bytes(fitted: tuple[PurchaseModel, Hi
     assert retold == pytest.approx(told, rel=0.01, abs=1e-5)
 
 
+def test_margins_of_a_block_are_those_of_its_pairs(shop: Shop, fitted: tuple[PurchaseModel, History]) -> None:
+    model, history = fitted
+    part = history.rows(0, 100)
+    scores = model.scores(part, NO_ATTRIBUTES[:100])
+    found = model.new_block_margins(part, scores)
+    fresh = np.isfinite(found)
+    assert fresh.sum() == found.size - len(part.product)
+    customer, product = np.nonzero(fresh)
+    assert found[fresh] == pytest.approx(model.new_margins(part, scores, customer, product), abs=1e-4)
+
+
 def test_the_order_of_the_rows_does_not_matter(shop: Shop, fitted: tuple[PurchaseModel, History]) -> None:
     order = np.random.default_rng(2).permutation(len(shop.purchases))
     rows = shop.purchases
@@ -203,4 +215,15 @@ def test_the_regression_recovers_its_coefficients() -> None:
     planted = np.array([-3.0, 1.5, -0.7])
     bought = (rng.random(60_000) < -np.expm1(-np.exp(features @ planted))).astype(float)
     assert fit_hazard(features, bought, np.ones(60_000)) == pytest.approx(planted, abs=0.08)
-    assert shift_to_sum(np.zeros(2), np.array([10.0, 30.0]), 10.0) == pytest.approx(np.log(-np.log(0.75)))
+
+
+def test_the_share_of_pairs_that_are_bought_in_the_period_is_recovered() -> None:
+    rng = np.random.default_rng(0)
+    features = np.column_stack([np.ones(200_000), rng.normal(size=(200_000, 2))])
+    planted = np.array([-2.0, 1.5, -0.7])
+    bought = (rng.random(200_000) < 0.3 / (1 + np.exp(-features @ planted))).astype(float)
+    kept = (bought > 0) | (rng.random(200_000) < 0.5)
+    weight = np.where(bought > 0, 1.0, 2.0)[kept]
+    coefficients, share = fit_first_purchase(features[kept], bought[kept], weight)
+    assert share == pytest.approx(0.3, abs=0.02)
+    assert coefficients == pytest.approx(planted, abs=0.1)

@@ -305,13 +305,14 @@ def test_other_sites_cannot_use_the_browser(client: TestClient, shop: TinyShop) 
     assert client.get("/healthz", headers={"host": "[::1]:8000"}).status_code == 200
 
 
-def test_recommendations_are_the_highest_predictions(client: TestClient, shop: TinyShop) -> None:
+def test_recommendations_without_offers_are_by_prediction_and_popularity(client: TestClient, shop: TinyShop) -> None:
     found = client.get("/v1/recommend/1003", params={"limit": 5}).json()["recommendations"]
     row = {"Customer": 1003, "Quantity": 2, "Day": "5/6/2024"} | shop.attributes["Customer"]["1003"]
     expected = {
         key: shop.predict(row | {"Product": key} | shop.attributes["Product"][key]) for key in shop.effect["Product"]
     }
-    best = sorted(expected, key=lambda key: -expected[key])[:5]
+    best = sorted(expected, key=lambda key: -expected[key] * shop.rows["Product"][key])[:5]
+    assert best != sorted(expected, key=lambda key: -expected[key])[:5]
     assert [item["product"] for item in found] == best
     assert [item["prediction"] for item in found] == pytest.approx([expected[key] for key in best])
     problem(client.get("/v1/recommend/999"), 404)

@@ -87,6 +87,17 @@ class _Side:
         position = self.table.find(None if value is None else str(value))
         return position if position < self.table.rows else None
 
+    def chosen(self, limit: int) -> NDArray[np.intp]:
+        """Return the positions of all, or of those with the most training rows where there are more than the limit."""
+        if self.table.rows > limit:
+            return np.sort(self.busiest(limit))
+        return np.arange(self.table.rows)
+
+    def rows_of(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the number of training rows."""
+        found: NDArray[np.float64] = self.table.numbers(self._rows)[positions]
+        return found
+
     def busiest(self, limit: int) -> NDArray[np.intp]:
         """Return the positions with the most training rows."""
         if limit > len(self._busiest) < self.table.rows:
@@ -205,9 +216,7 @@ class Catalogue:
             One row a product, with the product's own attributes.
         """
         side = self._sides[role]
-        chosen = np.arange(side.table.rows)
-        if len(chosen) > limit:
-            chosen = np.sort(side.busiest(limit))
+        chosen = side.chosen(limit)
         # Arrow takes whole columns out of the tables; a Python row for each product would take seconds.
         columns = {side.column: side.table.keys.take(pa.array(chosen))}
         columns |= {name: side.table.column(column).take(pa.array(chosen)) for name, column in side.attributes.items()}
@@ -216,6 +225,11 @@ class Catalogue:
                 kind = pa.string() if value is None else None  # of Arrow's null type nothing can be looked up
                 columns[name] = pa.repeat(pa.scalar(value, kind), len(chosen))
         return pa.table(columns)
+
+    def candidate_rows(self, role: str = "product", limit: int = 1_000_000) -> NDArray[np.float64]:
+        """Return the number of training rows of each candidate, in the order of `candidates`."""
+        side = self._sides[role]
+        return side.rows_of(side.chosen(limit))
 
     def similar(self, role: str, key: str, limit: int = 8) -> list[Known]:
         """Return the customers or products that are most similar.

@@ -69,16 +69,19 @@ def predict_rows(
 
 
 def recommend(scorer: Scorer, row: Mapping[str, Any], limit: int) -> list[Recommendation]:
-    """Return the products with the highest predictions for a customer, highest first; ties in the order of the ids.
+    """Return the products with the highest expected revenue, highest first, without knowing who buys what.
 
-    The row has the customer's columns. Columns of the purchase that it leaves out get typical values.
+    The expected revenue is the prediction times the training rows of the product: whoever has no model of who buys what
+    knows at least how often all customers buy it. Ties are in the order of the ids. The row has the customer's columns;
+    columns of the purchase that it leaves out get typical values.
     """
     product = scorer.schema.product
     if product is None or not scorer.catalogue.has("product"):
         return []
     table = scorer.catalogue.candidates(scorer.catalogue.typical(row), limit=_MAX_CANDIDATES)
     batch = scorer.predict(table.select([name for name in scorer.columns if name in table.column_names]), errors="mark")
-    order = np.argsort(-np.nan_to_num(batch.prediction, nan=-np.inf), kind="stable")[:limit]
+    revenue = batch.prediction * scorer.catalogue.candidate_rows(limit=_MAX_CANDIDATES)
+    order = np.argsort(-np.nan_to_num(revenue, nan=-np.inf), kind="stable")[:limit]
     best = [(k, scorer.catalogue.find("product", table[product][k].as_py())) for k in map(int, order)]
     return [
         {"product": known.key, **_estimate(batch, k), "rows": known.rows, "mean": known.mean}

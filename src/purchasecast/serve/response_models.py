@@ -152,7 +152,7 @@ class Audience(TypedDict):
 
 
 class Recommendations(TypedDict):
-    """Products with the highest expected revenue from a customer; without offers, with the highest predictions."""
+    """Products with the highest expected revenue from a customer; without offers, by predicted amount x popularity."""
 
     model: ModelId
     money: MoneyUnit

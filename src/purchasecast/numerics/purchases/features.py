@@ -18,21 +18,39 @@ if TYPE_CHECKING:
     from purchasecast.numerics.purchases.history import History
 
     Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
     Integers = NDArray[np.int64]
 
 __all__ = [
-    "DENSITY_FEATURES",
     "NEW_FEATURES",
     "REPEAT_FEATURES",
     "ProductFacts",
     "facts_of",
+    "new_block_margins",
     "new_features",
     "repeat_features",
 ]
 
-NEW_FEATURES = 14
+_NEW_NAMES = (
+    "one",
+    "score",
+    "score2",
+    "score3",
+    "active",
+    "active2",
+    "popular",
+    "popular2",
+    "score x active",
+    "score x popular",
+    "active x popular",
+    "likes",
+    "likes x score",
+    "new category",
+    "late",
+    "trend",
+)
+NEW_FEATURES = len(_NEW_NAMES)
 REPEAT_FEATURES = 16
-DENSITY_FEATURES = (1, 2, 4)  # the score, its square and the activity: what they say depends on the density
 _SCORE_FLOOR = 0.1  # of the mean score: lower ones are as good as none
 _PRIOR_CATEGORY = 10.0  # purchases that the categories of a customer are shrunk by toward those of all
 _PRIOR_PRODUCT = 2.0  # most buyers that a product is given for its category
@@ -123,8 +141,8 @@ def facts_of(history: History, category: Integers, products: int) -> ProductFact
 
 def _of_customers(
     history: History, facts: ProductFacts, assumed: Floats | None = None
-) -> tuple[Floats, Floats, Floats]:
-    """Return activity and recent activity of each customer, and the logarithm of the taste for each category."""
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return activity and recent activity of customers, the logarithm of their taste for categories, and new ones."""
     pairs = np.diff(history.indptr).astype(np.float64)
     owner = history.customer()
     recent = np.bincount(owner, weights=history.recent, minlength=history.customers)
@@ -139,7 +157,7 @@ def _of_customers(
     share = np.maximum(facts.share, 1e-6)
     total = counts.sum(axis=1, keepdims=True)
     taste = np.log((counts + _PRIOR_CATEGORY * share) / (total + _PRIOR_CATEGORY) / share)
-    return activity, lately, taste
+    return activity, lately, taste, np.maximum(1.0 - counts, 0.0)
 
 
 def new_features(
@@ -170,7 +188,7 @@ def new_features(
     ndarray of shape (pairs, NEW_FEATURES)
         The first is 1.
     """
-    activity, lately, taste = _of_customers(history, facts, assumed)
+    activity, lately, taste, fresh = _of_customers(history, facts, assumed)
     score = np.log(np.maximum(scores, 0.0) + _SCORE_FLOOR)
     active, late = activity[customer], lately[customer]
     popular, trend = facts.popularity[product], facts.trend[product]
@@ -188,10 +206,61 @@ def new_features(
         score * popular,
         active * popular,
         likes,
+        likes * score,
+        fresh[customer, facts.category[product]],
         late,
         trend,
     )
     return np.stack(columns, axis=1)
+
+
+def new_block_margins(
+    history: History, facts: ProductFacts, scores: Singles, coefficients: Floats, assumed: Floats | None = None
+) -> Singles:
+    """Return ``new_features @ coefficients`` of all products for some customers, without the features themselves.
+
+    The margin is a polynomial in the score, whose coefficients are sums of a number of the customer, one of the product
+    and one of the customer and the category: a pair takes a few operations, where its features would take 16 numbers.
+
+    Parameters
+    ----------
+    history : History
+        Past purchases of the customers.
+    facts : ProductFacts
+        What is known of the products.
+    scores : ndarray of shape (customers, products)
+        Scores relative to the mean score.
+    coefficients : ndarray of shape (NEW_FEATURES,)
+        Coefficients of the features.
+    assumed : ndarray of shape (customers, categories), optional
+        As for `new_features`.
+
+    Returns
+    -------
+    ndarray of shape (customers, products), single precision
+        Margins, also of pairs that were bought.
+    """
+    of = dict(zip(_NEW_NAMES, coefficients, strict=True))
+    products = scores.shape[1]
+    category = facts.category[:products]
+    active, late, taste, fresh = _of_customers(history, facts, assumed)
+    popular, trend = facts.popularity[:products], facts.trend[:products]
+    constant = of["one"] + active * (of["active"] + of["active2"] * active) + of["late"] * late
+    of_product = popular * (of["popular"] + of["popular2"] * popular) + of["trend"] * trend
+    # What depends on customer and category is looked up by product; what depends on both alone is one product of them.
+    of_category = constant[:, None] + of["likes"] * taste + of["new category"] * fresh
+    found = _single(of_category)[:, category]
+    found += _single(of_product)
+    found += _single(of["active x popular"] * active)[:, None] * _single(popular)
+    slopes = (of["score"] + of["score x active"] * active)[:, None] + of["likes x score"] * taste
+    slope = _single(slopes)[:, category] + _single(of["score x popular"] * popular)
+    score = np.log(np.maximum(_single(scores), 0) + np.float32(_SCORE_FLOOR))
+    found += score * (slope + score * (np.float32(of["score2"]) + score * np.float32(of["score3"])))
+    return found
+
+
+def _single(values: Floats) -> Singles:
+    return values.astype(np.float32)
 
 
 def repeat_features(
@@ -215,7 +284,7 @@ def repeat_features(
     ndarray of shape (pairs, REPEAT_FEATURES)
         The first is 1.
     """
-    activity, lately, taste = _of_customers(history, facts)
+    activity, lately, taste, _ = _of_customers(history, facts)
     product = history.product[entries]
     often, again = np.log(history.count[entries]), np.log1p(history.recent[entries])
     since = np.log(history.age[entries] + 0.05)

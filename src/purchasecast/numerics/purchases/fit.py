@@ -1,10 +1,7 @@
 """Fit the model of who buys what: hide purchases, learn to tell them, and fit the scores again on all purchases.
 
-Without dates the hidden purchases are random ones, so that what is learned from is sparser than what the model is used
-with: scores are then noisier, and say less, than they will. So it is measured how much less the margin and the score
-say at a density that is lower by the same factor once more, and both are extrapolated to the density of all purchases.
-(To extrapolate every coefficient adds noise, and the order of the products suffers.) With dates the latest purchases
-are hidden, and the history is about as dense as it will be.
+Without dates the hidden purchases are random ones, with dates the latest. In both cases the pairs that remain to be
+bought are fewer in the period to come than in the hidden one: by those that were bought in it.
 """
 
 from __future__ import annotations
@@ -14,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from purchasecast.numerics.purchases.features import DENSITY_FEATURES, facts_of, new_features, repeat_features
+from purchasecast.numerics.purchases.features import facts_of, new_features, repeat_features
+from purchasecast.numerics.purchases.first_purchase import fit_first_purchase
 from purchasecast.numerics.purchases.hazard import fit_hazard
 from purchasecast.numerics.purchases.history import History, Purchases, history_of, split_purchases
 from purchasecast.numerics.purchases.item_ridge import fit_attribute_weights, fit_item_weights
@@ -33,8 +31,7 @@ __all__ = ["FitSettings", "fit_purchase_model"]
 
 _MAX_ROWS = 600_000  # pairs, beside those bought, that the coefficients are learned from
 _MAX_PAIRS = 60_000_000  # pairs whose odds are computed to know their sum
-_MIN_HIDDEN = 2_000  # hidden pairs from which on coefficients can be extrapolated
-_MARGIN_BINS = np.linspace(-25.0, 12.0, 1_001)
+_MARGINS, _BINS = (-25.0, 12.0), 1_000  # of the histograms of the margins of all pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +90,22 @@ def fit_purchase_model(
     seen, hidden = split_purchases(purchases, settings.hidden, settings.seed)
     now, period = _period(purchases, settings.hidden)
     world = _world(seen, attributes, category, settings, density=len(seen) / len(purchases), at=(now - period, period))
-    new, again = _coefficients(_lessons(world, hidden, settings))
-    if purchases.time is None and len(hidden) >= _MIN_HIDDEN:
-        sparser, rest = split_purchases(seen, settings.hidden, settings.seed + 1)
-        density = len(sparser) / len(purchases)
-        thinner = _world(sparser, attributes, category, settings, density=density, at=(0.0, 1.0))
-        new = _extrapolated(new, _lessons(thinner, rest, settings)[0])
+    lessons = _lessons(world, hidden, settings)
+    (features, outcome, weight), (repeated, repeats) = lessons
+    new, share = fit_first_purchase(features, outcome, weight)
+    again = fit_hazard(repeated, repeats, np.ones(len(repeats))) if repeats.any() else np.zeros(0)
+    first = float(outcome.sum())
     whole = _world(purchases, attributes, category, settings, density=1.0, at=(now, period))
-    distinct = len(np.unique(hidden.customer * hidden.products + hidden.product))
     model = replace(
         whole.model,
         new=new,
         again=again,
         purchases=float(len(hidden)),
-        pairs_per_purchase=distinct / max(len(hidden), 1),
+        first_pairs=first,
+        pairs=first + float(repeats.sum()),
+        remaining=first * (1 / share - 1),
     )
-    margins, counts = _all_margins(replace(whole, model=model), settings)
-    return replace(model, margins=margins, counts=counts), whole.history
+    return replace(model, **_all_margins(replace(whole, model=model), settings)), whole.history
 
 
 def _period(purchases: Purchases, share: float) -> tuple[float, float]:
@@ -137,8 +133,8 @@ def _world(
     of_attributes = fit_attribute_weights(bought, attributes, penalty=1.0)
     none = np.zeros(0)
     facts = facts_of(history, category, seen.products)
-    model = PurchaseModel(weights, of_attributes, 1.0, facts, none, none, none, none, 0.0, 1.0)
-    return _World(history, attributes, replace(model, mean_score=_mean_score(history, attributes, model, settings)))
+    model = PurchaseModel(weights, of_attributes, 1.0, facts, *[none] * 6, *[0.0] * 4)
+    return _World(history, attributes, replace(model, mean_score=_mean_score(history, attributes, model)))
 
 
 def _sample(customers: int, products: int, seed: int) -> list[tuple[int, int]]:
@@ -151,12 +147,16 @@ def _sample(customers: int, products: int, seed: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, customers)) for start in map(int, starts)]
 
 
-def _mean_score(history: History, attributes: sparse.csr_matrix, model: PurchaseModel, settings: FitSettings) -> float:
-    total, pairs = 0.0, 0
-    for start, stop in _sample(history.customers, model.products, settings.seed):
-        scores = model.scores(history.rows(start, stop), attributes[start:stop])
-        total, pairs = total + float(scores.sum(dtype=np.float64)), pairs + scores.size
-    return max(total / max(pairs, 1), 1e-9)
+def _mean_score(history: History, attributes: sparse.csr_matrix, model: PurchaseModel) -> float:
+    """Return the mean score of all pairs, from sums of purchases and of weights."""
+    head = model.weights.shape[0]
+    by_predictor = np.asarray(model.weights.sum(axis=1), dtype=np.float64).ravel()
+    total = float(np.bincount(history.product, minlength=model.products)[:head] @ by_predictor)
+    unknown = np.diff(history.indptr) == 0
+    if unknown.any() and attributes.shape[1]:
+        levels = np.asarray(attributes[unknown].sum(axis=0), dtype=np.float64).ravel()
+        total += float(levels @ model.attribute_weights.sum(axis=1, dtype=np.float64))
+    return max(total / max(history.customers * model.products, 1), 1e-9)
 
 
 def _blocks(world: _World, settings: FitSettings) -> Iterator[tuple[int, int, History, Floats]]:
@@ -195,45 +195,34 @@ def _lessons(
     return (x, y, w), (repeated, repeats)
 
 
-def _coefficients(
-    lessons: tuple[tuple[Floats, Floats, Floats], tuple[Floats, Floats]],
-) -> tuple[Floats, Floats]:
-    """Learn which pairs were bought in the hidden period, of new pairs and of those bought before."""
-    (features, outcome, weight), (repeated, repeats) = lessons
-    of_new = fit_hazard(features, outcome, weight)
-    if not repeats.any():
-        return of_new, np.zeros(0)
-    return of_new, fit_hazard(repeated, repeats, np.ones(len(repeats)))
-
-
-def _extrapolated(new: Floats, lessons: tuple[Floats, Floats, Floats]) -> Floats:
-    """Return the coefficients at the density of all purchases, given what is learned at a lower one."""
-    features, outcome, weight = lessons
-    parts = [0, *DENSITY_FEATURES]
-    thinner = fit_hazard(
-        np.column_stack([np.ones(len(outcome)), features @ new, features[:, parts[1:]]]), outcome, weight
-    )
-    denser = -thinner
-    denser[1] += 2.0
-    result: Floats = denser[1] * new
-    result[parts] += denser[[0, *range(2, len(denser))]]
-    return result
-
-
-def _all_margins(world: _World, settings: FitSettings) -> tuple[Floats, Floats]:
-    """Return a histogram of the odds of all pairs; of a sample of customers where there are very many pairs."""
-    counts, sums, customers = np.zeros(len(_MARGIN_BINS) + 1), np.zeros(len(_MARGIN_BINS) + 1), 0
+def _all_margins(world: _World, settings: FitSettings) -> dict[str, Floats]:
+    """Return histograms of the margins of all pairs; of a sample of customers where there are very many pairs."""
+    new, again, customers = _Histogram(), _Histogram(), 0
     for start, stop, part, scores in _blocks(world, settings):
-        is_new = np.ones(scores.shape, dtype=bool)
-        is_new[part.customer(), part.product] = False
-        customer, product = np.nonzero(is_new)
-        margins = world.model.new_margins(part, scores, customer, product)
+        margins = world.model.new_block_margins(part, scores)
+        new.add(margins[np.isfinite(margins)])
         if world.model.has_repeats:
-            margins = np.concatenate([margins, world.model.repeat_margins(part, scores)])
-        place = np.digitize(margins, _MARGIN_BINS)
-        counts += np.bincount(place, minlength=len(counts))
-        sums += np.bincount(place, weights=margins, minlength=len(counts))
+            again.add(world.model.repeat_margins(part, scores))
         customers += stop - start
-    filled = counts > 0
     share = world.history.customers / max(customers, 1)
-    return sums[filled] / counts[filled], counts[filled] * share
+    margins, counts = new.filled(share)
+    again_margins, again_counts = again.filled(share)
+    return {"margins": margins, "counts": counts, "again_margins": again_margins, "again_counts": again_counts}
+
+
+class _Histogram:
+    """Counts and sums of margins in bins of equal width."""
+
+    def __init__(self) -> None:
+        self._counts, self._sums = np.zeros(_BINS), np.zeros(_BINS)
+
+    def add(self, margins: Floats) -> None:
+        low, high = _MARGINS
+        place = np.clip((margins - low) * (_BINS / (high - low)), 0, _BINS - 1).astype(np.int32)
+        self._counts += np.bincount(place, minlength=_BINS)
+        self._sums += np.bincount(place, weights=margins, minlength=_BINS)
+
+    def filled(self, share: float) -> tuple[Floats, Floats]:
+        """Return mean margin and count of the bins that have any, for so many times as many pairs."""
+        filled = self._counts > 0
+        return self._sums[filled] / self._counts[filled], self._counts[filled] * share

@@ -1,4 +1,4 @@
-r"""Regression of a first purchase in a period: the probability is 1 - exp(-exp(margin)).
+r"""Regression of a repeat purchase in a period: the probability is 1 - exp(-exp(margin)).
 
 With a rate of purchases :math:`\lambda` and a period of length :math:`w`, the probability of at least one purchase is
 :math:`1 - e^{-\lambda w}`, so that a longer period adds :math:`\log w` to the margin :math:`\log \lambda w`. (Logistic
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["fit_hazard", "probability", "shift_to_sum"]
+__all__ = ["fit_hazard", "probability"]
 
 _ROUNDS, _HALVINGS, _TOLERANCE = 60, 30, 1e-9
 _LOWEST, _HIGHEST = -30.0, 3.0  # margins; a probability of 1 - 2e-9 is as good as 1
@@ -78,28 +78,3 @@ def _loss(features: Floats, bought: Floats, weight: Floats, penalty: Floats, coe
     rate = np.exp(np.clip(features @ coefficients, _LOWEST, _HIGHEST))
     terms = np.where(bought > 0, -np.log(-np.expm1(-rate)), rate)
     return float(weight @ terms + 0.5 * penalty @ coefficients**2)
-
-
-def shift_to_sum(margins: Floats, counts: Floats, wanted: float) -> float:
-    """Return what to add to all margins so that the probabilities sum to a number.
-
-    Parameters
-    ----------
-    margins, counts : ndarray of float
-        Margins, and how many pairs have them.
-    wanted : float
-        The sum of the probabilities.
-
-    Returns
-    -------
-    float
-        The shift, between -30 and 30.
-    """
-    low, high = -30.0, 30.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        if counts @ probability(margins + middle) < wanted:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2

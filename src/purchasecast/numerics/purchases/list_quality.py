@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from purchasecast.numerics.purchases.hazard import probability
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
@@ -87,7 +85,7 @@ def list_sums(
     ListSums
         Sums over the customers who bought anything.
     """
-    shift, bins = model.shift(purchases), len(CALIBRATION_BORDERS)
+    period, bins = model.period(purchases), len(CALIBRATION_BORDERS)
     lists: dict[tuple[str, int], Floats] = {}
     products: dict[tuple[str, int], list[Integers]] = {}
     calibration = np.zeros((bins, 3))
@@ -95,7 +93,7 @@ def list_sums(
     for start in range(0, history.customers, size):
         stop = min(start + size, history.customers)
         part = history.rows(start, stop)
-        told = _all_probabilities(model, part, attributes[start:stop], shift)
+        told = model.probabilities(part, attributes[start:stop], period)
         bought, amount = _dense(coming, start, stop, model.products)
         place = np.digitize(told.ravel(), CALIBRATION_BORDERS) - 1
         may = told.ravel() > 0
@@ -109,20 +107,6 @@ def list_sums(
                 products.setdefault(key, []).append(shown)
     unions = {key: np.unique(np.concatenate(parts)) for key, parts in products.items()}
     return ListSums(lists, unions, calibration)
-
-
-def _all_probabilities(model: PurchaseModel, part: History, attributes: sparse.csr_matrix, shift: float) -> Floats:
-    """Return the probability of every pair; 0 for one that cannot be bought again."""
-    scores = model.scores(part, attributes)
-    owner, what = part.customer(), part.product
-    fresh = np.ones(scores.shape, dtype=bool)
-    fresh[owner, what] = False
-    told = np.zeros(scores.shape)
-    customer, product = np.nonzero(fresh)
-    told[customer, product] = probability(model.new_margins(part, scores, customer, product) + shift)
-    if model.has_repeats:
-        told[owner, what] = probability(model.repeat_margins(part, scores) + shift)
-    return told
 
 
 def _dense(coming: Coming, start: int, stop: int, products: int) -> tuple[Booleans, Floats]:

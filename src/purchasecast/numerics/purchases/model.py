@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from purchasecast.numerics.purchases.features import ProductFacts, new_features, repeat_features
-from purchasecast.numerics.purchases.hazard import probability, shift_to_sum
+from purchasecast.numerics.purchases.features import ProductFacts, new_block_margins, new_features, repeat_features
+from purchasecast.numerics.purchases.first_purchase import first_purchase
+from purchasecast.numerics.purchases.hazard import probability
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from purchasecast.numerics.purchases.history import History
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-__all__ = ["Offers", "PurchaseModel"]
+__all__ = ["Offers", "Period", "PurchaseModel"]
 
 _BLOCK_VALUES = 16_000_000  # scores held at a time: 64 MB
+_MAX_SHIFT, _HALVINGS = 30.0, 60
 _POPULAR = 50  # products that are candidates of every customer
 
 
@@ -47,6 +51,31 @@ class Offers:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """How margins become probabilities in a period to come.
+
+    Attributes
+    ----------
+    share : float
+        Share of the pairs that will be bought some time which is bought for the first time in the period.
+    new, again : float
+        Added to the margins of pairs that have not been bought, and that have.
+    """
+
+    share: float
+    new: float
+    again: float
+
+    def of_new(self, margins: Floats) -> Floats:
+        """Return the probability of pairs that have not been bought."""
+        return first_purchase(margins + self.new, self.share)
+
+    def of_again(self, margins: Floats) -> Floats:
+        """Return the probability of pairs that have been bought before."""
+        return probability(margins + self.again)
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseModel:
     """Weights of the scores, facts of the products, and coefficients of the probabilities.
 
@@ -62,12 +91,15 @@ class PurchaseModel:
         What is known of the products.
     new, again : ndarray of float
         Coefficients for pairs that have not been bought, and that have; empty where pairs are bought only once.
-    margins, counts : ndarray of float
-        Histogram of the margins of all pairs: the probabilities can be made to sum to any number.
+    margins, counts, again_margins, again_counts : ndarray of float
+        Histograms of the margins of all new pairs, and of those bought before: the probabilities can be made to sum to
+        any number.
     purchases : float
         Purchases in the period, by default: as many as were hidden.
-    pairs_per_purchase : float
-        Distinct pairs in a purchase of the hidden period; 1 where pairs are bought only once.
+    first_pairs, pairs : float
+        Pairs that were bought for the first time in the hidden period, and all distinct pairs in it.
+    remaining : float
+        Pairs that will be bought for the first time some time after the history.
     """
 
     weights: NDArray[np.float32] | sparse.csr_matrix
@@ -78,8 +110,12 @@ class PurchaseModel:
     again: Floats
     margins: Floats
     counts: Floats
+    again_margins: Floats
+    again_counts: Floats
     purchases: float
-    pairs_per_purchase: float
+    first_pairs: float
+    pairs: float
+    remaining: float
 
     @property
     def products(self) -> int:
@@ -91,10 +127,20 @@ class PurchaseModel:
         """Whether products are bought again."""
         return bool(len(self.again))
 
-    def shift(self, purchases: float | None = None) -> float:
-        """Return what to add to all margins so that this number of purchases is expected."""
-        expected = self.purchases if purchases is None else purchases
-        return shift_to_sum(self.margins, self.counts, expected * self.pairs_per_purchase)
+    def period(self, purchases: float | None = None) -> Period:
+        """Return how margins become probabilities in a period with this number of purchases; by default the usual."""
+        times = (self.purchases if purchases is None else purchases) / max(self.purchases, 1e-9)
+        share = min(times * self.first_pairs / max(self.remaining, 1e-9), 1.0)
+        hidden = self.first_pairs / max(self.first_pairs + self.remaining, 1e-9)
+        # First and repeat purchases share the pairs to come in proportion to what the hidden period lets expect.
+        first = times * float(self.counts @ first_purchase(self.margins, hidden))
+        again = float(self.again_counts @ probability(self.again_margins + np.log(times)))
+        scale = times * self.pairs / max(first + again, 1e-9)
+        return Period(
+            share,
+            _shift(lambda shift: float(self.counts @ first_purchase(self.margins + shift, share)), scale * first),
+            _shift(lambda shift: float(self.again_counts @ probability(self.again_margins + shift)), scale * again),
+        )
 
     def scores(self, history: History, attributes: sparse.csr_matrix) -> Floats:
         """Return the score of every product for some customers, relative to the mean score."""
@@ -139,6 +185,20 @@ class PurchaseModel:
             found[cold] = np.maximum(scores[:, own], 0.0).mean(axis=1)[customer[cold]] * min(weight, 1.0)
         return found
 
+    def new_block_margins(self, history: History, scores: Floats) -> NDArray[np.float32]:
+        """Return the margins of all products for some customers; -inf of pairs that were bought."""
+        margins = new_block_margins(history, self.facts, scores, self.new, self._assumed_purchases(history, scores))
+        margins[history.customer(), history.product] = -np.inf
+        return margins
+
+    def probabilities(self, history: History, attributes: sparse.csr_matrix, period: Period) -> NDArray[np.float32]:
+        """Return the probability of all products for some customers; 0 of pairs that cannot be bought again."""
+        scores = self.scores(history, attributes)
+        told = period.of_new(self.new_block_margins(history, scores)).astype(np.float32)
+        if self.has_repeats:
+            told[history.customer(), history.product] = period.of_again(self.repeat_margins(history, scores))
+        return told
+
     def repeat_margins(self, history: History, scores: Floats) -> Floats:
         """Return the margins of all pairs in a history."""
         owner, entries = history.customer(), np.arange(len(history.product))
@@ -159,7 +219,7 @@ class PurchaseModel:
 
         Product ``products + c`` stands for any new product of category ``c``.
         """
-        shift, found = self.shift(purchases), np.zeros(len(customer))
+        period, found = self.period(purchases), np.zeros(len(customer))
         order = np.argsort(customer, kind="stable")
         for start, stop in self._blocks(history.customers):
             low, high = np.searchsorted(customer[order], [start, stop])
@@ -168,11 +228,11 @@ class PurchaseModel:
                 continue
             part = history.rows(start, stop)
             scores = self.scores(part, attributes[start:stop])
-            found[rows] = self._of_block(part, scores, customer[rows] - start, product[rows], shift)
+            found[rows] = self._of_block(part, scores, customer[rows] - start, product[rows], period)
         return found
 
     def _of_block(
-        self, history: History, scores: Floats, customer: Integers, product: Integers, shift: float
+        self, history: History, scores: Floats, customer: Integers, product: Integers, period: Period
     ) -> Floats:
         codes = len(self.facts.popularity)
         keys = history.customer() * codes + history.product
@@ -181,10 +241,10 @@ class PurchaseModel:
         known = np.zeros(len(wanted), dtype=bool)
         inside = place < len(keys)
         known[inside] = keys[place[inside]] == wanted[inside]
-        told = probability(self.new_margins(history, scores, customer, product) + shift)
+        told = period.of_new(self.new_margins(history, scores, customer, product))
         told[known] = 0.0
         if self.has_repeats and known.any():
-            told[known] = probability(self.repeat_margins(history, scores) + shift)[place[known]]
+            told[known] = period.of_again(self.repeat_margins(history, scores))[place[known]]
         return told
 
     def probabilities_of_product(
@@ -212,9 +272,9 @@ class PurchaseModel:
         column = bought[:, : self.weights.shape[0]] @ weights
         dense = column.toarray() if sparse.issparse(column) else np.asarray(column)
         relative = dense.ravel() / self.mean_score
-        shift, everybody = self.shift(purchases), np.arange(history.customers)
+        period, everybody = self.period(purchases), np.arange(history.customers)
         wanted = np.full(history.customers, product)
-        told = probability(new_features(history, self.facts, relative, everybody, wanted) @ self.new + shift)
+        told = period.of_new(new_features(history, self.facts, relative, everybody, wanted) @ self.new)
         entries = np.flatnonzero(history.product == product)
         owner = history.customer()[entries]
         before = np.zeros(history.customers, dtype=bool)
@@ -222,7 +282,7 @@ class PurchaseModel:
         told[before] = 0.0
         if self.has_repeats and len(entries):
             margins = repeat_features(history, self.facts, relative[owner], entries, owner) @ self.again
-            told[owner] = probability(margins + shift)
+            told[owner] = period.of_again(margins)
         return told, before
 
     def best(
@@ -254,34 +314,36 @@ class PurchaseModel:
         Offers
             At most `count` pairs per customer, in the order of the customers.
         """
-        shift, parts = self.shift(purchases), []
+        period, parts = self.period(purchases), []
         for start, stop in self._blocks(history.customers):
             part = history.rows(start, stop)
             scores = self.scores(part, attributes[start:stop])
-            found = self._best_of_block(part, scores, count, repeat, shift)
+            found = self._best_of_block(part, scores, count, repeat, period)
             parts.append(Offers(found.customer + start, found.product, found.probability, found.before))
         names = [field.name for field in fields(Offers)]
         return Offers(*[np.concatenate([getattr(part, name) for part in parts]) for name in names])
 
-    def _best_of_block(self, history: History, scores: Floats, count: int, repeat: bool | None, shift: float) -> Offers:
+    def _best_of_block(
+        self, history: History, scores: Floats, count: int, repeat: bool | None, period: Period
+    ) -> Offers:
         owner = history.customer()
         pairs: list[tuple[Integers, Integers, Floats, NDArray[np.bool_]]] = []
         if repeat is not True:
             customer, product = self._candidates(history, scores, max(2 * count, 100))
             margins = self.new_margins(history, scores, customer, product)
-            pairs.append((customer, product, margins, np.zeros(len(customer), dtype=bool)))
+            pairs.append((customer, product, period.of_new(margins), np.zeros(len(customer), dtype=bool)))
         if self.has_repeats and repeat is not False:
             margins = self.repeat_margins(history, scores)
-            pairs.append((owner, history.product, margins, np.ones(len(owner), dtype=bool)))
+            pairs.append((owner, history.product, period.of_again(margins), np.ones(len(owner), dtype=bool)))
         if not pairs:
             none = np.zeros(0, dtype=np.int64)
             return Offers(none, none, np.zeros(0), np.zeros(0, dtype=bool))
-        customer, product, margins, before = (np.concatenate(values) for values in zip(*pairs, strict=True))
-        order = np.lexsort((product, -margins, customer))
+        customer, product, told, before = (np.concatenate(values) for values in zip(*pairs, strict=True))
+        order = np.lexsort((product, -told, customer))
         ordered = customer[order]
         turn = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
         kept = order[turn < count]
-        return Offers(customer[kept], product[kept], probability(margins[kept] + shift), before[kept])
+        return Offers(customer[kept], product[kept], told[kept], before[kept])
 
     def _candidates(self, history: History, scores: Floats, count: int) -> tuple[Integers, Integers]:
         """Return pairs that have not been bought: the best scores of each customer, and the popular products."""
@@ -333,3 +395,12 @@ class PurchaseModel:
 
 
 _NESTED = {"weights", "facts"}
+
+
+def _shift(told: Callable[[float], float], wanted: float) -> float:
+    """Return the shift of margins by which probabilities sum to a number."""
+    low, high = -_MAX_SHIFT, _MAX_SHIFT
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if told(middle) < wanted else (low, middle)
+    return (low + high) / 2

@@ -4,11 +4,11 @@ For a pair that has not been bought, with :math:`s` the score of an item-to-item
 `purchasecast.numerics.purchases.item_ridge`) and :math:`f` features of the score, the activity and taste of the
 customer, and the popularity of the product,
 
-.. math:: \operatorname{logit} P = f^T \beta + c ,
+.. math:: P = \frac{c}{1 + e^{-f^T \beta - d}} ,
 
-with :math:`\beta` learned on purchases that were hidden, and :math:`c` such that the probabilities of all pairs sum to
-the number of purchases to come. Pairs that were bought before have a regression of their own, on how often and how
-recently.
+with :math:`c` the share of the pairs still to be bought that is bought in the period, :math:`c` and :math:`\beta`
+learned on purchases that were hidden, and :math:`d` such that the probabilities of all pairs sum to the number of
+purchases to come. Pairs that were bought before have a regression of their own, on how often and how recently.
 
 References
 ----------
