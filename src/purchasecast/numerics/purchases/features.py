@@ -7,7 +7,7 @@ with all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from purchasecast.numerics.purchases.history import History
 
     Floats = NDArray[np.float64]
+    Reals = NDArray[np.floating[Any]]
     Singles = NDArray[np.float32]
     Integers = NDArray[np.int64]
 
@@ -215,7 +216,7 @@ def new_features(
 
 
 def new_block_margins(
-    history: History, facts: ProductFacts, scores: Singles, coefficients: Floats, assumed: Floats | None = None
+    history: History, facts: ProductFacts, scores: Reals, coefficients: Floats, assumed: Floats | None = None
 ) -> Singles:
     """Return ``new_features @ coefficients`` of all products for some customers, without the features themselves.
 
@@ -259,7 +260,7 @@ def new_block_margins(
     return found
 
 
-def _single(values: Floats) -> Singles:
+def _single(values: Reals) -> Singles:
     return values.astype(np.float32)
 
 

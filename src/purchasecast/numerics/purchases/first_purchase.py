@@ -12,7 +12,7 @@ even of the purchases that the coefficients were learned from: decision 22.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Reals = NDArray[np.floating[Any]]
 
 __all__ = ["first_purchase", "fit_first_purchase"]
 
@@ -28,13 +29,15 @@ _ROUNDS, _HALVINGS, _TOLERANCE = 60, 30, 1e-8
 _MAX_MARGIN, _MIN_PROBABILITY = 30.0, 1e-12
 
 
-def first_purchase(margins: Floats, share: float) -> Floats:
+def first_purchase(margins: Reals, share: float) -> Floats:
     """Return the probability of a first purchase in a period in which this share of the remaining pairs is bought."""
     told: Floats = share * expit(margins)
     return told
 
 
-def fit_first_purchase(features: Floats, bought: Floats, weight: Floats, *, ridge: float = 1.0) -> tuple[Floats, float]:
+def fit_first_purchase(
+    features: Floats, bought: Floats, weight: Floats, *, ridge: float = 1.0, share: float | None = None
+) -> tuple[Floats, float]:
     """Return the coefficients of the margin that is linear in the features, and the share.
 
     Parameters
@@ -46,6 +49,8 @@ def fit_first_purchase(features: Floats, bought: Floats, weight: Floats, *, ridg
     ridge : float, default 1.0
         Penalty on the square of each coefficient of a feature in units of its standard deviation, and on the logit of
         the share.
+    share : float, optional
+        The share in (0, 1), where it is known.
 
     Returns
     -------
@@ -63,9 +68,12 @@ def fit_first_purchase(features: Floats, bought: Floats, weight: Floats, *, ridg
     found = np.zeros(features.shape[1] + 1)
     mean = np.clip(2 * (weight @ bought) / total, 1e-9, 0.99)
     found[0] = np.log(mean / (1 - mean))
+    if share is not None:
+        found[-1] = np.log(share / (1 - share))
+    free = len(found) - (share is not None)
     value = _loss(features, bought, weight, penalty, found)
     for _ in range(_ROUNDS):
-        step = _step(features, bought, weight, penalty, found)
+        step = _step(features, bought, weight, penalty, found, free)
         for _ in range(_HALVINGS):
             tried = found - step
             reached = _loss(features, bought, weight, penalty, tried)
@@ -93,8 +101,8 @@ def _loss(features: Floats, bought: Floats, weight: Floats, penalty: Floats, fou
     return float(0.5 * penalty @ found**2 - weight @ terms)
 
 
-def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, found: Floats) -> Floats:
-    """Return the step of Fisher scoring."""
+def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, found: Floats, free: int) -> Floats:
+    """Return the step of Fisher scoring; 0 for what is not free, which comes last."""
     ever, told = _told(features, found)
     # Derivatives of the logarithm of the probability by the margin and by the logit of the share.
     by_margin, by_share = 1 - ever, 1 - expit(found[-1])
@@ -109,5 +117,6 @@ def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, fou
     curvature[size, size] = by_share**2 * information.sum()
     # A billionth keeps columns without any spread from making the system singular.
     curvature[np.diag_indices(size + 1)] += penalty + 1e-9 * weight.sum()
-    step: Floats = np.linalg.solve(curvature, gradient)
+    step = np.zeros(size + 1)
+    step[:free] = np.linalg.solve(curvature[:free, :free], gradient[:free])
     return step

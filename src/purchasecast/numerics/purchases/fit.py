@@ -2,12 +2,16 @@
 
 Without dates the hidden purchases are random ones, with dates the latest. In both cases the pairs that remain to be
 bought are fewer in the period to come than in the hidden one: by those that were bought in it.
+
+Random hidden purchases also leave what is learned from sparser than what the model is used with: scores are noisier,
+and say less, than they will. So it is measured how much less the margin says at a density that is lower by the same
+factor once more, and it is extrapolated to the density of all purchases.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["FitSettings", "fit_purchase_model"]
 
 _MAX_ROWS = 600_000  # pairs, beside those bought, that the coefficients are learned from
+_MIN_RATE = 0.3  # at which such pairs are drawn, in units of that of a mean score
+_MIN_HIDDEN = 2_000  # hidden pairs from which on coefficients can be extrapolated
 _MAX_PAIRS = 60_000_000  # pairs whose odds are computed to know their sum
 _MARGINS, _BINS = (-25.0, 12.0), 1_000  # of the histograms of the margins of all pairs
 
@@ -95,6 +101,8 @@ def fit_purchase_model(
     new, share = fit_first_purchase(features, outcome, weight)
     again = fit_hazard(repeated, repeats, np.ones(len(repeats))) if repeats.any() else np.zeros(0)
     first = float(outcome.sum())
+    if purchases.time is None and len(hidden) >= _MIN_HIDDEN:
+        new = _sharper(new, first / share, seen, attributes, category, settings)
     whole = _world(purchases, attributes, category, settings, density=1.0, at=(now, period))
     model = replace(
         whole.model,
@@ -105,7 +113,29 @@ def fit_purchase_model(
         pairs=first + float(repeats.sum()),
         remaining=first * (1 / share - 1),
     )
-    return replace(model, **_all_margins(replace(whole, model=model), settings)), whole.history
+    return _with_margins(model, whole, settings), whole.history
+
+
+def _sharper(
+    new: Floats,
+    pairs: float,
+    seen: Purchases,
+    attributes: sparse.csr_matrix,
+    category: Integers,
+    settings: FitSettings,
+) -> Floats:
+    """Return coefficients at the density of all purchases, given those learned from the ones that are seen.
+
+    `pairs` is the number of pairs that will be bought some time and are not seen.
+    """
+    sparser, rest = split_purchases(seen, settings.hidden, settings.seed + 1)
+    world = _world(sparser, attributes, category, settings, density=len(sparser) / len(seen), at=(0.0, 1.0))
+    (features, outcome, weight), _ = _lessons(world, rest, settings)
+    parts = np.column_stack([np.ones(len(outcome)), features @ new])
+    found = float(outcome.sum())
+    (_, slope), _ = fit_first_purchase(parts, outcome, weight, share=found / (pairs + found))
+    sharper: Floats = (2.0 - slope) * new
+    return sharper
 
 
 def _period(purchases: Purchases, share: float) -> tuple[float, float]:
@@ -131,9 +161,11 @@ def _world(
     penalty = settings.penalty * density
     weights = fit_item_weights(bought, penalty=penalty, head=settings.head, kept=settings.kept)
     of_attributes = fit_attribute_weights(bought, attributes, penalty=1.0)
-    none = np.zeros(0)
+    none, unknown = np.zeros(0), 0.0
     facts = facts_of(history, category, seen.products)
-    model = PurchaseModel(weights, of_attributes, 1.0, facts, *[none] * 6, *[0.0] * 4)
+    model = PurchaseModel(
+        weights, of_attributes, 1.0, facts, none, none, none, none, none, none, unknown, unknown, unknown, unknown
+    )
     return _World(history, attributes, replace(model, mean_score=_mean_score(history, attributes, model)))
 
 
@@ -172,7 +204,7 @@ def _lessons(
     products, rng = hidden.products, np.random.default_rng(settings.seed)
     bought = np.unique(hidden.customer * products + hidden.product)
     pairs = sum((stop - start) * products for start, stop in _sample(world.history.customers, products, settings.seed))
-    rate = min(_MAX_ROWS / max(pairs, 1), 1.0)
+    rate = _MAX_ROWS / max(pairs, 1)
     new: list[tuple[Floats, Floats, Floats]] = []
     again: list[tuple[Floats, Floats]] = []
     facts = world.model.facts
@@ -185,29 +217,30 @@ def _lessons(
         again.append((repeated, is_bought[owner, what].astype(np.float64)))
         is_new = np.ones(is_bought.shape, dtype=bool)
         is_new[owner, what] = False
-        # All purchases count, and of the many pairs that were not bought a share that stands for all of them.
-        customer, product = np.nonzero(is_new & (is_bought | (rng.random(is_bought.shape, np.float32) < rate)))
+        # All purchases count, and of the many pairs that were not bought a share that stands for all of them: a larger
+        # one where purchases are likely, because the share of the period shows there.
+        rates = np.clip(rate * np.maximum(scores, _MIN_RATE), 0.0, 1.0)
+        customer, product = np.nonzero(is_new & (is_bought | (rng.random(is_bought.shape, np.float32) < rates)))
         outcome = is_bought[customer, product].astype(np.float64)
         features = new_features(part, facts, scores[customer, product], customer, product)
-        new.append((features, outcome, np.where(outcome > 0, 1.0, 1.0 / rate)))
+        new.append((features, outcome, np.where(outcome > 0, 1.0, 1.0 / rates[customer, product])))
     x, y, w = (np.concatenate(parts) for parts in zip(*new, strict=True))
     repeated, repeats = (np.concatenate(parts) for parts in zip(*again, strict=True))
     return (x, y, w), (repeated, repeats)
 
 
-def _all_margins(world: _World, settings: FitSettings) -> dict[str, Floats]:
-    """Return histograms of the margins of all pairs; of a sample of customers where there are very many pairs."""
+def _with_margins(model: PurchaseModel, world: _World, settings: FitSettings) -> PurchaseModel:
+    """Add histograms of the margins of all pairs; of a sample of customers where there are very many pairs."""
     new, again, customers = _Histogram(), _Histogram(), 0
     for start, stop, part, scores in _blocks(world, settings):
-        margins = world.model.new_block_margins(part, scores)
-        new.add(margins[np.isfinite(margins)])
-        if world.model.has_repeats:
-            again.add(world.model.repeat_margins(part, scores))
+        fresh = model.new_block_margins(part, scores)
+        new.add(fresh[np.isfinite(fresh)])
+        if model.has_repeats:
+            again.add(model.repeat_margins(part, scores))
         customers += stop - start
     share = world.history.customers / max(customers, 1)
-    margins, counts = new.filled(share)
-    again_margins, again_counts = again.filled(share)
-    return {"margins": margins, "counts": counts, "again_margins": again_margins, "again_counts": again_counts}
+    (margins, counts), (again_margins, again_counts) = new.filled(share), again.filled(share)
+    return replace(model, margins=margins, counts=counts, again_margins=again_margins, again_counts=again_counts)
 
 
 class _Histogram:
@@ -216,7 +249,7 @@ class _Histogram:
     def __init__(self) -> None:
         self._counts, self._sums = np.zeros(_BINS), np.zeros(_BINS)
 
-    def add(self, margins: Floats) -> None:
+    def add(self, margins: NDArray[np.floating[Any]]) -> None:
         low, high = _MARGINS
         place = np.clip((margins - low) * (_BINS / (high - low)), 0, _BINS - 1).astype(np.int32)
         self._counts += np.bincount(place, minlength=_BINS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Booleans = NDArray[np.bool_]
     Floats = NDArray[np.float64]
+    Reals = NDArray[np.floating[Any]]
     Integers = NDArray[np.int64]
 
 __all__ = ["CALIBRATION_BORDERS", "LENGTHS", "SUMS", "Coming", "list_sums"]
@@ -117,11 +118,11 @@ def _dense(coming: Coming, start: int, stop: int, products: int) -> tuple[Boolea
     return bought, amount
 
 
-def _rankings(model: PurchaseModel, part: History, told: Floats, price: Floats) -> dict[str, Floats]:
+def _rankings(model: PurchaseModel, part: History, told: Reals, price: Floats) -> dict[str, Reals]:
     """Return what the products are ranked by: the model, and what anybody could do without one."""
     popular = np.broadcast_to(np.exp(model.facts.popularity[: model.products]), told.shape)
     possible = told > 0
-    ways = {
+    ways: dict[str, Reals] = {
         "probability": told,
         "expected revenue": told * price,
         "popularity": np.where(possible, popular, 0.0),
@@ -136,7 +137,7 @@ def _rankings(model: PurchaseModel, part: History, told: Floats, price: Floats) 
     return ways
 
 
-def _compare(values: Floats, bought: Booleans, amount: Floats) -> dict[int, tuple[Floats, Integers]]:
+def _compare(values: Reals, bought: Booleans, amount: Floats) -> dict[int, tuple[Floats, Integers]]:
     """Return, by length, the sums of the lists and the products on them."""
     most = min(max(LENGTHS), values.shape[1])
     rows = np.arange(len(values))[:, None]

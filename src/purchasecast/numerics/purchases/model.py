@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from purchasecast.numerics.purchases.history import History
 
     Floats = NDArray[np.float64]
+    Reals = NDArray[np.floating[Any]]
     Integers = NDArray[np.int64]
 
 __all__ = ["Offers", "Period", "PurchaseModel"]
@@ -66,7 +67,7 @@ class Period:
     new: float
     again: float
 
-    def of_new(self, margins: Floats) -> Floats:
+    def of_new(self, margins: Reals) -> Floats:
         """Return the probability of pairs that have not been bought."""
         return first_purchase(margins + self.new, self.share)
 
