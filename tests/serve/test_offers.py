@@ -16,8 +16,10 @@ from purchasecast.bundle import save_bundle
 from purchasecast.numerics.purchases.fit import FitSettings, fit_purchase_model
 from purchasecast.numerics.purchases.history import Purchases
 from purchasecast.schema import Schema
+from purchasecast.scorer import load as load_scorer
 from purchasecast.scorer.offers import read_offers, write_offers
 from purchasecast.serve import create_app
+from purchasecast.serve.campaign import CampaignLines, CampaignSettings, campaign_view
 from purchasecast.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -130,3 +132,52 @@ def test_the_page_shows_how_likely_and_why(client: TestClient) -> None:
     page = client.get("/ui/result?Customer=1004&Product=P004").text
     assert "% likely" in page
     assert "bought P" in page
+
+
+def test_the_page_of_a_product_shows_its_best_customers(client: TestClient) -> None:
+    page = client.get("/ui/result?Customer=1004&Product=P004").text
+    assert "Best customers for this product" in page
+    members = client.get("/v1/audience/P004?limit=6").json()["audience"]
+    assert all(f"Customer={member['customer']}" in page for member in members)
+
+
+def test_a_campaign_is_planned_at_any_budget_and_margin(folder: Path, offers: OfferScorer) -> None:
+    source = CampaignLines(load_scorer(folder), offers)
+    whole = campaign_view(source, CampaignSettings(contacts=10**6, cost=0.0, margin=100.0, each=2))
+    lines = source.lines()
+    assert np.bincount(lines.customer).max() <= 10
+    revenue = lines.probability * lines.amount
+    of_two = sum(np.sort(revenue[lines.customer == k])[-2:].sum() for k in np.unique(lines.customer))
+    assert whole["profit"] == pytest.approx(of_two)
+    cost = float(np.median(revenue)) / 2
+    best = campaign_view(source, CampaignSettings(contacts=10**6, cost=cost, margin=50.0, each=10))
+    assert best["contacts"] == (0.5 * revenue > cost).sum()
+    assert best["profit"] == pytest.approx(np.maximum(0.5 * revenue - cost, 0).sum())
+    few = campaign_view(source, CampaignSettings(contacts=3, cost=cost, margin=50.0, each=10))
+    assert few["profit"] == pytest.approx((0.5 * np.sort(revenue)[-3:] - cost).sum())
+    assert few["curve"]["best"] == best["contacts"]
+
+
+def test_the_lines_of_a_campaign_are_those_of_single_customers(folder: Path, offers: OfferScorer) -> None:
+    lines = CampaignLines(load_scorer(folder), offers).lines()
+    own = lines.customer == lines.customers.index("1004")
+    single = {one.product: one.probability for one in offers.best_products("1004", 40)}
+    told = {lines.products[k]: p for k, p in zip(lines.product[own], lines.probability[own], strict=True)}
+    assert told == pytest.approx({product: single[product] for product in told})
+
+
+def test_the_page_of_a_campaign_takes_any_number_and_keeps_to_its_limits(client: TestClient) -> None:
+    assert 'href="/campaign"' in client.get("/").text
+    page = client.get("/campaign?contacts=4&cost=0.5&margin=40&each=2").text
+    assert 'type="range"' in page
+    assert "--budget 4 --cost 0.5 --margin 0.4 --max-per-customer 2" in page
+    part = client.get("/ui/campaign?contacts=4&cost=0.5&margin=40&each=2").text
+    assert part.strip() in page
+    for query in ("contacts=x&cost=&margin=-4&each=99", "contacts=0", "cost=1e9"):
+        assert client.get(f"/campaign?{query}").status_code == 200
+
+
+def test_a_model_without_offers_has_no_campaign(model: Path) -> None:
+    with TestClient(create_app(model, ServeSettings()), base_url="http://127.0.0.1:8000") as client:
+        assert "/campaign" not in client.get("/").text
+        assert client.get("/campaign").status_code == 404

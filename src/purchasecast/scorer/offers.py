@@ -7,7 +7,7 @@ of the customers with what they have bought.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from purchasecast.numerics.purchases.model import Offers
 
     Floats = NDArray[np.float64]
 
@@ -141,6 +143,26 @@ class OfferScorer:
             for k in order.tolist()
             if told[k] > 0
         ]
+
+    def best_of_all(self, count: int, customers: int) -> tuple[list[str], list[str], Offers]:
+        """Return the most probable products of many customers.
+
+        Parameters
+        ----------
+        count : int
+            Largest number of products per customer.
+        customers : int
+            Largest number of customers; of more, those who have bought the most products.
+
+        Returns
+        -------
+        tuple of (list of str, list of str, Offers)
+            All customers and products, and the pairs as positions in them.
+        """
+        bought = np.diff(self._history.indptr)
+        chosen = np.sort(np.argsort(-bought, kind="stable")[:customers])
+        best = self.model.best(self._history.take(chosen), self._attributes[chosen], count)
+        return self._customers, self._products, replace(best, customer=chosen[best.customer])
 
     @cached_property
     def _bought(self) -> sparse.csr_matrix:

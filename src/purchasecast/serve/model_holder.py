@@ -12,6 +12,7 @@ from purchasecast.bundle import REPORT, load_with
 from purchasecast.scorer import read_scorer
 from purchasecast.scorer.inputs import InputReader
 from purchasecast.scorer.offers import read_offers
+from purchasecast.serve.campaign import CampaignLines
 from purchasecast.serve.request_rows import json_parser
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Served:
     report: bytes | None
     evaluation: dict[str, Any] | None  # on held-out rows
     offers: OfferScorer | None  # who buys what; None for a model without offers
+    campaign: CampaignLines | None  # of the page of campaigns; None without offers
 
     def describe(self) -> ModelDescription:
         """Return what clients may know of the model."""
@@ -101,7 +103,7 @@ class ModelHolder:
 
 
 def _read(bundle: Bundle) -> Served:
-    scorer = read_scorer(bundle.scorer_files)
+    scorer, offers = read_scorer(bundle.scorer_files), read_offers(bundle.scorer_files)
     return Served(
         id=bundle.identity,
         bundle=bundle,
@@ -110,5 +112,6 @@ def _read(bundle: Bundle) -> Served:
         loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         report=bundle.read(REPORT) if REPORT in bundle.manifest["files"] else None,
         evaluation=bundle.document("evaluation"),
-        offers=read_offers(bundle.scorer_files),
+        offers=offers,
+        campaign=CampaignLines(scorer, offers) if offers is not None else None,
     )

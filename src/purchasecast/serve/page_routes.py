@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from purchasecast.serve.auth import COOKIE, SESSION_SECONDS
+from purchasecast.serve.campaign import CampaignSettings, campaign_view
 from purchasecast.serve.forms import FormReading, form_fields, read_form
 from purchasecast.serve.page_views import Money, examples, model_facts, result_view
 from purchasecast.serve.problems import ProblemError
@@ -60,6 +61,34 @@ async def result(request: Request) -> Response:
     return _render(request, "result.html", context, status_code=422 if reading.errors else 200)
 
 
+@router.get("/campaign")
+async def campaign(request: Request) -> Response:
+    """Show the page of a campaign, with sliders for the budget and the margin."""
+    return await _campaign(request, "campaign.html")
+
+
+@router.get("/ui/campaign")
+async def plan(request: Request) -> Response:
+    """Return the part of the page of a campaign that shows the plan."""
+    return await _campaign(request, "plan.html")
+
+
+async def _campaign(request: Request, template: str) -> Response:
+    state = state_of(request)
+    if not state.guard.admits(request.headers):
+        return _render(request, "login.html", {"failed": False})
+    served = state.holder.served
+    if served.campaign is None:
+        raise ProblemError(404, "Campaign: expected a model that was trained with offers, found one without.")
+    settings = CampaignSettings.of_query(request.query_params)
+    context = {
+        "facts": model_facts(served),
+        "money": Money(served.scorer.schema.money),
+        "plan": await state.heavy.run(partial(campaign_view, served.campaign, settings)),
+    }
+    return _render(request, template, context)
+
+
 @router.get("/report")
 async def report(request: Request) -> Response:
     """Show the report of the bundle, in a sandbox because it brings scripts of its own."""
@@ -104,6 +133,7 @@ async def _context(state: State, served: Served, reading: FormReading, *, is_ask
         "facts": model_facts(served),
         "money": Money(served.scorer.schema.money),
         "has_report": served.report is not None,
+        "has_campaign": served.campaign is not None,
         "has_login": not state.guard.is_open,
         "max_bytes": state.settings.max_file_bytes,
         "reading": reading,

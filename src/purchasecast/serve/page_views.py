@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from purchasecast.serve.forms import options_of
-from purchasecast.serve.predictions import explain_row, known_to_dict, offered_products, recommend
+from purchasecast.serve.predictions import audience, explain_row, known_to_dict, offered_products, recommend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "Money", "Span", "examples", "model_facts", "result_view", "waterfall"]
 
 _MAX_BARS = 7
-_SHOWN_PRODUCTS = 6  # similar ones, and recommendations
+_SHOWN_PRODUCTS = 6  # similar ones, recommendations, and customers of an audience
 _MIN_WIDTH = 0.4  # of a bar, in percent, so that it can be seen
 
 
@@ -113,6 +113,7 @@ def result_view(scorer: Scorer, reading: FormReading, offers: OfferScorer | None
         "unseen": [role for role, is_seen in asked["seen"].items() if not is_seen],
         "similar": _similar(scorer, asked["row"], reading.row),
         "recommended": _recommended(scorer, asked["row"], reading.row, offers),
+        "audience": _audience(scorer, asked["row"], reading.row, offers),
         "fields": _what_if_fields(scorer, (changed or asked)["row"]),
     }
     if changed is not None:
@@ -182,7 +183,7 @@ def _similar(scorer: Scorer, row: Mapping[str, Any], asked: Mapping[str, Any]) -
     if product is None:
         return []
     products = scorer.catalogue.similar("product", product, _SHOWN_PRODUCTS)
-    return [{**known_to_dict(known), "href": _link(scorer, asked, known.key)} for known in products]
+    return [{**known_to_dict(known), "href": _link(scorer, asked, "product", known.key)} for known in products]
 
 
 def _recommended(
@@ -191,25 +192,40 @@ def _recommended(
     """Return the best products for the row's customer, who may be new and only described."""
     if scorer.schema.product is None or scorer.schema.customer is None:
         return []
-    columns = _product_columns(scorer)
+    columns = _columns_of(scorer, "product")
     of_customer = {name: value for name, value in row.items() if name not in columns}
     customer = row.get(scorer.schema.customer)
     if offers is not None and customer is not None and scorer.catalogue.knows("customer", customer):
         offered = offered_products(scorer, offers, str(customer), of_customer, _SHOWN_PRODUCTS)
-        return [{**item, "href": _link(scorer, asked, item["product"])} for item in offered]
+        return [{**item, "href": _link(scorer, asked, "product", item["product"])} for item in offered]
     products = recommend(scorer, of_customer, _SHOWN_PRODUCTS)
-    return [{**item, "href": _link(scorer, asked, item["product"])} for item in products]
+    return [{**item, "href": _link(scorer, asked, "product", item["product"])} for item in products]
 
 
-def _product_columns(scorer: Scorer) -> set[str]:
-    return {column.name for column in scorer.schema.features if column.of == "product"} | {scorer.schema.product or ""}
+def _audience(
+    scorer: Scorer, row: Mapping[str, Any], asked: Mapping[str, Any], offers: OfferScorer | None
+) -> list[dict[str, Any]]:
+    """Return the customers with the highest expected revenue from the row's product, each with a link."""
+    product = row.get(scorer.schema.product or "")
+    if offers is None or product is None or not scorer.catalogue.knows("product", product):
+        return []
+    columns = _columns_of(scorer, "customer")
+    of_product = {name: value for name, value in row.items() if name not in columns}
+    members = audience(scorer, offers, str(product), of_product, _SHOWN_PRODUCTS)
+    return [{**member, "href": _link(scorer, asked, "customer", member["customer"])} for member in members]
 
 
-def _link(scorer: Scorer, asked: Mapping[str, Any], product: str) -> str:
-    """Return a link to the same question about another product."""
-    columns = _product_columns(scorer)  # the attributes of one product would be wrong for another
+def _columns_of(scorer: Scorer, role: str) -> set[str]:
+    """Return the columns of the customer, or of the product, and of its attributes."""
+    key = getattr(scorer.schema, role)
+    return {column.name for column in scorer.schema.features if column.of == role} | {key or ""}
+
+
+def _link(scorer: Scorer, asked: Mapping[str, Any], role: str, key: str) -> str:
+    """Return a link to the same question about another customer or product."""
+    columns = _columns_of(scorer, role)  # the attributes of one would be wrong for another
     kept = {name: value for name, value in asked.items() if name not in columns and value is not None}
-    return "/?" + urlencode({**kept, scorer.schema.product or "": product})
+    return "/?" + urlencode({**kept, getattr(scorer.schema, role) or "": key})
 
 
 def _what_if_fields(scorer: Scorer, row: Mapping[str, Any]) -> list[dict[str, Any]]:

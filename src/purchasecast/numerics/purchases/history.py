@@ -86,6 +86,13 @@ class History:
         indptr = self.indptr[start : stop + 1] - low
         return History(indptr, self.product[part], self.count[part], self.recent[part], self.age[part])
 
+    def take(self, chosen: Integers) -> History:
+        """Return the history of some customers."""
+        lengths = np.diff(self.indptr)[chosen]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        place = np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], lengths)
+        return History(indptr, self.product[place], self.count[place], self.recent[place], self.age[place])
+
     def customer(self) -> Integers:
         """Return the customer of each pair."""
         owners: Integers = np.repeat(np.arange(self.customers), np.diff(self.indptr))

@@ -229,3 +229,31 @@ function send(form) {
     link.focus();
   }
 }
+
+/** Plan again while a slider moves; the newest answer wins. */
+function makeCampaign(form) {
+  const plan = document.getElementById("plan");
+  let asked = 0, timer = 0;
+  const update = async () => {
+    const mine = (asked += 1);
+    const query = new URLSearchParams(new FormData(form));
+    plan.setAttribute("aria-busy", "true");
+    const answer = await fetch(`/ui/campaign?${query}`, { headers: { accept: "text/html" } }).catch(() => null);
+    if (mine !== asked) return;
+    plan.removeAttribute("aria-busy");
+    if (answer?.status === 401) return location.reload();
+    if (!answer?.ok) return plan.replaceChildren(paragraph("The server is busy; try again in a moment."));
+    plan.innerHTML = await answer.text();
+    history.replaceState(null, "", `/campaign?${query}`);
+  };
+  form.addEventListener("input", (event) => {
+    const shown = form.querySelector(`[data-of="${event.target.name}"]`);
+    if (shown) shown.textContent = Number(event.target.value).toLocaleString("en");
+    clearTimeout(timer);
+    timer = setTimeout(update, 60);
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); update(); });
+}
+
+const campaign = document.getElementById("campaign");
+if (campaign) makeCampaign(campaign);
