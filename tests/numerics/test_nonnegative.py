@@ -27,6 +27,14 @@ def test_sums_give_what_the_whole_design_gives() -> None:
     assert 5 < held < 20
 
 
+def test_units_do_not_matter() -> None:
+    design, target = draw(3)
+    units = np.array([1e-7, 1.0, 1e4, 1e7])
+    other = design * units
+    found = nonnegative_weights(other.T @ other, other.T @ target)
+    np.testing.assert_allclose(found * units, nonnegative_weights(design.T @ design, design.T @ target), atol=1e-6)
+
+
 def test_equal_columns_share_a_weight() -> None:
     x = np.random.default_rng(1).normal(3.0, 1.0, 50)
     design = np.column_stack([x, x])

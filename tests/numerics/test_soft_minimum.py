@@ -45,6 +45,11 @@ def test_far_above_the_minimum_only_a_constant_is_taken_off() -> None:
     assert np.all(np.isfinite(bend.values(np.array([-1e9, 1e9]))))
 
 
+def test_one_value_is_bent_as_many_are() -> None:
+    bend, values = SoftMinimum(5.0, 20.0, 10.0), np.array([-1e9, -40.0, 20.0, 33.0, 1e9])
+    np.testing.assert_allclose([bend.value(float(value)) for value in values], bend.values(values), rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("values", "labels"),
     [

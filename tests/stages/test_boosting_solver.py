@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from purchasecast.stages.boosted_trees.solver import ALL_ROWS, solve_boosting
+from purchasecast.stages.boosted_trees.solver import ALL_ROWS, _Rows, solve_boosting
 
 PARAMS = {"objective": "reg:squarederror", "tree_method": "hist", "eta": 0.3, "subsample": 0.7, "seed": 1, "nthread": 1}
 
@@ -101,3 +101,12 @@ def test_a_weight_counts_as_copies_of_a_row(rows: pa.Table) -> None:
     weighted_error, copies_error, plain_error = (np.mean(error[tripled] ** 2) for error in errors)
     assert weighted_error == pytest.approx(copies_error, rel=0.02)
     assert weighted_error < 0.95 * plain_error
+
+
+def test_weights_are_passed_on_unless_all_are_1(rows: pa.Table) -> None:
+    for weight, passed in ((np.ones(900), 0), (np.full(900, 2.0), 900), (np.arange(900) + 1.0, 900)):
+        table = rows.set_column(3, "weight", pa.array(weight))
+        matrix = _Rows.read(iter(table.to_batches())).matrix(slice(None), 1)
+        assert len(matrix.get_weight()) == passed
+        if passed:
+            assert sorted(matrix.get_weight()) == weight.tolist()

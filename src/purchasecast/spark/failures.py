@@ -35,6 +35,11 @@ _WHAT_TO_DO = (  # errors that a user can correct, and that Spark only names
         r"ModuleNotFoundError: No module named '([\w.]+)'",
         r"the executors' Python has no \1; install it there, or name another by the Spark setting spark.pyspark.python",
     ),
+    (
+        # A damaged value that a decoder met: it knows neither the file nor the column.
+        r"java\.(?:lang|nio)\.(?:\w*IndexOutOfBounds|NegativeArraySize|NullPointer|IllegalState|Buffer\w+)Exception",
+        "a task failed on its data; one of the files may be damaged: copy them again",
+    ),
 )
 _DATABASE = (  # of a database
     (r"password authentication failed|no password was provided", "it refused the user or the password"),
@@ -91,6 +96,11 @@ def reason(error: Exception, options: Mapping[str, str] | None = None) -> str:
     -------
     str
         The sentence, without error class, SQL state, secrets and full stop.
+
+    Examples
+    --------
+    >>> reason(PySparkException("Job aborted: Lost task 0.0: java.lang.ArrayIndexOutOfBoundsException: Index 3"))
+    'a task failed on its data; one of the files may be damaged: copy them again'
     """
     text = _told(error)
     for said, meant in (*(_DATABASE if "url" in (options or {}) else ()), *_WHAT_TO_DO):
