@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from purchasecast.errors import did_you_mean
-from purchasecast.schema.values import MAX_NUMBER, MAX_TEXT, UNREADABLE
+from purchasecast.schema.values import MAX_NUMBER, UNREADABLE
 from purchasecast.scorer.parsing import MISSING, BadValueError, value_parser
 from purchasecast.serve.problems import ProblemError
 
@@ -31,10 +31,10 @@ __all__ = [
     "rows_of_body",
 ]
 
-_MAX_PARAMETER = 256  # characters of a text in a query
+_MAX_LETTERS = 256  # of a text; a file may have longer ones
 _LOST = "".join(f"\\u{ord(sign):04x}" for sign in UNREADABLE)
 _TEXT = f"^[^{_LOST}]*[^ {_LOST}][^{_LOST}]*$"  # with something else than blanks
-_BLANK = {"type": "string", "pattern": "^ *$", "maxLength": _MAX_PARAMETER}  # counts as null
+_BLANK = {"type": "string", "pattern": "^ *$", "maxLength": _MAX_LETTERS}  # counts as null
 
 
 def _refuse_constant(text: str) -> None:
@@ -120,8 +120,8 @@ def row_of_query(query: QueryParams, scorer: Scorer) -> dict[str, Any]:
             errors.append(_parameter_error(name, _unknown_column(name, scorer)))
         elif name in row:
             errors.append(_parameter_error(name, "expected one value, found several"))
-        elif len(value) > _MAX_PARAMETER:
-            errors.append(_parameter_error(name, f"expected at most {_MAX_PARAMETER} characters, found {len(value):,}"))
+        elif len(value) > _MAX_LETTERS:
+            errors.append(_parameter_error(name, f"expected at most {_MAX_LETTERS} characters, found {len(value):,}"))
         row[name] = value if value.strip(" ") else None
     if not errors:
         wrong = scorer.check(scorer.catalogue.complete(row))
@@ -174,9 +174,6 @@ def row_schema(scorer: Scorer) -> dict[str, Any]:
 def parameter_schema(column: Column) -> dict[str, Any]:
     """Return the JSON schema of a column's values in a query, where blank text counts as null."""
     schema = _column_schema(column)
-    for form in schema.get("anyOf", [schema]):
-        if "maxLength" in form:
-            form["maxLength"] = _MAX_PARAMETER
     if "anyOf" in schema:
         schema["anyOf"] = [schema["anyOf"][0], _BLANK]
     return schema
@@ -192,7 +189,7 @@ def _column_schema(column: Column) -> dict[str, Any]:
     elif is_whole:
         schema |= {"minimum": -(2**63), "maximum": 2**63 - 1}
     elif schema["type"] == "string":
-        schema |= {"maxLength": MAX_TEXT, "pattern": f"^(?:{column.pattern})$" if column.pattern else _TEXT}
+        schema |= {"maxLength": _MAX_LETTERS, "pattern": f"^(?:{column.pattern})$" if column.pattern else _TEXT}
     elif column.type == "number":
         schema |= {"minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
     if column.kind == "date" and column.format is None:
@@ -214,7 +211,7 @@ def _has_type(value: Any, column: Column) -> bool:
         return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if column.type == "number":
         return isinstance(value, int | float)
-    return isinstance(value, str) and len(value) <= _MAX_PARAMETER
+    return isinstance(value, str) and len(value) <= _MAX_LETTERS
 
 
 def _unknown_column(name: str, scorer: Scorer) -> str:
