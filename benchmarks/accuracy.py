@@ -1,10 +1,10 @@
 """Compare recipes with other ways to predict, on one split in one run: RMSE, R2, MAE and seconds.
 
 Peers: the mean of the product; scikit-learn's Ridge on indicators of all columns, ids included; LightGBM and CatBoost
-with their own handling of categories; Spark's GBTRegressor. Those that are not installed are left out, and said so
-(`pip install lightgbm catboost`). For recipes with trees also the seconds of plain XGBoost in this process, one fit of
-as many trees on the same matrix, and what multiple of them the whole training takes. Prints a table on stderr and one
-JSON line.
+with their own handling of categories; Spark's GBTRegressor and ALS; myFM, a factorization machine by Gibbs sampling.
+Those that are not installed are left out, and said so (`pip install lightgbm catboost myfm`). For recipes with trees
+also the seconds of plain XGBoost in this process, one fit of as many trees on the same matrix, and what multiple of
+them the whole training takes. Prints a table on stderr and one JSON line.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xgboost
 from _session import options, report, session
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.recommendation import ALS
 from pyspark.ml.regression import GBTRegressor
 from pyspark.sql import functions as sf
+from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import OneHotEncoder
 
@@ -37,7 +40,6 @@ from purchasecast.validation import validate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
     from numpy.typing import NDArray
     from pyspark.sql import SparkSession
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     Fit = Callable[[pd.DataFrame, NDArray[np.float64], pd.DataFrame], NDArray[np.float64]]
 
 TARGET = "Purchase"
+CUSTOMER = ("Gender", "Age", "Occupation", "City_Category", "Stay_In_Current_City_Years", "Marital_Status")
 MODELS = ("linear", "boosted", "blend")
 
 
@@ -183,12 +186,71 @@ def spark_gbt(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDA
     return model.transform(rows).select("place", "prediction").toPandas().sort_values("place")["prediction"].to_numpy()
 
 
+def by_product(
+    x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+    """Return what the product's mean leaves, in units of its spread, and the way back: it suits factors best."""
+    of_product = x.assign(y=y).groupby("Product_ID")["y"]
+    mean, spread = of_product.mean(), of_product.std().fillna(y.std()).clip(lower=1.0)
+    rating = (y - x["Product_ID"].map(mean).to_numpy(float)) / x["Product_ID"].map(spread).to_numpy(float)
+    means, spreads = new["Product_ID"].map(mean).fillna(y.mean()), new["Product_ID"].map(spread).fillna(y.std())
+    return rating, lambda found: means.to_numpy(float) + found * spreads.to_numpy(float)
+
+
+def spark_als(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    ids = {"User_ID": "user", "Product_ID": "item"}
+    codes = {name: {level: k for k, level in enumerate(x[name].unique())} for name in ids}
+
+    def numbered(rows: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({short: rows[name].map(codes[name]) for name, short in ids.items()})
+
+    rating, back = by_product(x, y, new)
+    als = ALS(rank=12, regParam=0.1, maxIter=12, ratingCol="rating", seed=7)
+    model = als.fit(session().createDataFrame(numbered(x).assign(rating=rating)))
+    known = numbered(new).assign(place=np.arange(len(new))).dropna().astype({"user": int, "item": int})
+    found = model.transform(session().createDataFrame(known)).toPandas().set_index("place")["prediction"]
+    return back(found.reindex(range(len(new))).fillna(0.0).to_numpy(float))
+
+
+def gibbs_factors(x: pd.DataFrame, y: NDArray[np.float64], new: pd.DataFrame) -> NDArray[np.float64]:
+    """Predict by a factorization machine of all columns, what the customer bought, and who bought the product."""
+    import myfm  # noqa: PLC0415  may be missing
+
+    attributes = {
+        "User_ID": [*CUSTOMER],
+        "Product_ID": [name for name in x.columns if name not in {"User_ID", "Product_ID", *CUSTOMER}],
+    }
+    both = pd.concat([x, new], ignore_index=True)
+    levels = {name: np.unique(both[name], return_inverse=True) for name in attributes}
+    count, sides = len(x), list(attributes)
+    pairs = [levels[name][1][:count] for name in sides]
+    shape = [len(levels[name][0]) for name in sides]
+    bought = sparse.csr_array((np.ones(count), pairs), shape=shape)
+    blocks = []
+    for name, table in zip(sides, (bought, bought.T.tocsr()), strict=True):
+        described = both.drop_duplicates(name).sort_values(name)[attributes[name]]
+        indicators = OneHotEncoder(handle_unknown="ignore").fit_transform(described)
+        shares = sparse.diags_array(1.0 / np.sqrt(np.maximum(table.sum(axis=1), 1.0))) @ table
+        ids = sparse.identity(table.shape[0])
+        blocks.append(sparse.csr_matrix(sparse.hstack([ids, indicators, shares])))
+
+    def related(rows: slice) -> list[Any]:
+        return [myfm.RelationBlock(levels[name][1][rows], block) for name, block in zip(sides, blocks, strict=True)]
+
+    rating, back = by_product(x, y, new)
+    machine = myfm.MyFMRegressor(rank=16, random_seed=7)
+    machine.fit(None, rating, X_rel=related(slice(0, count)), n_iter=150)
+    return back(machine.predict(None, related(slice(count, None))))
+
+
 PEERS: dict[str, Fit] = {
     "product mean": product_mean,
     "sklearn Ridge": ridge,
     "LightGBM": lightgbm,
     "CatBoost": catboost,
     "Spark GBTRegressor": spark_gbt,
+    "Spark ALS": spark_als,
+    "myFM": gibbs_factors,
 }
 
 
