@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError
-from purchasecast.results import PREDICTION_TENTH, Evaluation, LargestErrors, Reference, Slice
+from purchasecast.results import (
+    PREDICTION_TENTH,
+    AmountEvaluation,
+    CalibrationBin,
+    Evaluation,
+    LargestErrors,
+    Reference,
+    Slice,
+)
 from purchasecast.schema.reserved_columns import (
     CUSTOMER_ROWS,
     LOWER,
@@ -20,6 +28,7 @@ from purchasecast.schema.reserved_columns import (
     PRODUCT_MEAN,
     PRODUCT_MEDIAN,
     PRODUCT_ROWS,
+    STEPS,
     UNIT_PRICE_AMOUNT,
     UPPER,
 )
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
 
     from purchasecast.schema import Schema
 
-__all__ = ["EVALUATED", "error_terms", "evaluate", "reference_of"]
+__all__ = ["EVALUATED", "error_terms", "evaluate", "has_ladder", "reference_of"]
 
 SMALL_CATEGORY = 0.01  # of the evaluated rows: below it a category is one of the smallest
 MAX_LEVELS = 50  # of the main category that are kept, those with the largest squared error
@@ -109,15 +118,16 @@ def evaluate(
     -----
     Three passes over the scored rows, which are kept for them, narrowed: the borders of the tenths, the largest errors,
     and one in which each row counts in a handful of slices, whose sums are formed on the executors. The driver receives
-    two dozen numbers a slice.
+    two dozen numbers a slice. Where amounts stand on steps, a fourth pass compares these.
     """
     interval = _interval_of(model)
-    read = [schema.target, schema.main_category, PREDICTION, *EVALUATED]
+    read = [schema.target, schema.main_category, PREDICTION, *EVALUATED, STEPS]
     narrow = scored.select(*[col(name) for name in dict.fromkeys(read) if name in scored.columns])
     with cached(narrow) as rows:
         tenths = rows.agg(sf.percentile_approx(col(PREDICTION), sf.lit(_TENTHS), 10_000)).collect()[0][0] or []
         largest = _largest_errors(rows, schema)
         sums = _slice_sums(rows, schema, reference, interval, sorted(set(map(float, tenths))))
+        amounts = _amount_quality(rows, schema, model)
     everything = sums.pop(("all", "all"), None)
     if everything is None:
         raise DataError("evaluate: expected labelled rows, found none; check the table or the holdout share.")
@@ -132,7 +142,54 @@ def evaluate(
         level=interval[0] if interval else None,
         money=schema.money,
         largest=_largest_of(largest, everything),
+        amounts=amounts,
     )
+
+
+def has_ladder(model: PipelineModel) -> bool:
+    """Return whether a model gives the probability of each step that amounts may stand on.
+
+    Parameters
+    ----------
+    model : PipelineModel
+        The model, or those of its stages that hold levels, intervals and ladders.
+
+    Returns
+    -------
+    bool
+        True if one of the stages does.
+    """
+    return any(getattr(stage, "has_probabilities", False) for stage in model.stages)
+
+
+def _amount_quality(rows: DataFrame, schema: Schema, model: PipelineModel) -> AmountEvaluation | None:
+    """Compare the probabilities and sets of steps with the amounts that came; one pass, where there are any."""
+    if STEPS not in rows.columns or not has_ladder(model):
+        return None
+    target = col(schema.target)
+    step = sf.explode(STEPS).alias("step")
+    each = rows.where(f"{STEPS} IS NOT NULL").select(target.alias("target"), step).select("target", "step.*")
+    came = (sf.col("target") >= sf.col("low")) & (sf.col("target") <= sf.col("high"))
+    tenth = sf.least(sf.floor(sf.col("probability") * 10), sf.lit(9))
+    in_set = sf.col("in_set").cast("double")
+    terms = {
+        "pairs": sf.lit(1.0),
+        "expected": sf.col("probability"),
+        "actual": came.cast("double"),
+        "inside": came.cast("double") * in_set,
+        "steps": in_set,
+        "length": in_set * (sf.col("high") - sf.col("low")),
+    }
+    sums = each.groupBy(tenth.alias("tenth")).agg(*[sf.sum(term).alias(name) for name, term in terms.items()])
+    found = sorted(sums.collect(), key=lambda row: row["tenth"])  # ten rows
+    count = rows.where(f"{STEPS} IS NOT NULL").count()
+    if not count:
+        return None
+    whole = {name: sum(row[name] for row in found) / count for name in ("inside", "length", "steps")}
+    stages: list[Any] = [stage for stage in model.stages if getattr(stage, "has_probabilities", False)]
+    level = float(stages[-1].getLevel())
+    bins = tuple(CalibrationBin(int(row["pairs"]), row["expected"], row["actual"]) for row in found)
+    return AmountEvaluation(count, level, whole["inside"], whole["length"], whole["steps"], bins, schema.money)
 
 
 def error_terms(schema: Schema, frame: DataFrame) -> dict[str, Column]:

@@ -82,7 +82,7 @@ def add_columns(rows: Any, columns: Mapping[str, pa.Array]) -> Any:
     frame: Any = nw.from_native(to_arrow(rows) if isinstance(rows, pa.RecordBatch) else rows, eager_only=True)
     series = [
         nw.new_series(name, array.to_numpy(zero_copy_only=False), backend=frame.implementation)
-        if array.null_count == 0
+        if array.null_count == 0 and not pa.types.is_nested(array.type)
         else nw.new_series(name, array.to_pylist(), backend=frame.implementation)
         for name, array in columns.items()
     ]

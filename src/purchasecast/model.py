@@ -110,6 +110,7 @@ class Model:
         *,
         level: float | None = None,
         explain: bool = False,
+        amounts: bool = False,
         errors: Literal["raise", "mark"] = "raise",
     ) -> Any:
         """Predict what each row will bring.
@@ -123,6 +124,9 @@ class Model:
             Share of purchases that are to lie between ``lower`` and ``upper``; 0.9 by default.
         explain : bool, default False
             Whether to add ``base`` and a column ``from ...`` for each source of the prediction; they sum to it.
+        amounts : bool, default False
+            Whether to add ``amounts``: a list of the steps that the amount may stand on, with ``step``, ``low``,
+            ``high``, ``probability`` and ``in_set``. A share `level` of the amounts is in the sets.
         errors : {"raise", "mark"}, default "raise"
             Whether a row that breaks a rule of the schema is an error, or has null predictions. In a Spark frame the
             error comes when the frame is computed.
@@ -139,25 +143,19 @@ class Model:
             If columns are missing or unknown.
         DataError
             If a row breaks a rule and `errors` is ``"raise"``.
+        SettingsError
+            If amounts are asked of a model whose amounts stand on no steps.
         """
         if type(rows).__module__.startswith("pyspark."):
-            return self._predict_on_spark(rows, level, errors, explain=explain)
+            from purchasecast.prediction import readable, score  # noqa: PLC0415  needs Spark
+
+            return readable(score(rows, self.bundle, level=level, explain=explain, amounts=amounts, errors=errors))
         scorer = self.scorer
         if scorer.level is not None or level is not None:
             # The scorer is shared between calls: each sets its level.
             scorer.set_level(level if level is not None else scorer.trained_level or _LEVEL)
-        result = scorer.predict(rows, explain=explain, errors=errors)
-        columns = result.to_columns()
-        if result.contributions is not None:
-            columns |= result.contributions.to_columns()
-        return add_columns(rows, columns)
-
-    def _predict_on_spark(self, rows: Any, level: float | None, errors: Any, *, explain: bool) -> Any:
-        from purchasecast.prediction import score  # noqa: PLC0415  needs Spark
-        from purchasecast.schema.reserved_columns import UNSEEN  # noqa: PLC0415
-
-        scored = score(rows, self.bundle, level=level, explain=explain, errors=errors)
-        return scored.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+        result = scorer.predict(rows, explain=explain, errors=errors, amounts=amounts)
+        return add_columns(rows, result.to_columns())
 
     def predict_table(
         self,
@@ -170,6 +168,7 @@ class Model:
         overwrite: bool = False,
         level: float | None = None,
         explain: bool = False,
+        amounts: bool = False,
         max_reject_rate: float = 0.01,
         rejects: str | Path | None = None,
         session: Session = None,
@@ -196,6 +195,8 @@ class Model:
             Share of purchases that are to lie between ``lower`` and ``upper``; 0.9 by default.
         explain : bool, default False
             Whether to write ``base`` and a column ``from ...`` for each source of the prediction.
+        amounts : bool, default False
+            Whether to write ``amounts``, as in `predict`; as JSON in CSV files and databases.
         max_reject_rate : float, default 0.01
             Largest share of bad rows that a run goes on with.
         rejects : str or Path, optional
@@ -226,7 +227,7 @@ class Model:
         raw = take_table(data, self.schema, session_of(session), target="optional", **reader)
         is_file = str(out).endswith(".csv") and out_format is None
         output = Output(str(out), is_file, out_format, out_table, out_options, overwrite)
-        chosen: dict[str, Any] = {"level": level, "explain": explain, "steps": steps}
+        chosen: dict[str, Any] = {"level": level, "explain": explain, "amounts": amounts, "steps": steps}
         return predict(raw, self.bundle, output, max_reject_rate=max_reject_rate, rejects=rejects, **chosen)
 
     def explain(self, row: Mapping[str, Any]) -> Explanation:

@@ -13,6 +13,7 @@ import pytest
 
 from purchasecast.errors import BundleCorruptError, SettingsError
 from purchasecast.files import SealedFiles
+from purchasecast.numerics.step_fit import fit_steps
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.inputs import Encoded
 from purchasecast.scorer.levels import LevelTable
@@ -22,6 +23,7 @@ from purchasecast.scorer.steps.base import Context
 from purchasecast.scorer.steps.boosted_trees import BoostedTrees, _read_trees
 from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
+from purchasecast.scorer.steps.price_ladder import PriceLadder
 
 ROWS: list[dict[str, Any]] = [
     {"customer": "a", "category": "1"},
@@ -195,3 +197,33 @@ def _read(folder: Path, document: Any) -> None:
 def test_every_kind_of_step_is_described() -> None:
     described = (Path(__file__).parents[2] / "docs" / "reference" / "portable-format.md").read_text()
     assert set(re.findall(r"^\| `([a-z_]+)` \|", described, re.MULTILINE)) >= set(KINDS)
+
+
+def test_a_ladder_replaces_bounds_where_amounts_stand_on_it() -> None:
+    random = np.random.default_rng(1)
+    count = 3_000
+    known, spread = random.normal(3.0, 1.0, count), random.choice([0.3, 1.0], count)
+    step = np.clip(np.round(known + spread * random.normal(size=count)), 1, 5)
+    label = 7.0 * (step + 0.2 * random.random(count))
+    ladders = {"1": {"unit": 7.0, "start": -0.01, "end": 0.21}}
+    level = np.zeros(count, dtype=np.intp)
+    fitted = fit_steps(label, 7.0 * known, 7.0 * spread, level, ["1"], ladders, min_rows=100)
+    names = {"group": "category", "prediction": "p", "spread": "s", "lower": "lower", "upper": "upper"}
+    ladder = PriceLadder({**names, "level": 0.9, "fitted": json.loads(json.dumps(fitted))}, CONTEXT)
+    columns = {"p": [9.0, 21.0, 30.0, 90.0], "s": [3.0, 0.0, 7.0, 2.0], "lower": [1.0] * 4, "upper": [99.0] * 4}
+    for share in (0.9, 0.5, 0.999_9):
+        ladder.set_level(share)
+        many = batch(columns)
+        ladder.batch(many)
+        assert many.amounts is None
+        for name in ("lower", "upper"):
+            np.testing.assert_allclose(by_row(ladder, columns, name), many.columns[name], rtol=1e-12)
+            assert many.columns[name][1] == columns[name][1]  # category 2 has no ladder
+        assert (many.columns["upper"] - many.columns["lower"])[[0, 2]].max() < 40.0
+    lists = batch(columns)
+    lists.lists_amounts = True
+    ladder.batch(lists)
+    assert lists.amounts is not None
+    assert [None if steps is None else len(steps) for steps in lists.amounts.to_pylist()] == [5, None, 5, 5]
+    with pytest.raises(SettingsError, match="level: expected a share above 0 and below 1, found 1"):
+        ladder.set_level(1.0)

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import math
 import shutil
 import sys
 import threading
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from httpx2 import Response
+
+    from purchasecast.scorer.format import ScorerWriter
 
 
 HERE = "http://127.0.0.1:8000"
@@ -92,6 +95,53 @@ def test_asked_to_explain_the_parts_sum_to_the_prediction(client: TestClient, sh
     full = {"Day": None} | query | shop.attributes["Customer"]["1003"] | shop.attributes["Product"]["P004"]
     assert found["prediction"] == pytest.approx(shop.predict(full))
     assert {"Product category", "Customer with Product"} <= {part["label"] for part in found["contributions"]}
+
+
+class LadderShop(TinyShop):
+    """The tiny shop, whose amounts of category 7 stand on the steps 20 and 40."""
+
+    def _add_steps(self, writer: ScorerWriter, groups: list[dict[str, Any]], numbers: dict[str, int]) -> None:
+        super()._add_steps(writer, groups, numbers)
+        level = {"unit": 20.0, "steps": [1, 2], "low": [20.0, 40.0], "high": [24.0, 44.0]}
+        fitted = {
+            "centre": 2.0,
+            "width": 1.0,
+            "usual_spread": 0.1,
+            "x_range": [0.0, 6.0],
+            "precision_range": [0.5, 2.0],
+            "positions": [0.0, 1.0],
+            # The further the prediction is above two steps, the more speaks for the second one.
+            "levels": {"7": {**level, "coefficients": [[0.0] * 5, [0.0, 2.0, 0.0, 0.0, 0.0]]}},
+            "quantiles": {"": {"rows": 999, "values": [0.0, 1.0], "ranks": [0.0, 1.0]}},
+        }
+        entry = {"kind": "price_ladder", "group": "Category", "prediction": "prediction", "spread": "spread"}
+        bounds = {"lower": "", "upper": ""}
+        writer.add_step({**entry, **bounds, "level": 0.9, "fitted": fitted})
+
+
+def test_asked_for_amounts_each_step_has_its_probability(shop: TinyShop, client: TestClient, tmp_path: Path) -> None:
+    ladder = LadderShop()
+    rows = shop.random_rows(40)
+    with client_of(ladder.save(tmp_path / "model")) as asked:
+        answers = asked.post("/v1/predict", json={"rows": rows, "amounts": True}).json()["predictions"]
+        assert "amounts" in str(asked.get("/openapi.json").json()["paths"]["/v1/predict"]["post"]["requestBody"])
+        assert "amounts" not in asked.post("/v1/predict", json={"rows": rows[:1]}).json()["predictions"][0]
+        problem(asked.post("/v1/predict", json={"rows": rows, "amounts": 1}), 422)
+    for row, answer in zip(rows, answers, strict=True):
+        assert answer["prediction"] == pytest.approx(shop.predict(row))
+        if row["Category"] != 7:
+            assert answer["amounts"] == []
+            continue
+        steps = min(max(answer["prediction"] / 20.0, 0.0), 6.0)
+        second = 1.0 / (1.0 + math.exp(-2.0 * (steps - 2.0)))
+        expected = [(1, 20.0, 24.0, 1.0 - second), (2, 40.0, 44.0, second)]
+        found = [(one["step"], one["low"], one["high"], one["probability"]) for one in answer["amounts"]]
+        assert found == [pytest.approx(one) for one in expected]
+        # The limit of probabilities that are spread evenly, at 0.9, is 0.1.
+        assert [one["in_set"] for one in answer["amounts"]] == [chance >= 0.1 for *_, chance in expected]
+    assert {one["in_set"] for answer in answers for one in answer["amounts"]} == {True, False}
+    told = problem(client.post("/v1/predict", json={"rows": rows, "amounts": True}), 422)
+    assert told["detail"].startswith("amounts: expected a model of amounts on steps")
 
 
 @pytest.mark.parametrize(

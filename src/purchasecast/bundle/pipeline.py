@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from pyspark.ml import PipelineModel, Transformer
 
 from purchasecast.errors import BundleError
-from purchasecast.stages import ConformalIntervalsModel, CrossedEffectsModel, LatentFactorModel, PurchasePropensityModel
+from purchasecast.stages import (
+    ConformalIntervalsModel,
+    CrossedEffectsModel,
+    LatentFactorModel,
+    PriceLadderModel,
+    PurchasePropensityModel,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +34,7 @@ __all__ = [
 _FOLDER, _PROPENSITY = "pipeline", "propensity"
 _LEVEL_STAGES = {
     f"{kind.__module__}.{kind.__qualname__}": kind
-    for kind in (CrossedEffectsModel, LatentFactorModel, ConformalIntervalsModel)
+    for kind in (CrossedEffectsModel, LatentFactorModel, ConformalIntervalsModel, PriceLadderModel)
 }
 
 
@@ -49,7 +55,7 @@ def load_pipeline(bundle: Bundle) -> PipelineModel:
 
 
 def load_level_stages(bundle: Bundle) -> PipelineModel:
-    """Read the stages that hold levels and intervals, and no other: effects, latent factors, conformal intervals.
+    """Read the stages that hold levels, intervals and ladders, and no other.
 
     Parameters
     ----------

@@ -164,12 +164,13 @@ def evaluate(run: Run, model: Path, data: str, max_reject_rate: float, rejects: 
     help="Share of purchases that the intervals should contain; by default 0.9.",
 )
 @click.option("--explain", is_flag=True, help="Add how much each input contributes to each prediction.")
+@click.option("--amounts", is_flag=True, help="Add the probability of each amount, where amounts stand on steps.")
 @rejects_option
 @rate_option
 @common
 def predict(run: Run, model: Path, data: str, out: str, **options: Any) -> int:
     """Predict spend for each row of DATA."""
-    names = ("out_format", "out_table", "overwrite", "level", "explain", "max_reject_rate", "rejects")
+    names = ("out_format", "out_table", "overwrite", "level", "explain", "amounts", "max_reject_rate", "rejects")
     chosen = {name: options.pop(name) for name in names}
     chosen["out_options"] = pairs(options.pop("out_option"), "out_option")
     result = pc.load(model).predict_table(data, out, **chosen, **run.spark_and_steps(data), **reader_options(options))

@@ -10,7 +10,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast.errors import BundleError
 from purchasecast.export.level_tables import MOST_LEVELS
-from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
+from purchasecast.schema.reserved_columns import LOWER, PREDICTION, STEPS, UPPER
 from purchasecast.scorer import read_scorer
 from purchasecast.scorer.contributions import write_averages
 from purchasecast.scorer.dates import date_text
@@ -150,8 +150,13 @@ def _self_test(model: PipelineModel, rows: DataFrame, sample: pa.Table, schema: 
     numbered = picked.append_column(_ROW, pa.array(range(len(picked)), pa.int32()))
     scored = model.transform(rows.sparkSession.createDataFrame(numbered))
     names = [name for name in (PREDICTION, LOWER, UPPER) if name in scored.columns]
-    collected = scored.select(_ROW, *names).collect()
-    expected = {row[0]: dict(zip(names, map(float, row[1:]), strict=True)) for row in collected}
+    has_steps = STEPS in scored.columns
+    expected: dict[int, dict[str, Any]] = {}
+    for row in scored.select(_ROW, *names, *([STEPS] if has_steps else [])).collect():
+        expected[row[_ROW]] = {name: float(row[name]) for name in names}
+        if has_steps:
+            steps = {str(step["step"]): step["probability"] for step in row[STEPS] or ()}
+            expected[row[_ROW]]["steps"] = steps
     return [
         {
             "row": {name: _plain(value, schema.column(name)) for name, value in row.items()},

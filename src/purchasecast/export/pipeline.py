@@ -30,6 +30,7 @@ from purchasecast.stages import (
     CrossedEffectsModel,
     LatentFactorModel,
     LevelStatisticsModel,
+    PriceLadderModel,
     PurchasePatternModel,
     Retransform,
     ScaledColumns,
@@ -147,6 +148,7 @@ class _Export:
             ScaledColumns: lambda stage: self._writer.add_step(stage.to_portable()),
             BoundedPrediction: self._prediction,
             ConformalIntervalsModel: lambda stage: self._writer.add_step(stage.to_portable()),
+            PriceLadderModel: lambda stage: self._writer.add_step(stage.to_portable()),
         }
         unknown = [type(stage).__name__ for stage in self._stages if type(stage) not in by_type]
         if unknown:

@@ -2,6 +2,6 @@
 
 from purchasecast.prediction.offers import score_offers
 from purchasecast.prediction.predict import Output, PredictResult, evaluate_bundle, predict
-from purchasecast.prediction.scoring import score
+from purchasecast.prediction.scoring import readable, score
 
-__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict", "score", "score_offers"]
+__all__ = ["Output", "PredictResult", "evaluate_bundle", "predict", "readable", "score", "score_offers"]

@@ -14,15 +14,12 @@ from pyspark.sql import functions as sf
 from purchasecast.bundle import MANIFEST, pinned
 from purchasecast.bundle.pipeline import load_level_stages
 from purchasecast.errors import SettingsError, SourceError
-from purchasecast.evaluation import EVALUATED, evaluate
+from purchasecast.evaluation import EVALUATED, evaluate, has_ladder
 from purchasecast.io import check_folder, check_single_csv, write_single_csv, write_table
-from purchasecast.prediction.scoring import score, unseen_flags
+from purchasecast.prediction.scoring import readable, score, unseen_flags
 from purchasecast.progress import Steps
 from purchasecast.results import Evaluation, Reference, ValidationReport
-from purchasecast.schema.reserved_columns import (
-    POSITION,
-    UNSEEN,
-)
+from purchasecast.schema.reserved_columns import POSITION
 from purchasecast.spark.columns import escape_formulas
 from purchasecast.spark.executors import check_executors
 from purchasecast.validation import checked_rows
@@ -116,6 +113,7 @@ def predict(
     *,
     level: float | None = None,
     explain: bool = False,
+    amounts: bool = False,
     max_reject_rate: float = 0.01,
     rejects: str | Path | None = None,
     steps: Steps | None = None,
@@ -134,6 +132,9 @@ def predict(
         Share of purchases that are to fall between ``lower`` and ``upper``; by default 0.9.
     explain : bool, default False
         Whether to write what drives each prediction: ``base`` and a column ``from ...`` for each source.
+    amounts : bool, default False
+        Whether to write ``amounts``: the steps that the amount may stand on, with their probabilities; as JSON where
+        the output has no lists.
     max_reject_rate : float, default 0.01
         Largest share of bad rows that a run goes on with.
     rejects : str or Path, optional
@@ -153,7 +154,7 @@ def predict(
     SourceError
         If the predictions cannot be written, or would replace the rows that they are made from.
     SettingsError
-        If the output is not one that can be.
+        If the output is not one that can be, or amounts are asked of a model without a ladder.
 
     Notes
     -----
@@ -170,7 +171,7 @@ def predict(
     with pinned(bundle) as model, checked_for_model(raw, model, steps, "optional", *gate, writes=writes) as checked:
         with steps.step("load model"):
             kept = [*_named_by(checked.accepted, model), POSITION]
-            scored = score(checked.accepted, model, kept, level=level, explain=explain)
+            scored = score(checked.accepted, model, kept, level=level, explain=explain, amounts=amounts)
         with steps.step("score and write") as step:
             observed = _write(scored, output, is_empty=not checked.report.accepted)
             step.rows = observed.pop("rows")
@@ -220,7 +221,7 @@ def evaluate_bundle(
         with steps.step("evaluate") as step:
             kept = [name for name in bundle.schema.names if name in checked.accepted.columns]
             found = evaluate(
-                score(checked.accepted, fixed, kept, derived=EVALUATED),
+                score(checked.accepted, fixed, kept, derived=EVALUATED, amounts=has_ladder(model)),
                 bundle.schema,
                 model,
                 Reference.from_dict(bundle.manifest["reference"]),
@@ -291,7 +292,7 @@ def _write(scored: DataFrame, output: Output, *, is_empty: bool) -> dict[str, in
     observation = Observation()
     # Adaptive execution drops an observation together with the plan of rows that turn out to be none.
     watched = scored if is_empty else scored.observe(observation, sf.count(sf.lit(1)).alias("rows"), *counts)
-    named = watched.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+    named = readable(watched, as_text=output.is_csv or output.location.startswith("jdbc:"))
     if output.is_csv:
         named = escape_formulas(named)
     if output.single_csv:

@@ -8,21 +8,24 @@ the same predictions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 from pyspark.ml.feature import StringIndexerModel
-from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
+from pyspark.sql import functions as sf
+from pyspark.sql.types import ArrayType, BooleanType, DoubleType, IntegerType, StructField, StructType
 
 from purchasecast.bundle.pipeline import load_pipeline
 from purchasecast.errors import SettingsError
 from purchasecast.numerics.arrow_buckets import chunks
 from purchasecast.schema.reserved_columns import (
+    AMOUNTS,
     CUSTOMER_ROWS,
     INDEX,
     LOWER,
     PREDICTION,
     PRODUCT_ROWS,
+    STEPS,
     UNSEEN,
     UPPER,
     source_name,
@@ -31,7 +34,7 @@ from purchasecast.scorer import read_scorer
 from purchasecast.scorer.format import OFFERS
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import map_in_tasks
-from purchasecast.stages import ConformalIntervalsModel
+from purchasecast.stages import ConformalIntervalsModel, PriceLadderModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,9 +46,18 @@ if TYPE_CHECKING:
     from purchasecast.files import SealedFiles
     from purchasecast.scorer import Prediction, Scorer
 
-__all__ = ["score", "unseen_flags"]
+__all__ = ["readable", "score", "unseen_flags"]
 
 _BLOCK_ROWS = 65_536  # levels are looked up once a block
+_LISTS = ArrayType(
+    StructType(
+        [
+            StructField("step", IntegerType()),
+            *[StructField(name, DoubleType()) for name in ("low", "high", "probability")],
+            StructField("in_set", BooleanType()),
+        ]
+    )
+)
 
 
 def score(
@@ -56,6 +68,7 @@ def score(
     derived: Sequence[str] = (),
     level: float | None = None,
     explain: bool = False,
+    amounts: bool = False,
     errors: Literal["raise", "mark"] = "raise",
 ) -> DataFrame:
     """Add predictions to rows.
@@ -75,6 +88,8 @@ def score(
         Level of the intervals; that of the training by default.
     explain : bool, default False
         Whether to add ``base`` and a column ``from ...`` for each source of the prediction; they sum to it.
+    amounts : bool, default False
+        Whether to add ``_pc_steps``: the steps that the amount may stand on, with their probabilities.
     errors : {"raise", "mark"}, default "raise"
         Whether a row that breaks a rule of the schema stops the job, or has null predictions.
 
@@ -88,7 +103,7 @@ def score(
     Raises
     ------
     SettingsError
-        If an explanation is asked of a model without a portable form.
+        If an explanation is asked of a model without a portable form, or amounts of one without a ladder.
     BundleCorruptError
         If the model was replaced since it was loaded.
 
@@ -101,10 +116,15 @@ def score(
     names = list(rows.columns if kept is None else kept)
     if bundle.scorer_folder.is_dir():
         files = bundle.scorer_files.carried(without=OFFERS)
-        return _in_tasks(rows, _Work(files, tuple(names), tuple(derived), level, explain, errors))
+        return _in_tasks(rows, _Work(files, tuple(names), tuple(derived), level, explain, amounts, errors))
     if explain:
         raise SettingsError("explain: expected a model with a portable form, found one without; train it again.")
-    return _by_pipeline(rows, load_pipeline(bundle), names, derived, level)
+    model = load_pipeline(bundle)
+    if amounts and not any(isinstance(stage, PriceLadderModel) for stage in model.stages):
+        raise SettingsError(
+            "amounts: expected a model of amounts that stand on steps, found one without; leave it out."
+        )
+    return _by_pipeline(rows, model, names, [*derived, *([STEPS] if amounts else [])], level)
 
 
 def unseen_flags(scored: DataFrame) -> dict[str, Column]:
@@ -112,13 +132,36 @@ def unseen_flags(scored: DataFrame) -> dict[str, Column]:
     return {name.removeprefix(UNSEEN): col(name) for name in scored.columns if name.startswith(UNSEEN)}
 
 
+def readable(scored: DataFrame, *, as_text: bool = False) -> DataFrame:
+    """Return scored rows as users read them: without flags, and the steps called ``amounts``.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        What `score` returned.
+    as_text : bool, default False
+        Whether the steps are written as JSON.
+
+    Returns
+    -------
+    DataFrame
+        The same rows; where there are steps, a column of the rows that is called ``amounts`` gives way.
+    """
+    named = scored.drop(*[name for name in scored.columns if name.startswith(UNSEEN)])
+    if STEPS not in named.columns:
+        return named
+    steps = (sf.to_json(STEPS) if as_text else col(STEPS)).alias(AMOUNTS)
+    return named.select(*[col(name) for name in named.columns if name not in {AMOUNTS, STEPS}], steps)
+
+
 def _in_tasks(rows: DataFrame, work: _Work) -> DataFrame:
     """Return the rows scored by the portable model."""
     scorer = work.read()
     read = [name for name in scorer.columns if name not in work.kept]
     selected = rows.select(*[col(name) for name in (*work.kept, *read)])
-    example = scorer.predict(list(scorer.examples[:1]), explain=work.explain, derived=work.derived)
-    made = [StructField(name, DoubleType()) for name in _columns(example)]
+    asked: dict[str, Any] = {"explain": work.explain, "derived": work.derived, "amounts": work.amounts}
+    example = scorer.predict(list(scorer.examples[:1]), **asked)
+    made = [StructField(name, _LISTS if name == STEPS else DoubleType()) for name in _columns(example)]
     flags = [StructField(UNSEEN + name, BooleanType()) for name in example.unseen]
     fields = [selected.schema[name] for name in work.kept]
     return map_in_tasks(selected, work.score, StructType([*fields, *made, *flags]))
@@ -133,6 +176,7 @@ class _Work:
     derived: tuple[str, ...]
     level: float | None
     explain: bool
+    amounts: bool
     errors: Literal["raise", "mark"]
 
     def read(self) -> Scorer:
@@ -147,18 +191,20 @@ class _Work:
         scorer = self.read()
         for table in chunks(batches, _BLOCK_ROWS):
             inputs = table.select(list(scorer.columns))
-            result = scorer.predict(inputs, explain=self.explain, errors=self.errors, derived=self.derived)
+            result = scorer.predict(
+                inputs, explain=self.explain, errors=self.errors, derived=self.derived, amounts=self.amounts
+            )
             columns = {name: table.column(name) for name in self.kept} | _columns(result)
             columns |= {UNSEEN + name: pa.array(flag) for name, flag in result.unseen.items()}
             yield from pa.table(columns).combine_chunks().to_batches()
 
 
 def _columns(result: Prediction) -> dict[str, pa.Array]:
-    """Return predictions, derived columns and contributions as Arrow columns."""
+    """Return what was predicted, and derived columns, as Arrow columns."""
     columns = result.to_columns()
+    if result.amounts is not None:
+        columns[STEPS] = columns.pop(AMOUNTS)  # rows may have a column of that name
     columns |= {name: pa.array(values.astype("float64")) for name, values in result.derived.items()}
-    if result.contributions is not None:
-        columns |= result.contributions.to_columns()
     return columns
 
 
@@ -166,7 +212,7 @@ def _by_pipeline(
     rows: DataFrame, model: PipelineModel, kept: list[str], derived: Sequence[str], level: float | None
 ) -> DataFrame:
     for stage in model.stages:
-        if level is not None and isinstance(stage, ConformalIntervalsModel):
+        if level is not None and isinstance(stage, ConformalIntervalsModel | PriceLadderModel):
             stage.setLevel(level)
     scored = model.transform(rows)
     wanted = dict.fromkeys([*kept, PREDICTION, LOWER, UPPER, *derived])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as sf
-
 from purchasecast.formatting import money as amount
 from purchasecast.formatting import percent
 from purchasecast.results import ProfileWarning
-from purchasecast.spark.columns import col
 from purchasecast.stages import PriceLadder
 
 if TYPE_CHECKING:
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ladder_warnings"]
 
-_ALL = "_pc_all"  # one level of all rows, where there is no category
 _MIN_SHARE = 0.5  # of the rows
 
 
@@ -43,12 +39,11 @@ def ladder_warnings(rows: DataFrame, schema: Schema) -> list[ProfileWarning]:
     One pass. The driver receives one row a category.
     """
     category = schema.main_category
-    read = rows.select(col(category).alias(_ALL) if category else sf.lit(0).alias(_ALL), col(schema.target))
-    ladders = PriceLadder(levelCol=_ALL, labelCol=schema.target).fit(read).ladders().collect()
-    count = rows.count()
-    share = sum(ladder["share"] * ladder["rows"] for ladder in ladders) / max(count, 1)
+    model = PriceLadder(levelCol=category or "", labelCol=schema.target).fit(rows)
+    share = model.share(rows.count())
     if share < _MIN_SHARE:
         return []
+    ladders = model.ladders().collect()
     units = sorted(ladder["unit"] for ladder in ladders)
     label = schema.column(schema.target).label
     of = f" of {schema.column(category).label}" if category else ""

@@ -1,5 +1,6 @@
 """Result objects: frozen dataclasses that go to JSON and back, without Spark."""
 
+from purchasecast.results.amounts import AmountEvaluation
 from purchasecast.results.campaign import MeasuredLift, Measurement, SegmentLift
 from purchasecast.results.distribution import Histogram, Mode, NumberProfile, TargetProfile, Transformation
 from purchasecast.results.drift import Check, ColumnDrift, DriftReport, LevelShift
@@ -32,6 +33,7 @@ from purchasecast.results.validation import ValidationReport, check_reject_rate
 __all__ = [
     "PREDICTION_TENTH",
     "Absent",
+    "AmountEvaluation",
     "BudgetPoint",
     "CalibrationBin",
     "Campaign",

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 from purchasecast.formatting import html_table, number, percent, text_table
+from purchasecast.results.amounts import AmountEvaluation
 from purchasecast.results.lists import ListEvaluation
 from purchasecast.results.record import Record
 
@@ -181,6 +182,8 @@ class Evaluation(Record):
         The ten rows with the largest errors.
     lists : ListEvaluation or None
         What lists of offers would have brought; None for a model without offers.
+    amounts : AmountEvaluation or None
+        Probabilities and sets of steps; None where amounts stand on none.
     """
 
     overall: Slice
@@ -192,6 +195,7 @@ class Evaluation(Record):
     money: str | None = None
     largest: LargestErrors | None = None
     lists: ListEvaluation | None = None
+    amounts: AmountEvaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, with the figures of all rows at the top level.
@@ -212,6 +216,7 @@ class Evaluation(Record):
             "money": self.money,
             "largest": self.largest.to_dict() if self.largest else None,
             "lists": self.lists.to_dict() if self.lists else None,
+            "amounts": self.amounts.to_dict() if self.amounts else None,
             "slices": [asdict(part) for part in self.slices],
             "seconds": self.seconds,
         }
@@ -237,6 +242,8 @@ class Evaluation(Record):
             options["largest"] = LargestErrors.from_dict(values["largest"])
         if values.get("lists"):
             options["lists"] = ListEvaluation.from_dict(values["lists"])
+        if values.get("amounts"):
+            options["amounts"] = AmountEvaluation.from_dict(values["amounts"])
         return cls(whole, slices, values["computed_on"], **options)
 
     def with_seconds(self, seconds: dict[str, float]) -> Evaluation:
@@ -255,11 +262,13 @@ class Evaluation(Record):
         """Return the table, the baselines and what to know of the figures, as text."""
         parts = [self.computed_on, text_table(*self._table()), "", text_table(*self._baselines())]
         offers = ["", repr(self.lists)] if self.lists and self.lists.lists else []
-        return "\n".join([*parts, *self.warnings(), *offers])
+        sets = [repr(self.amounts)] if self.amounts else []
+        return "\n".join([*parts, *sets, *self.warnings(), *offers])
 
     def _repr_html_(self) -> str:
         """Return the same as HTML, for a notebook."""
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.warnings())
+        sets = [repr(self.amounts)] if self.amounts else []
+        notes = "".join(f"<p>{escape(note)}</p>" for note in [*sets, *self.warnings()])
         offers = html_table(*self.lists.to_table()) if self.lists and self.lists.lists else ""
         return html_table(*self._table(), caption=self.computed_on) + html_table(*self._baselines()) + notes + offers
 

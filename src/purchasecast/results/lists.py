@@ -44,14 +44,14 @@ class ListQuality(Record):
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin(Record):
-    """Pairs of about the same probability.
+    """Pairs of about the same probability: of customer and product, or of a row and a step of its amount.
 
     Attributes
     ----------
     pairs : int
-        Number of pairs of customer and product.
+        Number of pairs.
     expected, actual : float
-        Buyers that the probabilities sum to, and buyers.
+        Number of pairs that should have come true by their probabilities, and that did.
     """
 
     pairs: int

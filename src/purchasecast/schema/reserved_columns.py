@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AMOUNTS",
     "BASELINE",
     "BASE_AMOUNT",
     "BOOSTED_PREDICTION",
@@ -35,8 +36,10 @@ __all__ = [
     "RESERVED_PREFIX",
     "SCALE",
     "STATISTICS_OF",
+    "STEPS",
     "TARGET",
     "TASTE",
+    "UNIT",
     "UNIT_PRICE",
     "UNIT_PRICE_AMOUNT",
     "UNKNOWN_LEVEL",
@@ -51,6 +54,7 @@ RESERVED_PREFIX = "_pc_"
 
 # What users read.
 PREDICTION, LOWER, UPPER = "prediction", "lower", "upper"
+AMOUNTS = "amounts"  # the steps that the amount may stand on
 
 # What reading and validation add.
 CORRUPT = "_pc_corrupt"
@@ -73,6 +77,8 @@ PRODUCT_PATTERN = "_pc_product_pattern"
 CUSTOMER_ROWS = "_pc_customer_rows"
 PRODUCT_ROWS = "_pc_product_rows"
 SCALE = "_pc_scale"
+UNIT = "_pc_unit"  # of the ladder that amounts of the category stand on
+STEPS = "_pc_steps"  # of that ladder, with their probabilities
 PRODUCT_MEAN = "_pc_product_mean"
 PRODUCT_MEDIAN = "_pc_product_median"
 UNIT_PRICE_AMOUNT = "_pc_unit_price_amount"  # unit price of the product x quantity

@@ -17,6 +17,7 @@ from purchasecast.scorer.levels import PAIR_SEPARATOR, LevelTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from purchasecast.scorer.parsing import Value
@@ -44,6 +45,8 @@ class Batch:
     inputs: dict[str, Encoded | NDArray[np.float64]]  # columns of the schema, and texts that steps make of them
     levels: tuple[KeyedLevels, ...]
     explains: bool = False  # whether steps keep the parts of the sums they compute
+    lists_amounts: bool = False  # whether to list the steps that amounts may stand on
+    amounts: pa.ListArray | None = None  # these lists
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)  # derived: numbers or level indices
     sources: dict[str, Source] = field(default_factory=dict)  # of derived columns that are a single term
     parts: dict[str, dict[Source, NDArray[np.float64]]] = field(

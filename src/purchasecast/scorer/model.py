@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from purchasecast.errors import BundleCorruptError, DataError, SettingsError
 from purchasecast.files import SealedFiles
 from purchasecast.frames import to_arrow
 from purchasecast.schema import Schema
-from purchasecast.schema.reserved_columns import LOWER, PREDICTION, UPPER
+from purchasecast.schema.reserved_columns import AMOUNTS, LOWER, PREDICTION, UPPER
 from purchasecast.scorer.batch import Batch, KeyedLevels, Row
 from purchasecast.scorer.catalogue import Catalogue
 from purchasecast.scorer.contributions import Contributions, contributions_of, read_averages
@@ -25,6 +26,7 @@ from purchasecast.scorer.parsing import BadValueError
 from purchasecast.scorer.steps import build_step
 from purchasecast.scorer.steps.base import Context, Feature
 from purchasecast.scorer.steps.interval import Interval
+from purchasecast.scorer.steps.price_ladder import PriceLadder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +79,8 @@ class Prediction:
         By role (customer, product) or column: whether the row's level is not in the training data.
     derived : mapping of str to ndarray
         The derived columns that were asked for, such as a customer's number of training rows.
+    amounts : pyarrow.ListArray or None
+        The steps that each amount may stand on, with their probabilities; None if they were not asked for.
     """
 
     prediction: NDArray[np.float64]
@@ -86,17 +90,22 @@ class Prediction:
     problems: tuple[Problem, ...] = ()
     unseen: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     derived: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    amounts: pa.ListArray | None = None
 
     def to_columns(self) -> dict[str, pa.Array]:
-        """Return the predictions and bounds as Arrow columns; null for a row with a problem.
+        """Return what was predicted as Arrow columns; null for a row with a problem.
 
         Returns
         -------
         dict of str to pyarrow.Array
-            ``prediction`` and, if the model has intervals, ``lower`` and ``upper``.
+            ``prediction``; if the model has intervals, ``lower`` and ``upper``; if they were asked for, ``amounts`` and
+            the contributions.
         """
         named = {PREDICTION: self.prediction, LOWER: self.lower, UPPER: self.upper}
-        return {name: pa.array(values, from_pandas=True) for name, values in named.items() if values is not None}
+        columns = {name: pa.array(values, from_pandas=True) for name, values in named.items() if values is not None}
+        if self.amounts is not None:
+            columns[AMOUNTS] = self.amounts
+        return columns if self.contributions is None else columns | self.contributions.to_columns()
 
 
 class Scorer:
@@ -144,7 +153,7 @@ class Scorer:
         context = Context(files, self._levels, vectors)
         self._steps = tuple(build_step(entry, context) for entry in document["steps"])
         self._row_steps = tuple(step.row for step in self._steps)  # bound once, not for every row
-        self._intervals = [step for step in self._steps if isinstance(step, Interval)]
+        self._intervals = [step for step in self._steps if isinstance(step, Interval | PriceLadder)]
         self.trained_level = self.level
         self._averages = read_averages(document.get("averages", ()))
         self._reader = InputReader(self.schema)
@@ -170,6 +179,11 @@ class Scorer:
         return tuple(role for role, _ in self._roles)
 
     @property
+    def has_ladder(self) -> bool:
+        """Whether amounts stand on steps, so that each row has the probability of every step."""
+        return any(isinstance(step, PriceLadder) for step in self._steps)
+
+    @property
     def level(self) -> float | None:
         """Share of purchases that are to fall between the bounds; None if the model has no intervals."""
         return self._intervals[0].level if self._intervals else None
@@ -191,6 +205,19 @@ class Scorer:
             raise SettingsError("level: expected a model with intervals, found one without; train it again.")
         for step in self._intervals:
             step.set_level(level)
+
+    def check_ladder(self) -> None:
+        """Check that amounts stand on steps.
+
+        Raises
+        ------
+        SettingsError
+            If they do not, so that no step has a probability.
+        """
+        if not self.has_ladder:
+            raise SettingsError(
+                "amounts: expected a model of amounts that stand on steps of a unit, found one without; leave it out."
+            )
 
     def check_columns(self, found: Sequence[str]) -> None:
         """Check that a table has all columns of the model and no unknown one.
@@ -262,6 +289,7 @@ class Scorer:
         errors: Literal["raise", "mark"] = "raise",
         reader: InputReader | None = None,
         derived: Sequence[str] = (),
+        amounts: bool = False,
     ) -> Prediction:
         """Score many rows.
 
@@ -279,6 +307,8 @@ class Scorer:
             As in `predict_one`.
         derived : sequence of str, default ()
             Columns derived by the steps to return as well; names that no step makes are left out.
+        amounts : bool, default False
+            Whether to list the steps that each amount may stand on, with their probabilities.
 
         Returns
         -------
@@ -291,8 +321,12 @@ class Scorer:
             If the table has other columns than the schema.
         DataError
             If a row breaks a rule and `errors` is ``raise``.
+        SettingsError
+            If amounts are asked of a model without a ladder.
         """
         inputs: Any
+        if amounts:
+            self.check_ladder()
         reader = reader or self._reader
         if isinstance(rows, Sequence):
             inputs, problems = reader.rows([self.catalogue.complete(row) for row in rows])
@@ -302,12 +336,15 @@ class Scorer:
             inputs, problems = reader.table(rows)
         if problems and errors == "raise":
             raise DataError(_text_of(problems))
-        batch = Batch(len(rows), inputs, self._levels, explains=explain)
+        batch = Batch(len(rows), inputs, self._levels, explains=explain, lists_amounts=amounts)
         for step in self._steps:
             step.batch(batch)
         if PREDICTION not in batch.columns:
             raise BundleCorruptError(f"scorer: expected a step that makes {PREDICTION}, found none; train again.")
         bad = np.array(sorted({problem.row for problem in problems}), dtype=np.intp)
+        lists = batch.amounts
+        if lists is not None and len(bad):
+            lists = pc.if_else(pa.array(~np.isin(np.arange(len(rows)), bad)), lists, None)
         return Prediction(
             prediction=_without(batch.columns[PREDICTION], bad),
             lower=_without(batch.columns[LOWER], bad) if LOWER in batch.columns else None,
@@ -316,6 +353,7 @@ class Scorer:
             problems=tuple(problems),
             unseen=self._unseen(batch),
             derived={name: batch.columns[name] for name in derived if name in batch.columns},
+            amounts=lists,
         )
 
     def _completed(self, row: Mapping[str, Any], reader: InputReader) -> dict[str, Value]:
@@ -342,7 +380,8 @@ class Scorer:
         if not tests:
             return
         rows = [test["row"] for test in tests]
-        by_batch = self.predict(rows).to_columns()
+        predicted = self.predict(rows, amounts=self.has_ladder)
+        by_batch = predicted.to_columns()
         by_row = [self.predict_one(row) for row in rows]
         for name in (PREDICTION, LOWER, UPPER):
             for place, test in enumerate(tests):
@@ -354,6 +393,22 @@ class Scorer:
                             f"scorer: expected the {name} {test[name]!r} of its own test row, found {value!r}; "
                             "train the model again, or use the purchasecast that wrote it."
                         )
+        if predicted.amounts is not None:
+            self._test_amounts(predicted.amounts, tests)
+
+    def _test_amounts(self, found: pa.ListArray, tests: Sequence[Mapping[str, Any]]) -> None:
+        """Check that the test rows get the steps and probabilities that Spark made at export."""
+        for test, steps in zip(tests, found.to_pylist(), strict=True):
+            mine = {str(step["step"]): step["probability"] for step in steps or ()}
+            theirs = test.get("steps", mine)
+            near = theirs.keys() == mine.keys() and all(
+                math.isclose(theirs[number], chance, abs_tol=_TOLERANCE) for number, chance in mine.items()
+            )
+            if not near:
+                raise BundleCorruptError(
+                    f"scorer: expected the steps {theirs} of its own test row, found {mine}; train the model again, or "
+                    "use the purchasecast that wrote it."
+                )
 
 
 def read_scorer(source: Path | SealedFiles) -> Scorer:

@@ -67,11 +67,13 @@ async def predict(request: Request) -> Response:
     served = state.holder.served
     document = parse_body(body)
     rows = rows_of_body(document, state.settings.max_rows)
-    explain = document.get("explain", False)
-    score = partial(predict_rows, served.scorer, served.reader, rows, explain=explain)
+    explain, amounts = document.get("explain", False), document.get("amounts", False)
+    if amounts and not served.scorer.has_ladder:
+        raise ProblemError(422, "amounts: expected a model of amounts on steps, found one without; leave it out.")
+    score = partial(predict_rows, served.scorer, served.reader, rows, explain=explain, amounts=amounts)
     if len(rows) > _INLINE_ROWS and explain:
         predictions = await state.heavy.run(score)  # the parts of a thousand rows can take seconds
-    elif len(rows) > _INLINE_ROWS or explain:
+    elif len(rows) > _INLINE_ROWS or explain or amounts:
         predictions = await anyio.to_thread.run_sync(score)
     else:
         predictions = score()

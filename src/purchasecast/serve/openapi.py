@@ -75,11 +75,12 @@ def describe_api(app: FastAPI, state: State) -> dict[str, Any]:
 
 def _rows_body(scorer: Scorer, limit: int) -> dict[str, Any]:
     rows = {"type": "array", "minItems": 1, "maxItems": limit, "items": {"$ref": "#/components/schemas/Row"}}
+    asked = ("explain", "amounts") if scorer.has_ladder else ("explain",)
     body = {
         "type": "object",
         "required": ["rows"],
         "additionalProperties": False,
-        "properties": {"rows": rows, "explain": {"type": "boolean", "default": False}},
+        "properties": {"rows": rows, **{name: {"type": "boolean", "default": False} for name in asked}},
     }
     content: dict[str, Any] = {"schema": body}
     if scorer.examples:

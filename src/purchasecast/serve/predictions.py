@@ -51,7 +51,12 @@ def explain_row(scorer: Scorer, row: Mapping[str, Any]) -> ExplainedRow:
 
 
 def predict_rows(
-    scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool
+    scorer: Scorer,
+    reader: InputReader,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    explain: bool = False,
+    amounts: bool = False,
 ) -> list[Prediction]:
     """Return the predictions of JSON rows, one a row.
 
@@ -62,7 +67,7 @@ def predict_rows(
     """
     try:
         if all(map(reader.names.issuperset, rows)):
-            return _scored(scorer, reader, rows, explain=explain)
+            return _scored(scorer, reader, rows, explain=explain, amounts=amounts)
     except DataError:
         pass  # found again below, with a pointer to each field
     raise row_problem(rows, scorer, reader)
@@ -154,10 +159,10 @@ def known_to_dict(known: KnownLevel) -> Known:
 
 
 def _scored(
-    scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool
+    scorer: Scorer, reader: InputReader, rows: Sequence[Mapping[str, Any]], *, explain: bool, amounts: bool
 ) -> list[Prediction]:
     answers: list[Prediction] = []
-    if len(rows) <= _ONE_BY_ONE and not explain:
+    if len(rows) <= _ONE_BY_ONE and not explain and not amounts:
         for row in rows:
             one = scorer.predict_one(row, reader=reader)
             seen = {role: role not in one.unseen for role in scorer.roles}
@@ -166,11 +171,14 @@ def _scored(
             else:
                 answers.append({"prediction": one.prediction, "lower": one.lower, "upper": one.upper, "seen": seen})
         return answers
-    batch = scorer.predict(rows, explain=explain, reader=reader)
+    batch = scorer.predict(rows, explain=explain, reader=reader, amounts=amounts)
+    lists = [] if batch.amounts is None else batch.amounts.to_pylist()
     for k in range(len(rows)):
         answer = cast("Prediction", {**_estimate(batch, k), "seen": _seen(scorer, batch, k)})
         if explain:
             answer["base"], answer["contributions"] = _parts(scorer, batch, k)
+        if amounts:
+            answer["amounts"] = lists[k] or []
         answers.append(answer)
     return answers
 

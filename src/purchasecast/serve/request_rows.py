@@ -71,9 +71,9 @@ def rows_of_body(document: Any, limit: int) -> list[dict[str, Any]]:
         raise ProblemError(422, 'Body: expected an object such as {"rows": [...]}, found something else.')
     rows = document.get("rows")
     errors = [
-        _body_error(f"/{name}", name, "expected only rows and explain")
+        _body_error(f"/{name}", name, "expected only rows, explain and amounts")
         for name in document
-        if name not in {"rows", "explain"}
+        if name not in {"rows", "explain", "amounts"}
     ]
     if not isinstance(rows, list) or not rows:
         errors.append(_body_error("/rows", "rows", f"expected a list of 1 to {limit:,} rows"))
@@ -86,10 +86,12 @@ def rows_of_body(document: Any, limit: int) -> list[dict[str, Any]]:
             for number, row in enumerate(rows)
             if not isinstance(row, dict)
         ]
-    if not isinstance(document.get("explain", False), bool):
-        errors.append(_body_error("/explain", "explain", "expected true or false"))
+    for name in ("explain", "amounts"):
+        if not isinstance(document.get(name, False), bool):
+            errors.append(_body_error(f"/{name}", name, "expected true or false"))
     if errors:
-        raise ProblemError(422, "Body: expected rows, and optionally explain; see errors for what was found.", errors)
+        told = "Body: expected rows, and optionally explain and amounts; see errors for what was found."
+        raise ProblemError(422, told, errors)
     return rows or []
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 __all__ = [
+    "Amount",
     "Audience",
     "Chance",
     "Contribution",
@@ -80,12 +81,27 @@ class Estimate(TypedDict):
     upper: NotRequired[float]
 
 
+class Amount(TypedDict):
+    """A step that the amount may stand on."""
+
+    step: int
+    low: Annotated[float, Field(description="Lowest amount on the step.")]
+    high: Annotated[float, Field(description="Highest amount on the step.")]
+    probability: float
+    in_set: Annotated[bool, Field(description="Whether it is in the set, which holds the amount at the level.")]
+
+
 class Prediction(Estimate):
-    """The prediction of one row; `base` and `contributions` only if the request says `"explain": true`."""
+    """The prediction of one row.
+
+    `base` and `contributions` are there if the request says `"explain": true`, and `amounts` if it says `"amounts":
+    true`; they are empty where the row's category has no steps.
+    """
 
     seen: Seen
     base: NotRequired[Base]
     contributions: NotRequired[Contributions]
+    amounts: NotRequired[list[Amount]]
 
 
 class Predictions(TypedDict):

@@ -1,4 +1,4 @@
-"""Blend member predictions and calibrate intervals, from predictions out of fold."""
+"""Blend member predictions, calibrate intervals, and find ladders of amounts, from predictions out of fold."""
 
 from __future__ import annotations
 
@@ -20,15 +20,26 @@ from purchasecast.schema.reserved_columns import (
     FOLD,
     LABEL,
     LINEAR_PREDICTION,
+    LOWER,
     PREDICTION,
     PRODUCT_ROWS,
     RESERVED_PREFIX,
     SCALE,
+    STEPS,
+    UNIT,
+    UPPER,
 )
 from purchasecast.spark.caching import cached
 from purchasecast.spark.columns import col, quoted
 from purchasecast.spark.shipping import map_in_tasks
-from purchasecast.stages import BoundedPrediction, ConformalIntervals, ConformalIntervalsModel, CrossedEffectsModel
+from purchasecast.stages import (
+    BoundedPrediction,
+    ConformalIntervals,
+    ConformalIntervalsModel,
+    CrossedEffectsModel,
+    PriceLadder,
+    PriceLadderModel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +64,7 @@ _TITLES = {
     BOOSTED_PREDICTION: "boosted",
 }
 _LABEL_LIMIT = 8.0  # base amounts, up to which a label counts in the weights
+_MIN_LADDER_SHARE = 0.5  # of the rows, as in the profile
 _MAX_BEND_ROWS = 200_000  # the bend is chosen on at most so many rows
 
 
@@ -70,17 +82,20 @@ class Blend:
         The calibrated intervals; None where no row has an out-of-fold prediction.
     choice : str
         Which combination of the members this is, and why; empty where there is one member.
+    ladder : PriceLadderModel or None
+        The steps that amounts stand on, with their probabilities; None where most amounts stand on none.
     """
 
     weights: dict[str, float]
     bend: SoftMinimum | None = None
     intervals: ConformalIntervalsModel | None = None
     choice: str = ""
+    ladder: PriceLadderModel | None = None
 
     def stages(self, schema: Schema) -> list[Any]:
         """Return the last stages of the pipeline."""
         prediction = bounded_prediction(schema, self.weights, self.bend)
-        return [prediction, *([self.intervals] if self.intervals else [])]
+        return [prediction, *filter(None, (self.intervals, self.ladder))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +173,7 @@ def weigh_and_calibrate(
     *,
     latest_from: int = 0,
 ) -> Blend:
-    """Weigh the members, choose the bend toward the minimum, and calibrate intervals.
+    """Weigh the members, choose the bend toward the minimum, calibrate intervals, and find a ladder.
 
     Parameters
     ----------
@@ -202,7 +217,8 @@ def weigh_and_calibrate(
         with steps.step("intervals"):
             bend = _choose_bend(rows, weights, schema)
             predicted = bounded_prediction(schema, weights, bend).transform(rows)
-            return Blend(weights, bend, _calibrate(predicted, schema, recipe, stages), choice)
+            intervals = _calibrate(predicted, schema, recipe, stages)
+            return Blend(weights, bend, intervals, choice, _find_ladder(predicted, recipe))
 
 
 def _choose_weights(held_out: DataFrame, members: list[str], recipe: Recipe) -> tuple[dict[str, float], str]:
@@ -285,6 +301,26 @@ def _choose_bend(held_out: DataFrame, weights: dict[str, float], schema: Schema)
     work = partial(solve_soft_minimum, minimum=minimum)
     bends = map_in_tasks(rows.repartition(1), work, "origin double, width double").collect()
     return SoftMinimum(minimum, bends[0]["origin"], bends[0]["width"]) if bends else None
+
+
+def _find_ladder(held_out: DataFrame, recipe: Recipe) -> PriceLadderModel | None:
+    """Return the steps that amounts stand on, with their probabilities; None where most amounts stand on none.
+
+    Where there is a quantity, amounts are multiples of it, and their steps say nothing of prices.
+    """
+    if recipe.is_priced:
+        return None
+    model: PriceLadderModel = PriceLadder(
+        levelCol=recipe.interval_group,
+        labelCol=LABEL,
+        outputCol=UNIT,
+        predictionCol=PREDICTION,
+        spreadCol=SCALE if SCALE in held_out.columns else "",
+        amountsCol=STEPS,
+        lowerCol=LOWER,
+        upperCol=UPPER,
+    ).fit(held_out)
+    return model if model.has_probabilities and model.share(held_out.count()) >= _MIN_LADDER_SHARE else None
 
 
 def _calibrate(held_out: DataFrame, schema: Schema, recipe: Recipe, stages: list[Any]) -> ConformalIntervalsModel:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from purchasecast.report.elements import Block
-    from purchasecast.results import Evaluation, Slice
+    from purchasecast.results import AmountEvaluation, Evaluation, Slice
     from purchasecast.schema import Schema
 
 __all__ = ["best_baseline", "interval_level", "quality_section"]
@@ -59,6 +59,8 @@ def quality_section(evaluation: Evaluation | None, schema: Schema) -> Section:
         if rest:
             folded.append(_slice_table(f"{name}: {_range_of(shown, rest)}", name, rest[:_MAX_FOLDED]))
     blocks.append(_coverage(evaluation, unit, schema))
+    if evaluation.amounts is not None:
+        blocks.append(_amounts(evaluation.amounts, evaluation.overall.mean_width))
     if evaluation.lists is not None:
         blocks += offer_figures(evaluation.lists, unit)
     if folded:
@@ -205,6 +207,29 @@ def _coverage(evaluation: Evaluation, unit: str | None, schema: Schema) -> Figur
     note = f"{which}The line marks {level}. Slices with few rows vary more."
     title = f"The {level} intervals contain {percent(shown[0][2])} to {percent(shown[-1][2])} of the actual amounts"
     return Figure(f"{title}, depending on the slice", svg, table, note)
+
+
+def _amounts(amounts: AmountEvaluation, width: float | None) -> Figure:
+    """Show how often steps came that had a probability, and say how good the sets of steps are."""
+    bins = [(one.expected / one.pairs, one.actual / one.pairs, one.pairs) for one in amounts.reliability]
+    rows = tuple((f"{pairs:,}", percent(chance), percent(share)) for chance, share, pairs in bins)
+    saved = f", while the intervals are {money(width, amounts.money)} wide" if width else ""
+    note = (
+        f"Amounts stand on steps. One point per tenth of the probability, over {amounts.rows:,} rows. The sets have "
+        f"{amounts.mean_steps:.1f} steps and a total length of {money(amounts.mean_length, amounts.money)} on "
+        f"average{saved}."
+    )
+    return Figure(
+        f"The {amounts.level:.0%} sets of amounts contain {percent(amounts.coverage)} of the actual amounts",
+        charts.points(
+            [(chance, share, "") for chance, share, _ in bins],
+            "probability of a step",
+            "share of these steps that came",
+            diagonal=True,
+        ),
+        Table("Steps by tenth of their probability", ("pairs of row and step", "probability", "came"), rows),
+        note,
+    )
 
 
 def _slice_name(part: Slice, schema: Schema) -> str:

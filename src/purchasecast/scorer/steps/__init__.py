@@ -17,6 +17,7 @@ from purchasecast.scorer.steps.interval import Interval
 from purchasecast.scorer.steps.latent_factors import LatentFactors
 from purchasecast.scorer.steps.level_statistics import LevelStatistics
 from purchasecast.scorer.steps.linear import Linear
+from purchasecast.scorer.steps.price_ladder import PriceLadder
 from purchasecast.scorer.steps.scaled_columns import ScaledColumns
 from purchasecast.scorer.steps.simple_predictors import SimplePredictors
 from purchasecast.scorer.steps.unit_price import UnitPrice
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Step]] = {
     "level_statistics": LevelStatistics,
     "linear": Linear,
     "numeric": Numeric,
+    "price_ladder": PriceLadder,
     "retransform": Retransform,
     "scaled_columns": ScaledColumns,
     "simple_predictors": SimplePredictors,

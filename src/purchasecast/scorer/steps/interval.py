@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from purchasecast.scorer.batch import Batch, Row
     from purchasecast.scorer.steps.base import Context
 
-__all__ = ["Interval"]
+__all__ = ["Interval", "checked_level"]
+
+
+def checked_level(level: float) -> float:
+    """Return a share of purchases, if it is one.
+
+    Raises
+    ------
+    SettingsError
+        If it is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise SettingsError(f"level: expected a share above 0 and below 1, found {level}; take 0.9.")
+    return level
 
 
 class Interval:
@@ -47,9 +60,7 @@ class Interval:
         SettingsError
             If it is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise SettingsError(f"level: expected a share above 0 and below 1, found {level}; take 0.9.")
-        self.level = level
+        self.level = checked_level(level)
         self._bounds = bounds_by_group(self._calibration, level)
 
     def batch(self, batch: Batch) -> None:
