@@ -109,7 +109,12 @@ def test_the_portable_model_agrees_with_the_pipeline(spark: SparkSession, model:
 
 
 def test_columns_of_the_product_are_ordered_by_nesting(spark: SparkSession, schema: pc.Schema) -> None:
-    rows = spark.createDataFrame(grocery().assign(day=pd.Timestamp("2026-01-01")))
+    lines = grocery().assign(day=pd.Timestamp("2026-01-01"))
+    # Five products of a kind cost about as much, and no kind about as much as another one of its department.
+    price = lines["kind"].str[1:].astype(int).map(lambda kind: np.exp(1.0 + kind * 5 % 12)) * (
+        1.0 + lines["product"].str[1:].astype(int) / 100.0
+    )
+    rows = spark.createDataFrame(lines.assign(paid=lines["pieces"] * price))
     recipe = resolve_recipe(rows, schema, TrainSettings())
     prices = next(stage for stage in recipe.stages if type(stage).__name__ == "UnitPriceEncoder")
     assert prices.getLevelCols() == ["department", "kind"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_many_rows_are_tried_by_a_part(spark: SparkSession, monkeypatch: pytest.
     assert part.rmse == pytest.approx(choose(frame.repartition(5)).rmse, rel=1e-9)
     assert part.rmse["log1p"] != pytest.approx(whole.rmse["log1p"], rel=1e-6)
     assert part.rmse["log1p"] == pytest.approx(whole.rmse["log1p"], rel=0.3)
+
+
+def test_a_trial_of_infinite_error_is_left_out(spark: SparkSession) -> None:
+    frame = planted(spark, "none").drop("features")
+    largest = frame.agg(sf.max("z")).collect()[0][0]
+    frame = frame.withColumn("x", sf.when(sf.col("z") == largest, 1e5).otherwise(sf.col("x")))  # one row far off
+    found = choose(VectorAssembler(inputCols=["x", "z"], outputCol="features").transform(frame))
+    assert found.chosen == "none"
+    assert "log1p" not in found.rmse
+    json.dumps(found.rmse, allow_nan=False)  # as a bundle is written
 
 
 def test_what_the_range_does_not_allow_is_refused(spark: SparkSession) -> None:

@@ -47,8 +47,8 @@ def order_levels(batches: Iterator[pa.RecordBatch], *, names: Sequence[str]) -> 
     Parameters
     ----------
     batches : iterator of RecordBatch
-        One row a product, or a combination of the columns: a column for each of `names`, its number of ``rows``, and
-        the mean of its log ``price``, null where no row tells it.
+        One row a product: a column for each of `names`, its number of ``rows``, and the mean of its log ``price``, null
+        where no row tells it.
     names : sequence of str
         Columns to order.
 

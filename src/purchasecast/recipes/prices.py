@@ -75,7 +75,11 @@ def _nested_levels(rows: DataFrame, schema: Schema, names: list[str]) -> tuple[s
     price = sf.when((amount > 0) & (quantity > 0), sf.log(amount / quantity))
     places = {name: f"c_{place}" for place, name in enumerate(names)}
     keys = [col(name).cast("string").alias(place) for name, place in places.items()]
-    products = rows.groupBy(*keys).agg(sf.count(sf.lit(1)).alias("rows"), sf.avg(price).alias("price"))
+    # By product: what others of its level cost is to tell of a product, and a combination of levels may have many.
+    products = rows.groupBy(*([col(schema.product)] if schema.product else []), *keys).agg(
+        sf.count(sf.lit(1)).alias("rows"), sf.avg(price).alias("price")
+    )
+    products = products.select(*places.values(), "rows", "price")
     found = map_in_tasks(products.repartition(1), partial(order_levels, names=list(places.values())), "name string")
     by_place = {place: name for name, place in places.items()}
     return tuple(by_place[row["name"]] for row in found.collect())  # a few names

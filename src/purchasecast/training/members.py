@@ -161,6 +161,11 @@ class TargetScale:
                     f"target_transform: expected predictions out of fold to turn {self.name} back by, found none; "
                     "use none."
                 )
+            if not all(map(math.isfinite, smearing)):
+                raise DataError(
+                    f"target_transform: expected residuals of {self.name} that come back as amounts, found infinite "
+                    "ones; use none."
+                )
             back = Retransform(
                 inputCol=column, outputCol=member.output, transformName=self.name, smearing=list(smearing)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ class TransformChoice:
         ``none``, ``log1p`` or ``sqrt``.
     rmse : dict of str to float
         Root mean squared error in money of a trial fit by transformation, on folds it has not seen and after
-        smearing; empty where the transformation was asked for.
+        smearing; without those whose error is not finite, and empty where the transformation was asked for.
     """
 
     chosen: str = "none"
@@ -114,8 +115,9 @@ def choose_transform(
             quick = {trees.numRounds: _TRIAL_TREES, trees.learningRate: _TRIAL_RATE, trees.everyFold: False}
             trial = trees.copy({**quick, trees.labelCol: TARGET, trees.predictionCol: column}).fit(labelled)
             tried = trial.out_of_fold(tried)
-    errors = _errors(tried, label)
-    return TransformChoice(min(errors, key=lambda name: errors[name]), errors)
+    # A logarithm that is predicted far off comes back as an infinite amount: such a trial is out, and in no document.
+    errors = {name: error for name, error in _errors(tried, label).items() if math.isfinite(error)}
+    return TransformChoice(min(errors, key=lambda name: errors[name], default="none"), errors)
 
 
 def _errors(tried: DataFrame, label: str) -> dict[str, float]:
