@@ -79,6 +79,7 @@ def fitted(frame: Any, quantity: str, product: str) -> Any:
             quantityCol=quantity,
             productCol=product,
             levelCols=["department", "type"],
+            timeCol="day",
             effectCols=["product", "store", "product"],
             effectCrossCols=["@quantity", "", "store"],
             attributeCols=["type", "maker"],
@@ -99,7 +100,8 @@ def exported(request: pytest.FixtureRequest, spark: SparkSession, tmp_path_facto
 
     folder = tmp_path_factory.mktemp("unit_price")
     both = request.param != "neither"
-    model = fitted(spark.createDataFrame(draw(900, 1)), NUMBER if both else "", "product" if both else "")
+    lines = draw(900, 1).assign(day=pd.date_range("2026-01-01", periods=900, freq="8h").date)
+    model = fitted(spark.createDataFrame(lines), NUMBER if both else "", "product" if both else "")
     writer = ScorerWriter(Schema.from_dict(SCHEMA))
     _Export(model, writer).run()
     writer.write(folder)

@@ -23,6 +23,7 @@ SHOWN = ["low_price", "high_price", "low_amount", "high_amount"]
 TYPE = {"rows": [50.0, 0.0], "log_quantity": [LOG2, NAN], "height": [0.5, 0.0], "slope": [0.9, 0.0]}
 TYPE |= dict(zip(SHOWN, [[LOG2, NAN], [LOG2, NAN], [LOG2, NAN], [3 * LOG2, NAN]], strict=True))
 LAMP = {"rows": [10.0, 0.0], "log_quantity": [0.0, NAN], "log_price": [math.log(15), NAN], "spread": [0.1, 0.2]}
+LAMP |= {"recent": [0.25, 0.0]}
 LAMP |= dict(zip(SHOWN, [[2.6, NAN], [2.8, NAN], [2.6, NAN], [2.8, NAN]], strict=True))
 LEVELS = (
     KeyedLevels(("type",), LevelTable(pa.array(["bread"]), {k: pa.array(v) for k, v in TYPE.items()})),
@@ -45,6 +46,7 @@ OUTPUTS = [
     "spread",
     "low",
     "high",
+    "recent",
 ]
 OUTPUTS += ["effect_0", "effect_rows_0", "amount"]
 ENTRY: dict[str, Any] = {

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 
 FOLDS = 3
+DAY = 86_400.0
 KEYS: dict[str, Any] = {
     "levelCols": ["department", "type"],
+    "timeCol": "moment",
     "effectCols": ["product", "store", "product"],
     "effectCrossCols": ["@quantity", "", "store"],
     "effectShrinkages": [2.0, 20.0, 1.0],
@@ -31,7 +33,7 @@ KEYS: dict[str, Any] = {
 }
 SCHEMA = (
     "department string, type string, product string, maker string, store int, quantity double, amount double, "
-    "weight double, fold int, id int"
+    "weight double, fold int, id int, moment double"
 )
 
 
@@ -66,7 +68,9 @@ def draw_shop(rows: int = 400, seed: int = 3) -> pd.DataFrame:
         }
     )
     table.loc[random.random(rows) < 0.03, "product"] = None
-    return table
+    # Later folds are later, as blocks of time are; prices of late differ, and some rows have no time.
+    day = 30.0 * table["fold"] + random.integers(0, 30, rows)
+    return table.assign(moment=np.where(random.random(rows) < 0.05, np.nan, DAY * day))
 
 
 def frame_of(spark: SparkSession, table: pd.DataFrame) -> DataFrame:
@@ -99,6 +103,10 @@ class Oracle:
             row["x"], row["y"] = np.log(row["quantity"]), np.log(row["amount"])
             row["bin"] = int(np.floor(2 * row["x"] + 0.5))
         self.rows, self.lines, self.tables = rows, {}, {}
+        moments = [r["moment"] for r in rows if r["moment"] is not None]
+        for row in rows:
+            age = np.nan if row["moment"] is None else max(moments) - row["moment"]
+            row["late"] = float(np.nan_to_num(2.0 ** (-age / HALF_LIFE)))
         self.middle = float(np.average([r["x"] for r in rows], weights=[r["weight"] for r in rows]))
         self.start = float(np.average([r["y"] for r in rows], weights=[r["weight"] for r in rows]))
         for row in rows:
@@ -135,7 +143,10 @@ class Oracle:
         squares = sum(r["weight"] * (v - u) ** 2 for r, v in zip(members, prices, strict=True))
         spread = np.sqrt((squares + 0.08) / (n + 2))
         m = sum(r["weight"] * r["x"] for r in members) / n
-        return {"n": n, "u": u, "m": m, "spread": spread, "low": min(prices) - u, "high": max(prices) - u}
+        late = [r["weight"] * r["late"] for r in members]
+        recent = sum(w * (v - u) for w, v in zip(late, prices, strict=True)) / (sum(late) + 0.2)
+        shown = {"low": min(prices) - u, "high": max(prices) - u}
+        return {"n": n, "u": u, "m": m, "spread": spread, "recent": recent, **shown}
 
     def fit_effects(self) -> None:
         for i, (a, b) in enumerate(zip(KEYS["attributeCols"], KEYS["attributeCrossCols"], strict=True)):
@@ -179,6 +190,7 @@ class Oracle:
             "spread": product["spread"] if product else 0.2,
             "low": product["low"] if product else 0.0,
             "high": product["high"] if product else 0.0,
+            "recent": product["recent"] if product else 0.0,
         }
         for i, level in enumerate(KEYS["levelCols"]):
             made[f"rows_{i}"] = np.log1p(self.lines[level].get((row[level],), (0.0,))[0])
@@ -205,6 +217,10 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def may_train(row: dict[str, Any]) -> bool:
     return bool(row["quantity"] and row["quantity"] > 0 and row["amount"] > 0 and row["weight"] > 0)
+
+
+# A thirtieth of the time that all rows take that may train.
+HALF_LIFE = float(np.ptp([r["moment"] for r in records(draw_shop()) if may_train(r) and r["moment"] is not None])) / 30
 
 
 def oracle_table(table: pd.DataFrame, *, forward: bool, folds: bool = True) -> pd.DataFrame:
@@ -311,6 +327,25 @@ def test_planted_unit_prices_are_recovered(spark: SparkSession) -> None:
     lamps, sofa = [row["base_amount"] for row in model.transform(new).collect()]
     assert lamps == pytest.approx(1_500, rel=0.03)
     assert sofa == pytest.approx(8_880, rel=0.05)
+
+
+@pytest.mark.parametrize("most", [5_000_000, 0])
+def test_a_price_of_late_is_told_beside_that_of_all_time(spark: SparkSession, most: int) -> None:
+    schema = "product string, quantity double, amount double, day date"
+    days = pd.date_range("2026-01-01", "2026-12-31").date.tolist()
+    rows = [("fuel", 10.0, 20.0 if day.month < 12 else 30.0, day) for day in days]
+    rows += [("bread", 1.0, 3.0, day) for day in days] + [("old", 1.0, 2.0, days[0]), ("old", 1.0, 8.0, days[1])]
+    model = encoder(timeCol="day", maxTaskRows=most).fit(spark.createDataFrame(rows, schema))
+    asked = [(name, 1.0, 0.0, days[-1]) for name in ("fuel", "bread", "old", "new")]
+    made = model.transform(spark.createDataFrame(asked, schema).drop("day")).collect()
+    fuel, bread, old, new = [row["unit_price_recent"] for row in made]
+    price = np.log([2.0 if day.month < 12 else 3.0 for day in days])
+    counts = 0.5 ** (np.arange(len(days))[::-1] * 30 / (len(days) - 1))  # half of them in the last thirtieth
+    assert fuel == pytest.approx(counts @ (price - price.mean()) / (counts.sum() + 0.2), rel=1e-2)
+    assert np.exp(price.mean() + fuel) > 2.7
+    assert bread == pytest.approx(0.0, abs=1e-2)
+    assert old == pytest.approx(0.0, abs=1e-3)  # nothing is known of late
+    assert new == 0.0
 
 
 def test_an_unseen_product_follows_the_line_of_its_type(spark: SparkSession) -> None:

@@ -12,7 +12,7 @@ from tests.stages.test_unit_price import FOLDS, KEYS, Oracle, draw_shop, may_tra
 from purchasecast.stages.unit_price.in_task import START, solve_unit_prices
 
 CONSTANTS = {"level": 3.0, "slope": 5.0, "product": 0.1, "attribute": 2.0, "distance": 4.0, "limit": 1.5}
-CONSTANTS |= {"prior_rows": 2.0, "prior_variance": 0.04}
+CONSTANTS |= {"prior_rows": 2.0, "prior_variance": 0.04, "half_life": 1 / 30, "recent": 0.2}
 Tables = dict[str, dict[tuple[Any, ...], list[list[float | None]]]]
 NAMES = ("department", "type", "product", "maker", "store")
 
@@ -28,7 +28,7 @@ def solved(*, forward: bool) -> Tables:
     columns: dict[str, Any] = {name: pa.array([row[name] for row in rows]) for name in NAMES}
     columns["bin"] = pa.array([None if value is None else int(np.floor(2 * value + 0.5)) for value in x])
     columns["w"] = pa.array([float(row["weight"]) for row in rows])
-    columns |= {"x": pa.array(x), "y": pa.array(y)}
+    columns |= {"x": pa.array(x), "y": pa.array(y), "t": pa.array([row["moment"] for row in rows], pa.float64())}
     sees = [[row["fold"] < k if forward else row["fold"] != k for k in range(FOLDS)] for row in rows]
     columns["r"] = pa.array(
         [[value if seen else None for seen in [*fits, True]] for value, fits in zip(y, sees, strict=True)]
@@ -45,7 +45,7 @@ def solved(*, forward: bool) -> Tables:
     for answer in answers:
         for row in answer.to_pylist():
             key = tuple(row[name] for name in ("level", "cross") if row[name] is not None)
-            found.setdefault(row["part"], {})[key] = [row[f"v_{v}"] for v in range(8) if row[f"v_{v}"] is not None]
+            found.setdefault(row["part"], {})[key] = [row[f"v_{v}"] for v in range(9) if row[f"v_{v}"] is not None]
     return found
 
 
@@ -73,6 +73,7 @@ def check(found: Tables, oracle: Oracle, fit: int) -> None:
     for key, one in oracle.products.items():
         expected = [one["n"], one["m"], one["u"], one["spread"], one["u"] + one["low"], one["u"] + one["high"]]
         agree(found["product"][key][:6], expected, fit)
+        agree(found["product"][key][8:], [one["recent"]], fit)
     for part, (_, expected_values) in oracle.tables.items():
         counts = part.startswith("effect_rows")
         for key, value in expected_values.items():
@@ -91,7 +92,15 @@ def test_a_level_that_no_row_trains_is_there_with_no_rows() -> None:
 def test_rows_without_a_null_in_one_batch_are_fitted_too() -> None:
     """Arrow then hands out its own memory, which is read-only."""
     x, y = [0.0, 0.0, np.log(2.0)], [np.log(5.0), np.log(5.0), np.log(10.0)]
-    columns = {"product": ["a", "a", "b"], "bin": [0, 0, 1], "w": [1.0] * 3, "x": x, "y": y, "r": [[v, v] for v in y]}
+    columns = {
+        "product": ["a", "a", "b"],
+        "bin": [0, 0, 1],
+        "w": [1.0] * 3,
+        "t": [0.0] * 3,
+        "x": x,
+        "y": y,
+        "r": [[v, v] for v in y],
+    }
     batch = pa.RecordBatch.from_pydict(columns)
     answers = solve_unit_prices(
         iter([batch]), keys={"product": ["product"]}, shrinkages=[], fits=2, constants={**CONSTANTS, "product": 0.0}

@@ -209,7 +209,7 @@ def add_unit_price(writer: ScorerWriter, portable: Mapping[str, Any]) -> None:
     """Add the step and the tables of a `UnitPriceModel`."""
     outputs, keys = portable["outputs"], portable["keys"]
     quantity_bin = f"{outputs['log_quantity']} bin"
-    unseen = {"rows": 0.0, "height": 0.0, "slope": 0.0, "effect": 0.0, "spread": 0.2}  # of others there is none
+    unseen = {**dict.fromkeys(("rows", "height", "slope", "effect", "recent"), 0.0), "spread": 0.2}  # others: none
     entries: dict[str, list[dict[str, Any]]] = {"level": [], "product": [], "effect": [], "attribute": []}
     for name, frame in portable["tables"].items():
         columns = [quantity_bin if column == portable["quantity_bin"] else column for column in keys[name]]

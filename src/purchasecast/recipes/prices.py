@@ -101,6 +101,7 @@ def unit_prices(schema: Schema, prices: PricePlan, folds: int) -> UnitPriceEncod
         quantityCol=made_name(NUMBER, str(schema.quantity)),
         productCol=product,
         levelCols=list(prices.levels),
+        timeCol=schema.time or "",
         effectCols=[first for first, _, _ in effects],
         effectCrossCols=[second for _, second, _ in effects],
         effectShrinkages=[shrinkage for _, _, shrinkage in effects],

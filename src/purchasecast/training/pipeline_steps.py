@@ -13,7 +13,7 @@ _COLUMN_PARAMS = (
     *("inputCol", "inputCols", "attributeCols", "numericCols", "labelCol", "weightCol"),
     *("userCol", "itemCol", "offsetCol", "foldCol", "featuresCol", "crossCols", "rankWithinCol", "scaleCol"),
     *("userAttributeCols", "itemAttributeCols", "userVectorCol", "itemVectorCol", "levelCols", "numberCols"),
-    *("productCol", "quantityCol", "effectCols", "effectCrossCols", "attributeCrossCols"),
+    *("productCol", "quantityCol", "timeCol", "effectCols", "effectCrossCols", "attributeCrossCols"),
 )
 _STEP_NAMES = {
     "ColumnPreparation": "prepare",

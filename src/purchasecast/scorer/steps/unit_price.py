@@ -88,6 +88,8 @@ class UnitPrice:
             made["rows_product"], made["spread"] = np.log1p(of["rows"]), of["spread"]
             made["low"] = np.nan_to_num(of["low_price"] - price)
             made["high"] = np.nan_to_num(of["high_price"] - price)
+            if "recent" in self._outputs:
+                made["recent"] = of["recent"]
         low_amount, low_price, high_amount, high_price = [self._of_finest(batch, name) for name in _SHOWN]
         low = np.minimum(low_amount, low_price + x) - _MARGIN
         high = np.maximum(high_amount, high_price + x) + _MARGIN
@@ -140,7 +142,7 @@ class UnitPrice:
         quantity = self._quantity_source(batch)
         product = self._product.source if self._product else INTERCEPT
         sources = {"log_quantity": quantity, "log_quantity_excess": (*product, *quantity)}
-        sources |= dict.fromkeys(("rows_product", "spread", "low", "high", "newness"), product)
+        sources |= dict.fromkeys(("rows_product", "spread", "low", "high", "recent", "newness"), product)
         levels = [column for table in self._levels for column in table.source]
         sources["line_excess"] = tuple(dict.fromkeys((*product, *levels, *quantity)))
         sources |= {f"rows_{i}": table.source for i, table in enumerate(self._levels)}
@@ -204,6 +206,8 @@ class UnitPrice:
             values[outputs["spread"]] = product["spread"]
             for name in ("low", "high"):
                 values[outputs[name]] = product[f"{name}_price"] - product["log_price"] if is_seen else 0.0
+            if "recent" in outputs:
+                values[outputs["recent"]] = product["recent"]
         low_amount, low_price, high_amount, high_price = [self._finest_of_row(row, name) for name in _SHOWN]
         low, high = min(low_amount, low_price + x) - _MARGIN, max(high_amount, high_price + x) + _MARGIN
         values[outputs["amount"]] = 0.0 if quantity <= 0 else math.exp(max(min(log_amount, high), low))

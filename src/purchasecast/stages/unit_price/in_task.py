@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["fit_in_task", "solve_unit_prices"]
 
 START = "start"  # part that holds the line of all rows
-MAX_VALUES = 8  # arrays that a row of an answer has; those that a part does not need are null
+MAX_VALUES = 9  # arrays that a row of an answer has; those that a part does not need are null
 _VALUES = {"level": LINE_VALUES, "product": PRODUCT_VALUES, "attribute": ("effect",), "effect": ("effect", "rows")}
 
 
@@ -69,6 +69,7 @@ class _Rows:
         self.table = table
         self.weight = table["w"].to_numpy()
         self.x, self.y = (np.nan_to_num(table[name].to_numpy(), nan=0.0) for name in ("x", "y"))
+        self.time = table["t"].to_numpy().astype(np.float64)  # NaN where it is null
         residuals = read_lists(table["r"], fits)
         self.seen = ~np.isnan(residuals)
         self.residuals = np.where(self.seen, residuals, 0.0)  # a copy: Arrow's own memory is read-only
@@ -106,7 +107,7 @@ def fit_in_task(
     Parameters
     ----------
     rows : DataFrame
-        The columns of keys, ``w``, ``x``, ``y`` and ``r``, as `UnitPriceEncoder` names them.
+        The columns of keys, ``w``, ``t``, ``x``, ``y`` and ``r``, as `UnitPriceEncoder` names them.
     keys : dict of str to list of str
         Columns of each part, ``level_0`` .., ``product``, ``attribute_0`` .. and ``effect_0`` .., in this order.
     shrinkages : sequence of float
@@ -115,7 +116,8 @@ def fit_in_task(
         Number of fits.
     constants : dict of str to float
         The shrinkages ``level``, ``slope``, ``product`` and ``attribute``; ``distance`` along a line; ``limit`` of the
-        residuals of effects; ``prior_rows`` and ``prior_variance`` of the spread.
+        residuals of effects; ``prior_rows`` and ``prior_variance`` of the spread; ``half_life`` as a share of the time,
+        and the shrinkage ``recent``, of recent prices.
     """
     work = partial(solve_unit_prices, keys=keys, shrinkages=shrinkages, fits=fits, constants=constants)
     lists = ", ".join(f"v_{v} array<double>" for v in range(MAX_VALUES))
@@ -175,7 +177,7 @@ def _take_line(
     rows: _Rows, key: _Key, constants: dict[str, float], shrinkage: float, *, slopes: bool = True
 ) -> list[Floats]:
     """Fit the line of each level, take it off the residuals, and return its values."""
-    values = [np.zeros((key.size, rows.residuals.shape[1])) for _ in range(MAX_VALUES)]
+    values = [np.zeros((key.size, rows.residuals.shape[1])) for _ in LINE_VALUES]
     for k in range(rows.residuals.shape[1]):
         used, residual = rows.seen[:, k], rows.residuals[:, k]
         n = key.sums(used, rows.weight)
@@ -198,8 +200,8 @@ def _take_line(
 
 
 def _fit_product(rows: _Rows, key: _Key, constants: dict[str, float]) -> list[Floats]:
-    """Return the values of each product: rows, log quantity, log price, spread and the range."""
-    values = [np.zeros((key.size, rows.residuals.shape[1])) for _ in range(MAX_VALUES)]
+    """Return the values of each product: rows, log quantity, log price, spread, the range and the recent price."""
+    values = [np.zeros((key.size, rows.residuals.shape[1])) for _ in PRODUCT_VALUES]
     price, shrinkage = rows.y - rows.x, constants["product"]
     for k in range(rows.residuals.shape[1]):
         used = rows.seen[:, k]
@@ -213,9 +215,24 @@ def _fit_product(rows: _Rows, key: _Key, constants: dict[str, float]) -> list[Fl
         prior = constants["prior_rows"]
         spread = np.sqrt((squares + prior * constants["prior_variance"]) / (n + prior))
         ranges = [*key.extremes(used, price), *key.extremes(used, rows.y)]
-        for value, column in zip(values, [n, middle, log_price, spread, *ranges], strict=True):
+        weight = rows.weight * _recency(rows, used, constants["half_life"])
+        recent = key.sums(used, weight * away) / (key.sums(used, weight) + constants["recent"])
+        for value, column in zip(values, [n, middle, log_price, spread, *ranges, recent], strict=True):
             value[:, k] = column
     return values
+
+
+def _recency(rows: _Rows, used: NDArray[np.bool_], half_life: float) -> Floats:
+    """Return what each row counts in a recent price: 1 on the last day that is used, and a half before."""
+    ever = rows.time[rows.seen[:, -1] & np.isfinite(rows.time)]
+    last = rows.time[used & np.isfinite(rows.time)]
+    if not len(ever) or np.ptp(ever) <= 0:
+        return np.ones(len(rows.time))
+    if not len(last):
+        return np.zeros(len(rows.time))
+    age = np.maximum(last.max() - rows.time, 0.0)  # what is not used may be later
+    counts: Floats = np.nan_to_num(np.exp2(-age / (half_life * np.ptp(ever))))
+    return counts
 
 
 def _fit_attribute(rows: _Rows, key: _Key, counts: Floats, shrinkage: float) -> Floats:

@@ -27,6 +27,7 @@ class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFo
     labelCol = str_param("numeric column of the amount, in money", default="label")
     productCol = str_param('column of the product; "" for none', default="")
     levelCols = str_list_param("levels of the product from coarse to fine, such as department, category, type")
+    timeCol = str_param('column of the time; "" for none', default="")
     effectCols = str_list_param("first column of the key of each effect on the log unit price, in their order")
     effectCrossCols = str_list_param(
         f'second column of the key of each effect; "" for none, "{QUANTITY_BIN}" for the quantity in steps'
@@ -42,6 +43,11 @@ class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFo
     levelShrinkage = float_param("rows that the line of a level is shrunk by in height", default=3.0, minimum=0.0)
     slopeShrinkage = float_param("spread of log quantity that a slope is shrunk by", default=5.0, above=0.0)
     productShrinkage = float_param("rows that a unit price is shrunk by toward the line", default=0.1, minimum=0.0)
+    halfLife = float_param(
+        "share of the time that all rows take, after which a row counts half as much in a recent price",
+        default=1 / 30,
+        above=0.0,
+    )
     attributeShrinkage = float_param("weight that the effect of an attribute is shrunk by", default=2.0, minimum=0.0)
 
     def effect_keys(self) -> list[tuple[str, str]]:
@@ -56,6 +62,14 @@ class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFo
         """Return the two columns of the key of each attribute; the second may be empty."""
         return self._pairs("attributeCols", "attributeCrossCols")
 
+    def part_columns(self) -> dict[str, list[str]]:
+        """Return the columns of the key of each level table: levels, product, attributes and effects, in this order."""
+        product = self.getOrDefault(self.productCol)
+        parts = {f"level_{i}": [name] for i, name in enumerate(self.getOrDefault("levelCols"))}
+        parts |= {"product": [product]} if product else {}
+        parts |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.attribute_keys())}
+        return parts | {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.effect_keys())}
+
     def output_names(self) -> dict[str, str]:
         """Return the output columns by what they hold, in their order."""
         prefix = self.getOrDefault(self.outputPrefix)
@@ -63,6 +77,7 @@ class UnitPriceParams(StageParams, HasLabelCol, HasWeightCol, HasQuantity, HasFo
         kinds += [f"rows_{i}" for i in range(len(self.getOrDefault(self.levelCols)))]
         if self.getOrDefault(self.productCol):
             kinds += ["line_excess", "newness", "log_quantity_excess", "rows_product", "spread", "low", "high"]
+            kinds += ["recent"] if self.getOrDefault(self.timeCol) else []
         for i in range(len(self.effect_keys())):
             kinds += [f"effect_{i}", f"effect_rows_{i}"]
         kinds += [f"attribute_{i}" for i in range(len(self.attribute_keys()))]

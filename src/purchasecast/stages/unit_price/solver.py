@@ -8,6 +8,7 @@ rows: tables of other stages that are exported beside it may know it.
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,7 @@ __all__ = [
     "LINE_VALUES",
     "MAX_LOG_DISTANCE",
     "PRODUCT_VALUES",
+    "RECENT_SHRINKAGE",
     "SPREAD_PRIOR",
     "Table",
     "along_line",
@@ -35,6 +37,7 @@ __all__ = [
     "line_of_all",
     "looked_up",
     "quantity_bin",
+    "recency",
     "without_effect",
     "without_line",
     "without_price",
@@ -44,7 +47,8 @@ MAX_LOG_DISTANCE = 4.0  # a slope is followed so far from the level's usual log 
 SPREAD_PRIOR = (2.0, 0.04)  # rows and variance that the spread of a product's log unit price is shrunk by
 _RANGE = ("low_price", "high_price", "low_amount", "high_amount")
 LINE_VALUES = ("rows", "log_quantity", "height", "slope", *_RANGE)
-PRODUCT_VALUES = ("rows", "log_quantity", "log_price", "spread", *_RANGE)
+PRODUCT_VALUES = ("rows", "log_quantity", "log_price", "spread", *_RANGE, "recent")
+RECENT_SHRINKAGE = 0.2  # rows of today that a recent price is shrunk by toward the price of all time
 
 
 class Table(NamedTuple):
@@ -73,30 +77,47 @@ def line_of_all(rows: DataFrame, fits: int, *, slope_shrinkage: float | None) ->
     return [{name: float(found[name][k] or 0.0) for name in LINE_VALUES} for k in range(fits)]
 
 
+def recency(rows: DataFrame, fits: int, *, half_life: float) -> list[Column]:
+    """Return what a row counts in the recent price of each fit: 1 on the last day that it may see, a half before.
+
+    The half-life is a share of the time that all rows take; a row without a time counts nothing.
+    """
+    latest = [sf.max(sf.when(_residual(k).isNotNull(), col("t"))).alias(f"t_{k}") for k in range(fits)]
+    found = rows.agg(*latest, sf.min(sf.when(_residual(fits - 1).isNotNull(), col("t"))).alias("first")).collect()[0]
+    span = (found[f"t_{fits - 1}"] or 0.0) - (found["first"] or 0.0)
+    if span <= 0:
+        return [sf.lit(1.0)] * fits
+    ages = [sf.lit(float(found[f"t_{k}"] or 0.0)) - col("t") for k in range(fits)]
+    return [sf.coalesce(sf.exp(age * (-math.log(2.0) / (half_life * span))), sf.lit(0.0)) for age in ages]
+
+
 def fit_line(rows: DataFrame, key: str, fits: int, *, shrinkage: float, slope_shrinkage: float) -> Table:
     """Fit the line of each level of a column on the residuals, and the range that its rows show."""
     grouped = rows.where(col(key).isNotNull()).groupBy(col(key).alias("level")).agg(*_line_sums(fits))
     return _table(grouped, ["level"], _line_values(fits, shrinkage, slope_shrinkage))
 
 
-def fit_product(rows: DataFrame, key: str, fits: int, *, shrinkage: float) -> Table:
-    """Fit the log unit price of each product, shrunk to what the line says at its quantities."""
+def fit_product(rows: DataFrame, key: str, fits: int, recencies: Sequence[Column], *, shrinkage: float) -> Table:
+    """Fit the log unit price of each product, shrunk to what the line says at its quantities, and the recent one."""
     price, sums = col("y") - col("x"), _line_sums(fits)
     for k in range(fits):
         weight = sf.when(_residual(k).isNotNull(), col("w"))
         sums.append(sf.sum(weight * price).alias(f"su_{k}"))
         sums.append(sf.sum(weight * price * price).alias(f"suu_{k}"))
+        sums.append(sf.sum(weight * recencies[k]).alias(f"nd_{k}"))
+        sums.append(sf.sum(weight * recencies[k] * price).alias(f"sud_{k}"))
     grouped = rows.where(col(key).isNotNull()).groupBy(col(key).alias("level")).agg(*sums)
     values = _line_values(fits, 0.0, None)
     prior_rows, prior_variance = SPREAD_PRIOR
-    prices, spreads = [], []
+    prices, spreads, recent = [], [], []
     for k in range(fits):
         n, su, sr, suu = (col(f"{name}_{k}") for name in ("n", "su", "sr", "suu"))
         u = sf.when(n > 0, (su + shrinkage * (su - sr) / n) / (n + shrinkage))
         squares = sf.greatest(suu - 2 * u * su + n * u * u, sf.lit(0.0))
         prices.append(u)
         spreads.append(sf.sqrt((squares + prior_rows * prior_variance) / (n + prior_rows)))
-    values |= {"log_price": sf.array(*prices), "spread": sf.array(*spreads)}
+        recent.append((col(f"sud_{k}") - u * col(f"nd_{k}")) / (col(f"nd_{k}") + RECENT_SHRINKAGE))
+    values |= {"log_price": sf.array(*prices), "spread": sf.array(*spreads), "recent": sf.array(*recent)}
     return _table(grouped, ["level"], {name: values[name] for name in PRODUCT_VALUES})
 
 
@@ -165,7 +186,7 @@ def without_price(rows: DataFrame, table: Table | None, key: str, fits: int, *, 
     What the line leaves goes on as ``l``, and the rows of the row's product as ``pn``. A row without a product has the
     line's residual.
     """
-    kept = [col(name) for name in rows.columns if name not in {"r", "x", "y"}]
+    kept = [col(name) for name in rows.columns if name not in {"r", "t", "x", "y"}]
     by_fit = range(fits)
     if table is None:
         joined, prices, counts = rows, [_residual(k) for k in by_fit], [sf.lit(1.0) for _ in by_fit]

@@ -21,6 +21,11 @@ finest known level has shown: from :math:`\min(\underline{\log y}, \underline{\l
 :math:`\max(\overline{\log y}, \overline{\log y - x} + x) + \log 2`. Sums of logarithms are what is robust here: one row
 of a thousand times the amount moves a product of a hundred rows by 7 %.
 
+Prices move. With a time, what a product costs of late is told beside its price of all time, a row at age :math:`a`
+weighing :math:`d = 2^{-a / h}`, with a half-life :math:`h` of a thirtieth of the time that all rows take:
+
+.. math:: \frac{\sum w d\, (\log y - x - u_p)}{\sum w d + 0.2}.
+
 **Effects** are shrunken means of what the unit price leaves, :math:`[\log y - x - u_p]_{-1.5}^{1.5}`, one key after the
 other, each on the residual of those before; **attributes** are shrunken means of what the line leaves,
 :math:`\log y - \ell`, every row weighing :math:`w / \sqrt{n_p}`: they tell of products not seen.
@@ -56,6 +61,7 @@ from purchasecast.stages.unit_price.solver import (
     LINE_VALUES,
     MAX_LOG_DISTANCE,
     PRODUCT_VALUES,
+    RECENT_SHRINKAGE,
     SPREAD_PRIOR,
     Table,
     along_line,
@@ -66,6 +72,7 @@ from purchasecast.stages.unit_price.solver import (
     line_of_all,
     looked_up,
     quantity_bin,
+    recency,
     without_effect,
     without_line,
     without_price,
@@ -97,6 +104,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         Column of the product, of any type that has equality; ``""`` for none.
     levelCols : list of str, default []
         Levels of the product, from coarse to fine.
+    timeCol : str, default ""
+        Column of the time, by which recent prices are told; ``""`` for none.
     effectCols : list of str, default []
         First column of the key of each effect on the log unit price, in the order in which they are fitted.
     effectCrossCols : list of str, default []
@@ -123,6 +132,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         Rows that the line of a level is shrunk by in height, and sum of squares of log quantity in slope.
     productShrinkage : float, default 0.1
         Rows that a unit price is shrunk by toward the line.
+    halfLife : float, default 1/30
+        Share of the time that all rows take, after which a row counts half as much in a recent price.
     attributeShrinkage : float, default 2.0
         Weight that the effect of an attribute is shrunk by.
     maxTaskRows : int, default 5,000,000
@@ -147,13 +158,15 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
       (1 / (1 + rows)), ``unit_price_log_quantity_excess`` (log quantity less the product's mean),
       ``unit_price_rows_product`` (log(1 + rows)), ``unit_price_spread`` (standard deviation of the product's log unit
       price), ``unit_price_low`` and ``unit_price_high`` (its least and largest log unit price, less its mean);
+    - with a product and a time: ``unit_price_recent`` (the product's recent log unit price, less its mean);
     - ``unit_price_effect_0``, ``unit_price_effect_rows_0`` (log(1 + rows)) .. of each effect, and
       ``unit_price_attribute_0`` .. of each attribute.
 
     Rows whose amount or quantity is not above 0 do not train. A quantity of 0 or below predicts 0. A quantity that is
     null predicts at the usual one, the geometric mean of the product, else of the finest known level, else of all rows;
     log quantity has the usual one in both cases. A level that is null or unseen adds nothing to the line, its counts
-    are 0, effects and attributes too; an unseen product has the excess, low and high 0 and the spread 0.2 of no row.
+    are 0, effects and attributes too; an unseen product has the excess, low, high and recent 0 and the spread 0.2 of no
+    row. A row without a time counts nothing in a recent price.
 
     Up to ``maxTaskRows`` rows, one pass that brings them to a task. Above it, one for the line of all, one a level, one
     for the product, one an effect and one an attribute, on a cached frame of ``numFolds`` + 1 residuals a row. Linear
@@ -176,6 +189,7 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         quantityCol: str = "",
         productCol: str = "",
         levelCols: list[str] | None = None,
+        timeCol: str = "",
         effectCols: list[str] | None = None,
         effectCrossCols: list[str] | None = None,
         effectShrinkages: list[float] | None = None,
@@ -190,6 +204,7 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         levelShrinkage: float = 3.0,
         slopeShrinkage: float = 5.0,
         productShrinkage: float = 0.1,
+        halfLife: float = 1 / 30,
         attributeShrinkage: float = 2.0,
         maxTaskRows: int = 5_000_000,
     ) -> None:
@@ -203,7 +218,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
     def _fit(self, dataset: DataFrame) -> UnitPriceModel:
         self.check_params()
         weight = [self.getWeightCol()] if self.isSet(self.weightCol) else []
-        require_columns(self, dataset, [*self._input_columns(), self.getLabelCol(), *weight])
+        time = [self.getOrDefault("timeCol")] if self.getOrDefault("timeCol") else []
+        require_columns(self, dataset, [*self._input_columns(), self.getLabelCol(), *weight, *time])
         self._check_folds(dataset)
         model = self._fitted(UnitPriceModel())
         if dataset.count() <= self.getMaxTaskRows():
@@ -215,12 +231,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
 
     def _fit_in_task(self, rows: DataFrame, model: UnitPriceModel) -> None:
         """Fit everything with NumPy in one task."""
-        places, product = self._places(), self.getOrDefault("productCol")
-        parts = {f"level_{i}": [name] for i, name in enumerate(self.getOrDefault("levelCols"))}
-        parts |= {"product": [product]} if product else {}
-        parts |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.attribute_keys())}
-        parts |= {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.effect_keys())}
-        keys = {part: [places[name] for name in names] for part, names in parts.items()}
+        places = self._places()
+        keys = {part: [places[name] for name in names] for part, names in self.part_columns().items()}
         shrinkages = self.effect_shrinkages()
         model._start, tables = fit_in_task(rows, keys, shrinkages, self.getNumFolds() + 1, self._constants())
         self._check_start(model)
@@ -232,7 +244,8 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         constants = {name: float(self.getOrDefault(f"{name}Shrinkage")) for name in shrinkages}
         prior_rows, prior_variance = SPREAD_PRIOR
         constants |= {"distance": MAX_LOG_DISTANCE, "limit": EFFECT_LIMIT}
-        return constants | {"prior_rows": prior_rows, "prior_variance": prior_variance}
+        constants |= {"prior_rows": prior_rows, "prior_variance": prior_variance}
+        return constants | {"half_life": float(self.getOrDefault("halfLife")), "recent": RECENT_SHRINKAGE}
 
     def _check_start(self, model: UnitPriceModel) -> None:
         if not model._start[-1]["rows"]:
@@ -247,7 +260,7 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         return {name: f"c_{c}" for c, name in enumerate(names)} | {QUANTITY_BIN: "bin"}
 
     def _training_frame(self, dataset: DataFrame) -> DataFrame:
-        """Return keys, weight, log quantity, log amount, and the log amount by fit, null where it must not see it."""
+        """Return keys, weight, time, log quantity, log amount, and the log amount by fit, null where it is not seen."""
         quantity = self._quantity()
         weight = col(self.getWeightCol()).cast("double") if self.isSet(self.weightCol) else sf.lit(1.0)
         amount = col(self.getLabelCol()).cast("double")
@@ -255,7 +268,9 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
         x, y = sf.when(trains, sf.log(quantity)), sf.when(trains, sf.log(amount))
         by_fit = [sf.when(self._sees(dataset, k), y) for k in range(self.getNumFolds() + 1)]
         keys = [col(name).alias(place) for name, place in self._places().items() if name != QUANTITY_BIN]
-        made = {"bin": quantity_bin(x), "w": weight, "x": x, "y": y, "r": sf.array(*by_fit)}
+        time = self.getOrDefault("timeCol")
+        moment = col(time).cast("timestamp").cast("double") if time else sf.lit(0.0)
+        made = {"bin": quantity_bin(x), "w": weight, "t": moment, "x": x, "y": y, "r": sf.array(*by_fit)}
         return dataset.select(*keys, *[value.alias(name) for name, value in made.items()])
 
     def _sees(self, dataset: DataFrame, k: int) -> Column:
@@ -284,7 +299,9 @@ class UnitPriceEncoder(Estimator[Any], UnitPriceParams, DefaultParamsReadable[An
             rest = without_line(rest, table, places[name], fits)
         product = places.get(self.getOrDefault("productCol"), "")
         if product:
-            model._product = fit_product(rest, product, fits, shrinkage=self.getOrDefault(self.productShrinkage))
+            recencies = recency(rows, fits, half_life=self.getOrDefault("halfLife"))
+            shrinkage = self.getOrDefault(self.productShrinkage)
+            model._product = fit_product(rest, product, fits, recencies, shrinkage=shrinkage)
         return without_price(rest, model._product, product, fits, limit=EFFECT_LIMIT)
 
     def _fit_effects(self, rows: DataFrame, model: UnitPriceModel) -> None:
@@ -396,6 +413,7 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
             made["spread"] = sf.coalesce(col("_pc_p_spread"), sf.lit(0.2))
             made["low"] = sf.coalesce(col("_pc_p_low_price") - price, zero)
             made["high"] = sf.coalesce(col("_pc_p_high_price") - price, zero)
+            made["recent"] = sf.coalesce(col("_pc_p_recent"), zero)
         low = sf.least(self._finest("low_amount", fit), self._finest("low_price", fit) + x) - RANGE_MARGIN
         high = sf.greatest(self._finest("high_amount", fit), self._finest("high_price", fit) + x) + RANGE_MARGIN
         amount = sf.exp(sf.greatest(sf.least(log_amount, high), low))
@@ -449,16 +467,12 @@ class UnitPriceModel(TableModelMixin, Model, UnitPriceParams):
                 joined = sf.concat_ws(_PAIR, col("level").cast("string"), col("cross").cast("string"))
                 table = table.withColumn("level", joined).drop("cross")
             tables[name] = table
-        keys = {f"level_{i}": [name] for i, name in enumerate(self.getOrDefault("levelCols"))}
-        keys |= {"product": [self.getOrDefault("productCol")]} if self._product else {}
-        keys |= {f"effect_{i}": [x for x in key if x] for i, key in enumerate(self.effect_keys())}
-        keys |= {f"attribute_{i}": [x for x in key if x] for i, key in enumerate(self.attribute_keys())}
         return {
             "kind": "unit_price",
             "quantity": self.getOrDefault("quantityCol"),
             "quantity_bin": QUANTITY_BIN,
             "start": self._start[-1],
-            "keys": keys,
+            "keys": self.part_columns(),
             "outputs": self.output_names(),
             "tables": tables,
         }
