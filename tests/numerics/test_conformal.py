@@ -239,3 +239,13 @@ def test_unseen_levels_keep_the_variance_that_theory_gives_them() -> None:
     weights = conformal._fitted_scale((4.5 - 2.0 * left) * random.chisquare(1, 2_000), terms, groups=1)
     assert weights[2] == 1.0
     assert weights[0] == pytest.approx(4.1, rel=0.1)
+
+
+def test_pooled_quantiles_are_those_of_all_rows() -> None:
+    random = np.random.default_rng(11)
+    cells = [random.normal(0.0, 1.0, 9_000), random.normal(4.0, 0.5, 3_000)]
+    pooled = Quantiles.pooled([Quantiles.of(cell) for cell in cells])
+    assert pooled.rows == 12_000
+    inner = (pooled.positions > 0.02) & (pooled.positions < 0.98)
+    expected = np.quantile(np.concatenate(cells), pooled.positions[inner], method="weibull")
+    np.testing.assert_allclose(pooled.values[inner], expected, atol=0.1)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import optimize, sparse
 
 from purchasecast.errors import DataError, SettingsError
+from purchasecast.numerics import elastic_net
 from purchasecast.numerics.covariance import coefficient_covariance
 from purchasecast.numerics.gram import gram_by_fold, leave_one_out
-from purchasecast.numerics.normal_equations import Spectrum
-from purchasecast.numerics.penalized import metric_values, solve
+from purchasecast.numerics.normal_equations import Problem, Spectrum
+from purchasecast.numerics.penalized import metric_values, penalty_diagonal, solve
 from purchasecast.results import Candidate, SearchResult
 from purchasecast.search import DEFAULT_GRID, ParamGrid, parse_grid
 from purchasecast.search.choice import choose, summarize
@@ -94,6 +95,19 @@ def test_a_spectrum_solves_what_is_left_when_features_are_left_out(seed, most):
         system = moments[np.ix_(kept, kept)] + penalty * np.eye(len(kept))
         np.testing.assert_allclose(found[row, kept], np.linalg.solve(system, wanted[row, kept]), rtol=1e-8, atol=1e-9)
         assert not found[row, left_out[row]].any()
+
+
+def test_one_coefficient_that_is_off_is_not_taken_for_an_optimum():
+    x, y, weight = draw(3)
+    problem = Problem.of(gram_of(x, y, weight), fit_intercept=True, standardization=True, decompose=False)
+    ((beta,),) = elastic_net.elastic_net_paths(problem, [(0.0, np.array([0.3]))])
+    for change, expected in ((0.0, True), (1e-3, False)):
+        off = beta + np.array([change, 0.0, 0.0, 0.0])
+        rows = elastic_net._Rows(np.zeros(1), np.array([0.3]), np.sign(off)[None], off[None])
+        assert elastic_net._are_optimal(problem, rows, np.full(4, 1e-9)).tolist() == [expected]
+        rows = elastic_net._Rows(np.zeros(1), np.array([0.3]), np.array([[0.0, 1.0, 1.0, 1.0]]), off[None])
+        # Of a feature that takes no part nothing is asked; here the others notice what its coefficient changes.
+        assert elastic_net._are_optimal(problem, rows, np.full(4, 1e-2)).tolist() == [True]
 
 
 def test_an_independent_optimizer_finds_no_better_point():
@@ -244,6 +258,17 @@ def test_covariance_is_the_textbooks():
     np.testing.assert_allclose(
         coefficient_covariance(gram, found.coefficients[0], (0.0, 0.0)), expected, rtol=1e-8, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("standardization", [True, False])
+def test_a_penalty_on_the_diagonal_gives_the_normal_equations_of_the_ridge(standardization):
+    gram = gram_of(*draw(15))
+    moments = gram.comoments / gram.weight
+    (beta,) = solve(gram, [(0.3, 0.0)], standardization=standardization).coefficients
+    added = penalty_diagonal(gram, 0.3, 0.0, standardization=standardization)
+    np.testing.assert_allclose(moments[:-1, :-1] @ beta + added * beta, moments[:-1, -1], rtol=1e-9)
+    net = penalty_diagonal(gram, 0.3, 0.4, standardization=standardization)
+    np.testing.assert_allclose(net, 0.6 * added)
 
 
 def test_unused_features_have_no_variance():

@@ -202,6 +202,33 @@ def test_a_table_with_bad_rows_keeps_its_good_ones(scorer: Scorer, shop: TinySho
     np.testing.assert_allclose(found.prediction, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("bad", "more"), [(1, ""), (3, ""), (5, " and 2 more")])
+def test_an_error_names_the_first_bad_rows_and_counts_the_others(
+    scorer: Scorer, shop: TinyShop, bad: int, more: str
+) -> None:
+    rows = [{**row, "Quantity": 0} for row in shop.random_rows(bad)]
+    with pytest.raises(DataError) as failure:
+        scorer.predict(rows)
+    told = str(failure.value)
+    assert told.count("Quantity: ") == min(bad, 3)
+    assert told.endswith(f"below minimum{more}; correct them or pass errors='mark'.")
+
+
+def test_what_is_unseen_and_what_steps_derive_is_returned_row_by_row(scorer: Scorer, shop: TinyShop) -> None:
+    rows = [{**row, "Customer": 1003, "Product": "P004", "Category": 7} for row in shop.random_rows(3)]
+    rows[1]["Customer"], rows[2]["Category"] = 99_999, 8
+    found = scorer.predict(rows, derived=("no such column", "prediction"))
+    assert {
+        name: flags.tolist() for name, flags in found.unseen.items() if name in {"customer", "product", "Category"}
+    } == {
+        "customer": [False, True, False],
+        "product": [False, False, False],
+        "Category": [False, False, True],
+    }
+    assert list(found.derived) == ["prediction"]
+    assert found.derived["prediction"].tolist() == found.prediction.tolist()
+
+
 def test_other_columns_are_an_error_that_names_them(scorer: Scorer, shop: TinyShop) -> None:
     table = pa.Table.from_pylist(shop.random_rows(2))
     renamed = table.rename_columns([{"Age": "Agee"}.get(name, name) for name in table.column_names])

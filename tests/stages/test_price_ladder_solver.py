@@ -40,6 +40,14 @@ def test_exact_steps_have_a_short_band() -> None:
     assert ladder.end - ladder.start < 0.06
 
 
+def test_returns_and_amounts_of_no_row_do_not_count() -> None:
+    values, counts = np.unique(np.round(stand(49.9, [1, 2, 3, 4], band=0.1), 2), return_counts=True)
+    expected = find_ladder(values, counts.astype(float))
+    assert expected is not None
+    others = np.concatenate([[-20.0, 0.0, 77.0], values])
+    assert find_ladder(others, np.concatenate([[300.0, 200.0, 0.0], counts])) == expected
+
+
 def test_noise_around_the_steps_and_a_few_rows_elsewhere_do_no_harm() -> None:
     random = np.random.default_rng(2)
     amounts = stand(120.0, [1, 2, 3, 4, 5, 6]) * (1 + 0.005 * random.normal(size=2_000))

@@ -81,6 +81,15 @@ def test_vectors_beyond_the_rank_of_the_incidence_are_zero() -> None:
         np.testing.assert_array_equal(vectors[:, 2:5], 0.0)
 
 
+def test_what_rounding_leaves_of_a_direction_is_no_pattern() -> None:
+    direction = np.array([[0.6], [0.8]])
+    found = rotation_of(9.0 * direction @ direction.T + 1e-14 * np.eye(2), users=4, items=25, rank=2)
+    assert np.abs(found.items[:, 0]) == pytest.approx(5 * direction[:, 0])
+    assert np.abs(found.users[:, 0]) == pytest.approx(2 * direction[:, 0] / 3)
+    assert not found.items[:, 1].any()
+    assert not found.users[:, 1].any()
+
+
 def test_buckets_of_customers_add_up_to_what_one_task_finds() -> None:
     """Run the tasks of the passes by hand, customers in three buckets."""
     how = PatternSettings(rank=4, rounds=5, power=0.25, seed=7)
