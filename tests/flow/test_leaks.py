@@ -54,6 +54,17 @@ def test_a_target_that_never_varies_is_refused_in_one_sentence(rows: DataFrame, 
         holdout_r2(rows.withColumn("Purchase", sf.lit(0)), load_schema("black_friday"), tmp_path / "model")
 
 
+def test_folds_show_no_cause_where_there_is_none(rows: DataFrame, tmp_path: Path) -> None:
+    """Prior means out of fold and indicators of the same attributes would tell a line the mean of each fold."""
+    few = rows.where("_pc_position % 8 = 0")
+    noise = (sf.pmod(sf.xxhash64("User_ID", "Product_ID", sf.lit("noise")), sf.lit(20_000))).cast("int")
+    settings = TrainSettings(holdout=0.0, refit=False, offers=False, target_transform="none")
+    found = train(few.withColumn("Purchase", noise), load_schema("black_friday"), tmp_path / "model", settings).search
+    assert found is not None
+    spread = few.agg(sf.stddev(noise)).collect()[0][0]
+    assert found.best.average >= 0.99 * spread
+
+
 @pytest.mark.slow  # two training runs, one with as many levels as rows
 def test_a_near_unique_id_does_not_raise_the_holdout_score(rows: DataFrame, tmp_path: Path) -> None:
     plain = load_schema("black_friday")
