@@ -224,6 +224,16 @@ def test_the_share_of_pairs_that_are_bought_in_the_period_is_recovered() -> None
     bought = (rng.random(200_000) < 0.3 / (1 + np.exp(-features @ planted))).astype(float)
     kept = (bought > 0) | (rng.random(200_000) < 0.5)
     weight = np.where(bought > 0, 1.0, 2.0)[kept]
-    coefficients, share = fit_first_purchase(features[kept], bought[kept], weight)
+    coefficients, share = fit_first_purchase(features[kept], bought[kept], weight, np.zeros(3))
     assert share == pytest.approx(0.3, abs=0.02)
     assert coefficients == pytest.approx(planted, abs=0.1)
+
+
+def test_without_evidence_coefficients_are_their_prior_and_a_known_share_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    features = np.column_stack([np.ones(40), rng.normal(size=(40, 2))])
+    bought = (np.arange(40) < 4).astype(float)
+    prior = np.array([0.0, 1.0, -2.0])
+    coefficients, share = fit_first_purchase(features, bought, np.ones(40), prior, ridge=1e6, share=0.4)
+    assert share == pytest.approx(0.4)
+    assert coefficients[1:] == pytest.approx(prior[1:], abs=1e-3)

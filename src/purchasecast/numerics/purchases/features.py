@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEW_FEATURES",
+    "NEW_PRIOR",
     "REPEAT_FEATURES",
     "ProductFacts",
     "facts_of",
@@ -51,6 +52,8 @@ _NEW_NAMES = (
     "trend",
 )
 NEW_FEATURES = len(_NEW_NAMES)
+#: Without evidence, purchases are in proportion to the activity of the customer and the popularity of the product.
+NEW_PRIOR = np.array([1.0 if name in {"active", "popular"} else 0.0 for name in _NEW_NAMES])
 REPEAT_FEATURES = 16
 _SCORE_FLOOR = 0.1  # of the mean score: lower ones are as good as none
 _PRIOR_CATEGORY = 10.0  # purchases that the categories of a customer are shrunk by toward those of all

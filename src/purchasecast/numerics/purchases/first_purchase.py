@@ -36,7 +36,7 @@ def first_purchase(margins: Reals, share: float) -> Floats:
 
 
 def fit_first_purchase(
-    features: Floats, bought: Floats, weight: Floats, *, ridge: float = 1.0, share: float | None = None
+    features: Floats, bought: Floats, weight: Floats, prior: Floats, *, ridge: float = 1.0, share: float | None = None
 ) -> tuple[Floats, float]:
     """Return the coefficients of the margin that is linear in the features, and the share.
 
@@ -46,9 +46,11 @@ def fit_first_purchase(
         The first column is 1; it has no penalty.
     bought, weight : ndarray of shape (rows,)
         Outcome, 0 or 1, and how many pairs the row stands for.
+    prior : ndarray of shape (columns,)
+        What the coefficients are drawn to.
     ridge : float, default 1.0
-        Penalty on the square of each coefficient of a feature in units of its standard deviation, and on the logit of
-        the share.
+        Penalty on the squared distance of each coefficient from its prior, in units of the standard deviation of its
+        feature. That of the logit of the share is 1: its evidence is weaker.
     share : float, optional
         The share in (0, 1), where it is known.
 
@@ -63,20 +65,21 @@ def fit_first_purchase(
     """
     total = weight.sum()
     spread = np.sqrt(np.maximum((weight @ features**2) / total - ((weight @ features) / total) ** 2, 0.0))
-    penalty = np.append(ridge * np.maximum(spread, 1e-6) ** 2, ridge)
+    penalty = np.append(ridge * np.maximum(spread, 1e-6) ** 2, 1.0)
     penalty[0] = 0.0
-    found = np.zeros(features.shape[1] + 1)
+    center = np.append(prior, 0.0)
+    found = center.copy()
     mean = np.clip(2 * (weight @ bought) / total, 1e-9, 0.99)
-    found[0] = np.log(mean / (1 - mean))
+    found[0] = np.log(mean / (1 - mean)) - (weight @ features[:, 1:]) @ prior[1:] / total
     if share is not None:
         found[-1] = np.log(share / (1 - share))
     free = len(found) - (share is not None)
-    value = _loss(features, bought, weight, penalty, found)
+    value = _loss(features, bought, weight, penalty, center, found)
     for _ in range(_ROUNDS):
-        step = _step(features, bought, weight, penalty, found, free)
+        step = _step(features, bought, weight, penalty, center, found, free)
         for _ in range(_HALVINGS):
             tried = found - step
-            reached = _loss(features, bought, weight, penalty, tried)
+            reached = _loss(features, bought, weight, penalty, center, tried)
             if reached <= value:
                 break
             step = step / 2
@@ -94,14 +97,16 @@ def _told(features: Floats, found: Floats) -> tuple[Floats, Floats]:
     return ever, np.clip(expit(found[-1]) * ever, _MIN_PROBABILITY, 1 - 1e-9)
 
 
-def _loss(features: Floats, bought: Floats, weight: Floats, penalty: Floats, found: Floats) -> float:
+def _loss(features: Floats, bought: Floats, weight: Floats, penalty: Floats, center: Floats, found: Floats) -> float:
     """Return the penalized negative log-likelihood."""
     _, told = _told(features, found)
     terms = np.log(np.where(bought > 0, told, 1 - told))
-    return float(0.5 * penalty @ found**2 - weight @ terms)
+    return float(0.5 * penalty @ (found - center) ** 2 - weight @ terms)
 
 
-def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, found: Floats, free: int) -> Floats:
+def _step(
+    features: Floats, bought: Floats, weight: Floats, penalty: Floats, center: Floats, found: Floats, free: int
+) -> Floats:
     """Return the step of Fisher scoring; 0 for what is not free, which comes last."""
     ever, told = _told(features, found)
     # Derivatives of the logarithm of the probability by the margin and by the logit of the share.
@@ -109,7 +114,7 @@ def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, fou
     residual = weight * (told - bought) / (1 - told)
     information = weight * told / (1 - told)
     slope, both = residual * by_margin, information * by_margin
-    gradient = np.append(features.T @ slope, by_share * residual.sum()) + penalty * found
+    gradient = np.append(features.T @ slope, by_share * residual.sum()) + penalty * (found - center)
     size = features.shape[1]
     curvature = np.empty((size + 1, size + 1))
     curvature[:size, :size] = (features * (both * by_margin)[:, None]).T @ features

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from purchasecast.numerics.purchases.features import facts_of, new_features, repeat_features
+from purchasecast.numerics.purchases.features import NEW_PRIOR, facts_of, new_features, repeat_features
 from purchasecast.numerics.purchases.first_purchase import fit_first_purchase
 from purchasecast.numerics.purchases.hazard import fit_hazard
 from purchasecast.numerics.purchases.history import History, Purchases, history_of, split_purchases
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitSettings", "fit_purchase_model"]
 
+_RIDGE = 10.0  # of the coefficients, toward their prior
 _MAX_ROWS = 600_000  # pairs, beside those bought, that the coefficients are learned from
 _MIN_RATE = 0.3  # at which such pairs are drawn, in units of that of a mean score
 _MIN_HIDDEN = 2_000  # hidden pairs from which on coefficients can be extrapolated
@@ -98,8 +99,8 @@ def fit_purchase_model(
     world = _world(seen, attributes, category, settings, density=len(seen) / len(purchases), at=(now - period, period))
     lessons = _lessons(world, hidden, settings)
     (features, outcome, weight), (repeated, repeats) = lessons
-    new, share = fit_first_purchase(features, outcome, weight)
-    again = fit_hazard(repeated, repeats, np.ones(len(repeats))) if repeats.any() else np.zeros(0)
+    new, share = fit_first_purchase(features, outcome, weight, NEW_PRIOR, ridge=_RIDGE)
+    again = fit_hazard(repeated, repeats, np.ones(len(repeats)), ridge=_RIDGE) if repeats.any() else np.zeros(0)
     first = float(outcome.sum())
     if purchases.time is None and len(hidden) >= _MIN_HIDDEN:
         new = _sharper(new, first / share, seen, attributes, category, settings)
@@ -133,7 +134,7 @@ def _sharper(
     (features, outcome, weight), _ = _lessons(world, rest, settings)
     parts = np.column_stack([np.ones(len(outcome)), features @ new])
     found = float(outcome.sum())
-    (_, slope), _ = fit_first_purchase(parts, outcome, weight, share=found / (pairs + found))
+    (_, slope), _ = fit_first_purchase(parts, outcome, weight, np.array([0.0, 1.0]), share=found / (pairs + found))
     sharper: Floats = (2.0 - slope) * new
     return sharper
 
