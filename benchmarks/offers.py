@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LENGTHS = (5, 10)
 FACTORS, OTHERS, RIDGE, ROUNDS = 128, 0.3, 0.01, 10
-CATEGORY_LINES = 5_000
+CATEGORIES, CATEGORY_LINES = 6, 1_000
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     ways |= {"purchasecast": told, "purchasecast x price": told * price}
     known = seen.toarray() > 0
     figures = {name: quality(np.where(known, -np.inf, score), bought, price) for name, score in ways.items()}
-    report(seconds=seconds, lists=figures, categories=by_category(told, price, bought, category))
+    report(seconds=seconds, lists=figures, categories=by_category(told, price, bought, category, known))
 
 
 def codes(first: Any, second: Any) -> tuple[list[str], NDArray[Any], NDArray[Any]]:
@@ -135,17 +135,36 @@ def quality(scores: NDArray[Any], bought: NDArray[Any], price: NDArray[Any]) -> 
 
 
 def by_category(
-    told: NDArray[Any], price: NDArray[Any], bought: NDArray[Any], category: NDArray[Any]
+    told: NDArray[Any], price: NDArray[Any], bought: NDArray[Any], category: NDArray[Any], known: NDArray[np.bool_]
 ) -> dict[str, list[float]]:
-    """Return expected and actual buyers of one list a category: the best product of each customer, the best lines."""
-    rows, found = np.arange(len(told)), {}
-    for level in np.unique(category):
+    """Return expected and actual buyers of the lists that `insights` makes.
+
+    One list for each category with much revenue, and one of categories that are new to the customer: the best product
+    of each customer in a category, and of these the best lines.
+    """
+    rows, revenue, found = np.arange(len(told)), told * price, {}
+    past = known.sum(axis=0) * price
+    levels = np.unique(category)
+    by_revenue = sorted(levels, key=lambda level: -past[category == level].sum())
+    fresh = []
+    for level in levels:
         own = np.flatnonzero(category == level)
-        best = own[(told[:, own] * price[own]).argmax(axis=1)]
-        lines = np.argsort(-told[rows, best] * price[best])[:CATEGORY_LINES]
-        found[str(level)] = [round(float(told[lines, best[lines]].sum())), int(bought[lines, best[lines]].sum())]
-    found["all"] = np.sum([*found.values()], axis=0).tolist()
-    return found
+        best = own[revenue[:, own].argmax(axis=1)]
+        if level in by_revenue[:CATEGORIES]:
+            found[str(level)] = _told_and_bought(rows, best, revenue, told, bought)
+        is_new = ~known[:, own].any(axis=1)
+        fresh.append((rows[is_new], best[is_new]))
+    customer, product = (np.concatenate(part) for part in zip(*fresh, strict=True))
+    found["new"] = _told_and_bought(customer, product, revenue, told, bought)
+    return {**found, "all": np.sum([*found.values()], axis=0).tolist()}
+
+
+def _told_and_bought(
+    customer: NDArray[Any], product: NDArray[Any], revenue: NDArray[Any], told: NDArray[Any], bought: NDArray[Any]
+) -> list[float]:
+    lines = np.argsort(-revenue[customer, product])[:CATEGORY_LINES]
+    pairs = customer[lines], product[lines]
+    return [round(float(told[pairs].sum())), int(bought[pairs].sum())]
 
 
 def say(text: str) -> None:

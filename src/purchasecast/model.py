@@ -15,7 +15,7 @@ from purchasecast.results import Evaluation, Explanation, Insights, Profile, Sea
 from purchasecast.scorer import read_scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from purchasecast.config import PlanSettings
     from purchasecast.io import Session
@@ -292,6 +292,7 @@ class Model:
         repeat: bool | None = None,
         purchases: float | None = None,
         *,
+        columns: Sequence[str] = (),
         max_reject_rate: float = 0.01,
         session: Session = None,
         **reader: Any,
@@ -308,6 +309,8 @@ class Model:
             False leaves out what the customer has bought before, True all else; both are offered by default.
         purchases : float, optional
             Number of purchases in the period to come, of all customers; by default as many as were hidden in training.
+        columns : sequence of str, default ()
+            Attributes of the customer or the product to add.
         max_reject_rate : float, default 0.01
             Largest share of bad rows that a run goes on with.
         session : SparkSession or callable, optional
@@ -320,12 +323,12 @@ class Model:
         table or list of dict
             The kind that was given, an Arrow table for a path: the customer and the product, ``probability`` of at
             least one purchase, ``amount`` that one is predicted to bring, ``expected_revenue``, which is their
-            product, and ``bought_before``. A Spark frame stays lazy.
+            product, ``bought_before``, and the wanted attributes. A Spark frame stays lazy.
 
         Raises
         ------
         SettingsError
-            If the model was trained without offers, or a number is not above 0.
+            If the model was trained without offers, a number is not above 0, or a wanted column is no attribute.
         """
         from purchasecast.io import take_table  # noqa: PLC0415  needs Spark
         from purchasecast.prediction import score_offers  # noqa: PLC0415
@@ -337,6 +340,7 @@ class Model:
         with validate(raw, self.schema, target="optional", cache=not is_on_spark) as checked:
             check_reject_rate(checked.report, max_reject_rate, schema=self.schema)
             options: Any = {"per_customer": per_customer, "repeat": repeat, "purchases": purchases}
+            options["columns"] = columns
             found = score_offers(checked.accepted, self.bundle, **options)
             return found if is_on_spark else of_kind(found.toArrow(), data)
 
@@ -363,7 +367,8 @@ class Model:
         of_plan = {name: options.pop(name) for name in ("stock", "must", "must_not", "out", "steps") if name in options}
         names = {"customer": str(self.schema.customer), "product": str(self.schema.product)}
         columns = {**names, "amount": self.schema.target}
-        return plan_offers(self.offers(data, **options), settings, columns, money=self.schema.money, **of_plan)
+        offers = self.offers(data, **{"columns": settings.segments, **options})
+        return plan_offers(offers, settings, columns, money=self.schema.money, **of_plan)
 
     def insights(
         self,

@@ -16,6 +16,7 @@ from purchasecast.cli.options import column_pair
 from purchasecast.config import InsightSettings, TrainSettings
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.insights import find_insights, summary
+from purchasecast.prediction import score_offers
 from purchasecast.results import Insights
 from purchasecast.schema import Schema, load_schema
 from purchasecast.training.offers import propensity_of
@@ -168,6 +169,14 @@ def test_offers_are_the_best_that_nobody_has_bought(spark: SparkSession, tmp_pat
     )
     assert Insights.from_dict(json.loads((tmp_path / "out" / "findings.json").read_text())) == found
     assert found.findings[0].claim in summary(found)
+    offered = score_offers(raw(spark, table), bundle, per_customer=4, purchases=200, columns=["town"]).toPandas()
+    assert offered.groupby("who").size().max() == 4
+    assert np.allclose(offered["expected_revenue"], offered["probability"] * offered["amount"])
+    assert dict(zip(offered["who"], offered["town"], strict=True)) == dict(
+        zip(table["who"], table["town"], strict=True)
+    )
+    with pytest.raises(SettingsError, match="did you mean town"):
+        score_offers(past, bundle, columns=["towns"])
     with pytest.raises(DataError, match="spend"):
         find_insights(bundle, tmp_path / "out", data=raw(spark, coming), demand=raw(spark, coming))
 

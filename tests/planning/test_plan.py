@@ -277,10 +277,11 @@ def test_a_model_plans_its_own_offers(model: Path, tmp_path: Path, monkeypatch: 
         return offers().rename(columns={"customer": "Customer", "product": "Product"})
 
     monkeypatch.setattr(pc.Model, "offers", of_model)
-    settings = pc.PlanSettings(budget=150, cost=COST, margin=MARGIN)
+    settings = pc.PlanSettings(budget=150, cost=COST, margin=MARGIN, segments=("town",))
     campaign = pc.load(model).plan("past.csv", settings=settings, purchases=900.0, out=tmp_path / "plan")
-    assert asked == {"data": "past.csv", "purchases": 900.0}
-    assert campaign.contacts.rename_columns(planned().contacts.column_names).equals(planned().contacts)
+    assert asked == {"data": "past.csv", "purchases": 900.0, "columns": ("town",)}
+    expected = planned(segments=("town",)).contacts
+    assert campaign.contacts.rename_columns(expected.column_names).equals(expected)
     assert campaign.plan.columns == {"customer": "Customer", "product": "Product", "amount": "Spend"}
     assert campaign.plan.money == "EUR"
     assert (tmp_path / "plan" / "plan.html").is_file()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pyspark.sql import functions as sf
 
 from purchasecast.bundle.pipeline import load_propensity
-from purchasecast.errors import SettingsError
+from purchasecast.errors import SettingsError, did_you_mean
 from purchasecast.prediction.scoring import score
 from purchasecast.schema.reserved_columns import PREDICTION
 from purchasecast.spark.columns import col, quoted
@@ -36,6 +36,7 @@ def score_offers(
     repeat: bool | None = None,
     purchases: float | None = None,
     by: Literal["expected_revenue", "probability"] = "expected_revenue",
+    columns: Sequence[str] = (),
 ) -> DataFrame:
     """Return the offers with the highest expected revenue, or probability, for each customer.
 
@@ -55,18 +56,20 @@ def score_offers(
         Number of purchases in the period to come, of all customers; by default as many as were hidden in training.
     by : {"expected_revenue", "probability"}, default "expected_revenue"
         What the best offers have most of.
+    columns : sequence of str, default ()
+        Attributes of the customer or the product to add.
 
     Returns
     -------
     DataFrame
         One row per offer, lazy: the customer and the product under the schema's names; ``probability`` of at least one
         purchase in the period, ``amount`` that one purchase is predicted to bring, ``expected_revenue``, which is
-        their product, and ``bought_before``.
+        their product, ``bought_before``, and the wanted attributes.
 
     Raises
     ------
     SettingsError
-        If the model was trained without offers, or a number is not above 0.
+        If the model was trained without offers, a number is not above 0, or a wanted column is no attribute.
     """
     if per_customer < 1:
         raise SettingsError(f"per_customer: expected at least 1, found {per_customer}; take 50.")
@@ -78,19 +81,29 @@ def score_offers(
             "product column, and offers."
         )
     customer, product = schema.customer, schema.product
+    _check_attributes(columns, schema)
     with_history = model.with_history(past).with_purchases(purchases)
     count = per_customer if by == "probability" else max(_CANDIDATES * per_customer, _MIN_CANDIDATES)
     probable = with_history.recommend(count, repeat=repeat)
     pairs = _described(probable, past, schema)
-    kept = [customer, product, "probability", "bought_before"]
+    kept = [customer, product, "probability", "bought_before", *columns]
+    wanted = [col(name) for name in (customer, product, *OFFER_COLUMNS, *columns)]
     scored = score(pairs, bundle, kept).withColumn("amount", sf.greatest(col(PREDICTION), sf.lit(0.0)))
     revenue = col("probability") * col("amount")
     valued = scored.withColumn("expected_revenue", revenue)
     if by == "probability":
-        return valued.select(col(customer), col(product), *OFFER_COLUMNS)
+        return valued.select(*wanted)
     place = f"row_number() over (partition by {quoted(customer)} order by expected_revenue desc, {quoted(product)})"
     ranked = valued.withColumn("_pc_place", sf.expr(place)).where(col("_pc_place") <= per_customer)
-    return ranked.select(col(customer), col(product), *OFFER_COLUMNS)
+    return ranked.select(*wanted)
+
+
+def _check_attributes(columns: Sequence[str], schema: Schema) -> None:
+    known = [c.name for c in schema.features if c.of in {"customer", "product"}]
+    for name in columns:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; they are {', '.join(known)}."
+            raise SettingsError(f"offers: expected an attribute of a customer or a product, found {name}{hint}")
 
 
 def _described(pairs: DataFrame, past: DataFrame, schema: Schema) -> DataFrame:
