@@ -24,7 +24,7 @@ from _session import options, report, session
 
 import purchasecast as pc
 from purchasecast.insights.demand.measure import Noise
-from purchasecast.insights.offers.lists import Offer, Offers
+from purchasecast.insights.offers.lists import Offer, Offers, calibration_error
 from purchasecast.insights.significance import normal_interval
 from purchasecast.progress import Steps
 
@@ -111,11 +111,13 @@ def covered(offers: pd.DataFrame, past: pd.DataFrame, hidden: pd.DataFrame, rmse
     five = lines.sort_values("probability", ascending=False, kind="stable").groupby(CUSTOMER).head(EACH)
     lists += [part for name in ATTRIBUTES for _, part in five.groupby(name)]
     noise = Noise({}, of_any=rmse**2, bias=0.0, residual=0.0, customer=0.0, product=0.0, source="")
-    hits = []
+    hits, error = [], calibration_error(0.3 * len(past))
     for part in lists:
         columns = {name: part[name].to_numpy() for name in ("probability", "amount", "expected_revenue")}
         offer = Offer("list", pa.table({**columns, "category": [""] * len(part)}))
-        low, high = normal_interval(offer.expected, Offers((offer,), noise, None).deviation(offer), 0.9, minimum=0.0)
+        low, high = normal_interval(
+            offer.expected, Offers((offer,), noise, None, error=error).deviation(offer), 0.9, minimum=0.0
+        )
         hits.append(low <= part["actual"].sum() <= high)
     return {"count": len(hits), "covered": round(float(np.mean(hits)), 3)}
 

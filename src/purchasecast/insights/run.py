@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from purchasecast.bundle import MANIFEST, pinned
-from purchasecast.bundle.pipeline import has_propensity, load_level_stages, load_pipeline
+from purchasecast.bundle.pipeline import load_level_stages, load_pipeline, load_propensity
 from purchasecast.config import InsightSettings
 from purchasecast.errors import DataError
 from purchasecast.formatting import percent
@@ -28,7 +28,13 @@ from purchasecast.insights.demand.measure import (
     uncertain_products,
 )
 from purchasecast.insights.demand.orders import orders_frame, sum_orders
-from purchasecast.insights.offers.lists import Offers, campaign_lists, offers_by_customer, scored_offers
+from purchasecast.insights.offers.lists import (
+    Offers,
+    calibration_error,
+    campaign_lists,
+    offers_by_customer,
+    scored_offers,
+)
 from purchasecast.insights.output import results_folder, table_of, write_findings, write_list
 from purchasecast.insights.peers.regression import fit_peers
 from purchasecast.insights.peers.segments import contrast_segments
@@ -393,7 +399,8 @@ def _make_offers(run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | N
     if sales.customers is None or sales.products is None:
         run.miss("Personal offers need a customer column and a product column.", "offer")
         return []
-    if not has_propensity(run.bundle):
+    propensity = load_propensity(run.bundle)
+    if propensity is None:
         run.miss("Offers need a model that knows who buys what: train it with offers.", "offer")
         return []
     noise = run.noise()
@@ -410,7 +417,8 @@ def _make_offers(run: _Run, sales: Sales, past: DataFrame, coming: DataFrame | N
     for offer in lists:
         table = offer.lines.rename_columns(_list_columns(offer.lines.column_names, sales))
         run.add_list(offer.file_name, offer.title(run.phrases, sales.category), table, offer.expected)
-    offers = Offers(lists, noise, sales.category, _lists_checked(run))
+    error = calibration_error(propensity.hidden_purchases)
+    offers = Offers(lists, noise, sales.category, _lists_checked(run), error)
     return offers.findings(judge([offers], run.rate)[0], run.rate, run.phrases)
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as sf
 from purchasecast.formatting import counted, percent
 from purchasecast.insights.phrases import slug
 from purchasecast.insights.significance import Evidence, normal_interval
+from purchasecast.numerics.purchases.features import NEW_FEATURES
 from purchasecast.prediction import score_offers
 from purchasecast.results import Chart, Finding, Support
 from purchasecast.spark.columns import col
@@ -31,12 +32,21 @@ if TYPE_CHECKING:
     from purchasecast.insights.sales import Sales
     from purchasecast.insights.significance import Floats
 
-__all__ = ["LINE_COLUMNS", "Offer", "Offers", "campaign_lists", "offers_by_customer", "scored_offers"]
+__all__ = [
+    "LINE_COLUMNS",
+    "Offer",
+    "Offers",
+    "calibration_error",
+    "campaign_lists",
+    "offers_by_customer",
+    "scored_offers",
+]
 
 LINE_COLUMNS = ("customer", "product", "category", "amount", "probability", "expected_revenue", "bought_before")
 _MAX_CATEGORY_CAMPAIGNS = 6
 _CANDIDATES = 100  # most probable products per customer, which the campaigns choose from
-# Told and actual buyers of a list differ by more than chance: by 5 % (standard deviation) on purchases not seen.
+# Told and actual buyers of a list differ by more than chance: by 5 % (standard deviation) on purchases not seen, where
+# the probabilities were learned from very many purchases.
 _CALIBRATION_ERROR = 0.05
 _SHOWN = 10
 
@@ -74,6 +84,7 @@ class Offers(Evidence):
     noise: Noise  # variances of the errors of predictions
     category: str | None  # column of the category
     checked: str = ""  # what lists made in the same way brought on hidden purchases
+    error: float = _CALIBRATION_ERROR  # relative, of all probabilities of a list together
 
     def findings(self, q: Floats, rate: float, phrases: Phrases) -> list[Finding]:  # noqa: ARG002  not tested
         """Return one finding per list."""
@@ -89,7 +100,7 @@ class Offers(Evidence):
         known, categories = self.noise.of_category, offer.lines["category"].to_pylist()
         error = np.array([known.get(category, self.noise.of_any) for category in categories])
         by_line = np.sum(probability * (error + amount**2) - (probability * amount) ** 2)
-        return float(np.sqrt(by_line + (_CALIBRATION_ERROR * offer.expected) ** 2))
+        return float(np.sqrt(by_line + (self.error * offer.expected) ** 2))
 
     def _finding(self, offer: Offer, phrases: Phrases) -> Finding:
         value, lines = offer.expected, offer.lines
@@ -116,7 +127,7 @@ class Offers(Evidence):
             method=(
                 "Probability of a purchase in the period to come, learned on purchases that were hidden, times the "
                 "predicted amount; the lines with the highest expected revenue. The interval allows for chance, the "
-                f"error of amounts, and {percent(_CALIBRATION_ERROR)} by which all probabilities may be wrong."
+                f"error of amounts, and {percent(self.error)} by which all probabilities may be wrong."
             ),
             action=f"Send the {count} of the list {offer.file_name}, except a random tenth, to measure what they add.",
             money=value,
@@ -138,6 +149,15 @@ class Offers(Evidence):
                 "with it."
             ),
         )
+
+
+def calibration_error(hidden: float) -> float:
+    """Return the relative error of the probabilities of a list that were learned from so many hidden purchases.
+
+    Besides what remains with very many, a regression with k coefficients has a relative error of about the square root
+    of k over the purchases that it has seen.
+    """
+    return float(np.sqrt(_CALIBRATION_ERROR**2 + NEW_FEATURES / max(hidden, 1.0)))
 
 
 def scored_offers(

@@ -27,6 +27,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast.errors import DataError, SettingsError
 from purchasecast.numerics.purchases.fit import FitSettings
+from purchasecast.numerics.purchases.model import PurchaseModel
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import apply_in_tasks, map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
@@ -173,6 +174,11 @@ class PurchasePropensityModel(TableModelMixin, Model, PropensityParams):
     def products(self) -> DataFrame:
         """One row per product that the fit has seen: ``number``, ``level`` as text, and ``buyers``."""
         return self._products
+
+    @property
+    def hidden_purchases(self) -> float:
+        """Number of hidden first purchases that the probabilities were learned from."""
+        return PurchaseModel.from_bytes(self.content()["content"]).first_pairs
 
     def with_history(self, dataset: DataFrame) -> PurchasePropensityModel:
         """Return the same model for customers with other purchases.
