@@ -308,7 +308,7 @@ class Model:
         repeat : bool, optional
             False leaves out what the customer has bought before, True all else; both are offered by default.
         purchases : float, optional
-            Number of purchases in the period to come, of all customers; by default as many as were hidden in training.
+            Number of purchases in the period, of all customers; by default as many as were hidden in training.
         columns : sequence of str, default ()
             Attributes of the customer or the product to add.
         max_reject_rate : float, default 0.01
@@ -321,9 +321,8 @@ class Model:
         Returns
         -------
         table or list of dict
-            The kind that was given, an Arrow table for a path: the customer and the product, ``probability`` of at
-            least one purchase, ``amount`` that one is predicted to bring, ``expected_revenue``, which is their
-            product, ``bought_before``, and the wanted attributes. A Spark frame stays lazy.
+            The kind that was given, an Arrow table for a path: customer, product, ``probability``, ``amount`` of a
+            purchase, their product ``expected_revenue``, ``bought_before``, ``columns``. A Spark frame stays lazy.
 
         Raises
         ------
@@ -339,9 +338,8 @@ class Model:
         is_on_spark = type(data).__module__.startswith("pyspark.")
         with validate(raw, self.schema, target="optional", cache=not is_on_spark) as checked:
             check_reject_rate(checked.report, max_reject_rate, schema=self.schema)
-            options: Any = {"per_customer": per_customer, "repeat": repeat, "purchases": purchases}
-            options["columns"] = columns
-            found = score_offers(checked.accepted, self.bundle, **options)
+            wanted: Any = {"per_customer": per_customer, "repeat": repeat, "purchases": purchases, "columns": columns}
+            found = score_offers(checked.accepted, self.bundle, **wanted)
             return found if is_on_spark else of_kind(found.toArrow(), data)
 
     def plan(self, data: Any, *, settings: PlanSettings, **options: Any) -> PlannedCampaign:
@@ -354,8 +352,7 @@ class Model:
         settings : PlanSettings
             Budget, costs and limits.
         **options
-            ``stock``, ``must``, ``must_not``, ``out`` and ``steps`` as in `purchasecast.plan`; all others as in
-            `offers`, such as ``purchases``.
+            ``stock``, ``must``, ``must_not``, ``out`` and ``steps`` as in `purchasecast.plan`; all others of `offers`.
 
         Returns
         -------
@@ -365,10 +362,10 @@ class Model:
         from purchasecast.planning import plan_offers  # noqa: PLC0415  SciPy
 
         of_plan = {name: options.pop(name) for name in ("stock", "must", "must_not", "out", "steps") if name in options}
-        names = {"customer": str(self.schema.customer), "product": str(self.schema.product)}
-        columns = {**names, "amount": self.schema.target}
-        offers = self.offers(data, **{"columns": settings.segments, **options})
-        return plan_offers(offers, settings, columns, money=self.schema.money, **of_plan)
+        schema = self.schema
+        columns = {"customer": str(schema.customer), "product": str(schema.product), "amount": schema.target}
+        offers = self.offers(data, columns=settings.segments, **options)
+        return plan_offers(offers, settings, columns, money=schema.money, **of_plan)
 
     def insights(
         self,
