@@ -53,6 +53,7 @@ def test_the_sums_are_those_of_a_loop_over_customers(fitted: tuple[PurchaseModel
     assert (sums["customers"], sums["hits"]) == (active, hits)
     assert [sums["recall"], sums["ndcg"], sums["revenue"]] == pytest.approx([recall, ndcg, revenue])
     assert set(found.products["probability", 5]) <= set(range(PRODUCTS))
+    assert sums["expected"] == pytest.approx(best.probability.sum(), rel=1e-4)
     assert found.calibration.shape == (len(CALIBRATION_BORDERS), 3)
     assert found.calibration[:, 1].sum() == pytest.approx(len(customer), rel=0.01)
     assert found.calibration[:, 2].sum() == len(customer)

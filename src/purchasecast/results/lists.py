@@ -31,6 +31,8 @@ class ListQuality(Record):
         Share of all products that are on any list.
     revenue : float
         Actual revenue of the offers that were bought, per customer, in money.
+    expected, actual : float, default 0.0
+        Purchases of the offers to all customers: the sum of the probabilities, and how many took place.
     """
 
     ranking: str
@@ -40,6 +42,8 @@ class ListQuality(Record):
     ndcg: float
     coverage: float
     revenue: float
+    expected: float = 0.0
+    actual: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ class ListEvaluation(Record):
 
     def to_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return headers and lines of a table of the rankings."""
-        headers = ("offers ranked by", "a customer", "bought", "recall", "NDCG", "of products", "revenue a customer")
+        columns = ("offers ranked by", "a customer", "bought", "recall", "NDCG", "of products", "revenue a customer")
+        headers = (*columns, "expected purchases", "purchases")
         lines: list[tuple[str, ...]] = [
             (
                 one.ranking,
@@ -109,6 +114,8 @@ class ListEvaluation(Record):
                 f"{one.ndcg:.3f}",
                 percent(one.coverage),
                 number(one.revenue),
+                number(one.expected),
+                number(one.actual),
             )
             for one in self.lists
         ]

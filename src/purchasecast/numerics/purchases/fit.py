@@ -37,7 +37,7 @@ _RIDGE = 10.0  # of the coefficients, toward their prior
 _MAX_ROWS = 600_000  # pairs, beside those bought, that the coefficients are learned from
 _MIN_RATE = 0.3  # at which such pairs are drawn, in units of that of a mean score
 _MIN_HIDDEN = 2_000  # hidden pairs from which on coefficients can be extrapolated
-_MAX_PAIRS = 60_000_000  # pairs whose odds are computed to know their sum
+_MAX_PAIRS = 240_000_000  # pairs whose odds are computed: of 2,400 customers where there are 100,000 products
 _MARGINS, _BINS = (-25.0, 12.0), 1_000  # of the histograms of the margins of all pairs
 
 

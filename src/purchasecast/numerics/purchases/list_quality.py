@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CALIBRATION_BORDERS", "LENGTHS", "SUMS", "Coming", "list_sums"]
 
 LENGTHS = (5, 10)
-SUMS = ("customers", "offers", "hits", "recall", "ndcg", "revenue")
+SUMS = ("customers", "offers", "hits", "recall", "ndcg", "revenue", "expected")
 #: Borders of the probabilities that expected and actual buyers are compared in.
 CALIBRATION_BORDERS = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BLOCK_VALUES = 4_000_000
@@ -84,7 +84,7 @@ def list_sums(
     Returns
     -------
     ListSums
-        Sums over the customers who bought anything.
+        Sums over the customers who bought anything; expected buyers of all customers.
     """
     period, bins = model.period(purchases), len(CALIBRATION_BORDERS)
     lists: dict[tuple[str, int], Floats] = {}
@@ -100,9 +100,8 @@ def list_sums(
         may = told.ravel() > 0
         for column, weights in enumerate((may, told.ravel(), bought.ravel() & may)):
             calibration[:, column] += np.bincount(place, weights=weights, minlength=bins)
-        active = bought.any(axis=1)
         for name, values in _rankings(model, part, told, price).items():
-            for length, (sums, shown) in _compare(values[active], bought[active], amount[active]).items():
+            for length, (sums, shown) in _compare(values, told, bought, amount).items():
                 key = (name, length)
                 lists[key] = lists.get(key, np.zeros(len(SUMS))) + sums
                 products.setdefault(key, []).append(shown)
@@ -137,12 +136,23 @@ def _rankings(model: PurchaseModel, part: History, told: Reals, price: Floats) -
     return ways
 
 
-def _compare(values: Reals, bought: Booleans, amount: Floats) -> dict[int, tuple[Floats, Integers]]:
-    """Return, by length, the sums of the lists and the products on them."""
+def _compare(values: Reals, told: Reals, bought: Booleans, amount: Floats) -> dict[int, tuple[Floats, Integers]]:
+    """Return, by length, the sums of the lists and the products on them.
+
+    All but the expected buyers are of the customers who bought anything: who will is not known beforehand.
+    """
     most = min(max(LENGTHS), values.shape[1])
     rows = np.arange(len(values))[:, None]
     top = np.argpartition(-values, most - 1, axis=1)[:, :most]
     top = top[rows, np.argsort(-values[rows, top], axis=1, kind="stable")]
+    chance, active = np.where(values[rows, top] > 0, told[rows, top], 0.0), bought.any(axis=1)
+    values, bought, amount, top, rows = (
+        values[active],
+        bought[active],
+        amount[active],
+        top[active],
+        rows[: active.sum()],
+    )
     offered = values[rows, top] > 0
     hits, earned, total = bought[rows, top] & offered, amount[rows, top] * offered, bought.sum(axis=1)
     discount = 1 / np.log2(np.arange(most) + 2)
@@ -158,6 +168,7 @@ def _compare(values: Reals, bought: Booleans, amount: Floats) -> dict[int, tuple
             (of_customer / np.maximum(total, 1)).sum(),
             ((hits[:, :n] * discount[:n]).sum(axis=1) / ideal).sum(),
             (earned[:, :n] * hits[:, :n]).sum(),
+            chance[:, :n].sum(),
         )
         found[length] = np.array(sums, dtype=np.float64), np.unique(top[:, :n][offered[:, :n]])
     return found

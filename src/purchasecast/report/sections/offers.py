@@ -26,13 +26,9 @@ def _precision(lists: ListEvaluation, unit: str | None) -> Figure:
     shown = sorted((one for one in lists.lists if one.length == _LENGTH), key=lambda one: -one.precision)
     rows = [(_OWN.get(one.ranking, one.ranking), one.precision, percent(one.precision)) for one in shown]
     own, other = (max(one.precision for one in shown if (one.ranking in _OWN) is is_own) for is_own in (True, False))
-    _, lines = lists.to_table()
-    columns = ("offers ranked by", "a customer", "bought", "recall", "NDCG", "of products")
-    table = Table(
-        "Offers against purchases that the model has not seen",
-        (*columns, with_unit("revenue a customer", unit)),
-        tuple(lines),
-    )
+    headers, lines = lists.to_table()
+    headers = tuple(with_unit(name, unit) if name.startswith("revenue") else name for name in headers)
+    table = Table("Offers against purchases that the model has not seen", headers, tuple(lines))
     title = f"Of {_LENGTH} offers a customer {percent(own)} were bought; the best simple list has {percent(other)}"
     note = f"{lists.purchases:,} purchases of {lists.customers:,} customers after the lists were made."
     return Figure(title, charts.bars(rows, "share of the offers that were bought", share=True), table, note)

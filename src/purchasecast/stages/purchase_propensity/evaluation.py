@@ -124,6 +124,8 @@ def _combined(rows: list[Row], pairs: int, products: int) -> ListEvaluation:
                 named["ndcg"] / customers,
                 len(shown[ranking, length]) / products,
                 named["revenue"] / customers,
+                named["expected"],
+                named["hits"],
             )
         )
     customers = int(max(values[0] for values in sums.values()))
