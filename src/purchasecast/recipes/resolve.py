@@ -201,8 +201,8 @@ def resolve_recipe(rows: DataFrame, schema: Schema, settings: TrainSettings) -> 
     stages += [*encoders, *statistics]
     simple = [PRODUCT_MEAN, PRODUCT_MEDIAN] if schema.product else []
     if settings.model != "boosted":
-        # Without prior means: by them and an indicator of the same attribute, a line tells the mean of the fold that the
-        # fit left out, so that it errs less on the folds than on rows to come.
+        # Without prior means: by them and an indicator of the same attribute, a line tells the mean of the fold that
+        # the fit left out, so that it errs less on the folds than on rows to come.
         stages += _assembly(plan, _encoded(plan, encoders, [], [TASTE]))
     trees = None
     if settings.model != "linear":
