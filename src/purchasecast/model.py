@@ -297,7 +297,7 @@ class Model:
         session: Session = None,
         **reader: Any,
     ) -> Any:
-        """Return for each customer the products with the highest expected revenue in the period to come.
+        """Return for each customer the products with the highest expected revenue: probability x amount.
 
         Parameters
         ----------
@@ -321,8 +321,7 @@ class Model:
         Returns
         -------
         table or list of dict
-            The kind that was given, an Arrow table for a path: customer, product, ``probability``, ``amount`` of a
-            purchase, their product ``expected_revenue``, ``bought_before``, ``columns``. A Spark frame stays lazy.
+            As given, Arrow for a path: ids, ``probability``, ``amount``, ``expected_revenue``, ``bought_before``.
 
         Raises
         ------
