@@ -73,7 +73,6 @@ NOT_SEEN_TO_PASS = (
     "tests/datasets/test_dated_shop.py",
     "tests/docs/test_notebook.py",
     "tests/drafting/",
-    "tests/flow/test_leaks.py",
     "tests/stages/test_stage_contract.py",
     "tests/training/test_priced.py",
     "tests/training/test_recipes.py",

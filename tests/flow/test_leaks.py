@@ -43,6 +43,7 @@ def holdout_r2(rows: DataFrame, schema: Schema, out: Path) -> float:
     return evaluation.overall.r2
 
 
+@pytest.mark.slow  # a whole training, with offers
 def test_a_target_without_any_cause_is_not_predicted(rows: DataFrame, tmp_path: Path) -> None:
     noise = (sf.pmod(sf.xxhash64("User_ID", "Product_ID", sf.lit("noise")), sf.lit(20_000))).cast("int")
     r2 = holdout_r2(rows.withColumn("Purchase", noise), load_schema("black_friday"), tmp_path / "model")
