@@ -101,6 +101,7 @@ def test_the_portable_form_is_the_model(model: Any) -> None:
     assert PurchaseModel.from_bytes(portable["content"]).products == PRODUCTS
     assert portable["vocabulary"] == ["group=a", "group=b"]
     assert portable["tables"]["customers"].count() == CUSTOMERS
+    assert model.hidden_purchases == PurchaseModel.from_bytes(portable["content"]).first_pairs > 0
 
 
 def test_dates_make_repeats(spark: SparkSession) -> None:
