@@ -76,8 +76,6 @@ NOT_SEEN_TO_PASS = (
     "tests/stages/test_stage_contract.py",
     "tests/training/test_priced.py",
     "tests/training/test_recipes.py",
-    "tests/training/test_split.py",
-    "tests/training/test_target_transform.py",
     "tests/training/test_tuning.py",
 )
 

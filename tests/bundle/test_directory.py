@@ -49,11 +49,13 @@ def test_a_manifest_whose_seal_was_removed_is_refused(tmp_path: Path) -> None:
         load_bundle(tmp_path / "m")
 
 
-def test_a_model_of_the_first_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION))
+def test_a_model_of_an_older_format_is_refused_in_one_sentence(tmp_path: Path, version: int) -> None:
     save(tmp_path / "m")
     manifest = tmp_path / "m" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format_version": 1}))
-    with pytest.raises(BundleVersionError, match="expected bundle format 2, found 1; use the purchasecast that wrote"):
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format_version": version}))
+    told = f"expected bundle format {FORMAT_VERSION}, found {version}; use the purchasecast that wrote"
+    with pytest.raises(BundleVersionError, match=told):
         load_bundle(tmp_path / "m")
 
 
@@ -76,8 +78,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         (lambda folder: (folder / "pipeline" / "more").write_text(""), "pipeline/more was added"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest"),
-        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 2, "files": null}'), "manifest"),
-        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 2, "files": {"a": 1}}'), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 3, "files": null}'), "manifest"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format_version": 3, "files": {"a": 1}}'), "manifest"),
         (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "manifest"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe{"), "manifest"),
         (lambda folder: relink(folder / "search.json", folder / "nothing"), "search.json was changed"),

@@ -47,7 +47,7 @@ __all__ = [
     "sealed",
 ]
 
-FORMAT_VERSION = 2  # 1: stages were saved under the modules of the flat layout, predictions as SQL
+FORMAT_VERSION = 3  # 1: stages were saved under the modules of the flat layout; 2: older propensities and unit prices
 MANIFEST = "manifest.json"
 SEAL = "seal"  # of the manifest: sha256 of all else it says
 SCORER = "scorer"

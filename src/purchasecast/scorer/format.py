@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "OFFERS", "ScorerWriter", "read_manifest"]
 
 FORMAT = "purchasecast-scorer"
-FORMAT_VERSION = 2  # 1 had no factors for customers and products without ratings
+FORMAT_VERSION = 3  # 1 had no factors for customers and products without ratings, 2 told repeats with first purchases
 MANIFEST = "scorer.json"
 OFFERS = "offers"  # folder beside it, which `purchasecast.scorer.offers` reads
 
