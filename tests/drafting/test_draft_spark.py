@@ -127,7 +127,7 @@ def test_the_draft_of_superstore_agrees_with_the_example(superstore_draft: Schem
     assert superstore_draft.schema.money == "USD"
     assert superstore_draft.validation is not None
     assert superstore_draft.validation.rejected == 6  # lines whose fields have moved
-    assert superstore_draft.questions == ()
+    assert [question.column for question in superstore_draft.questions] == ["Discount"]  # may be known too late
 
 
 def write(folder: Path, name: str, *, sep: str = ",", encoding: str = "utf-8") -> Path:
