@@ -102,6 +102,16 @@ def test_links_between_the_documents_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def test_documents_that_the_code_names_are_there():
+    named = {
+        (file.relative_to(ROOT), path)
+        for file in (ROOT / "src").rglob("*.py")
+        for path in re.findall(r"docs/[\w/-]+\.(?:md|rst)", file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert [one for one in sorted(named) if not (ROOT / one[1]).is_file()] == []
+
+
 def test_every_decision_has_a_number_of_its_own():
     numbers = {}
     for page in (ROOT / "docs" / "decisions").glob("0*.md"):

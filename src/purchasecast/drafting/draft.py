@@ -155,7 +155,5 @@ class SchemaDraft:
                 f"With this schema {report.accepted:,} rows are accepted and {report.rejected:,} rejected{rate}."
             )
             lines += [f"  {count:,} rows: {reason}" for reason, count in list(report.reasons.items())[:8]]
-        lines.append(
-            "Every guess has its reason beside it. Change what is wrong; docs/schema.md says what can be said."
-        )
+        lines.append("Every guess has its reason beside it. Change what is wrong, as docs/howto/own-columns.md says.")
         return lines

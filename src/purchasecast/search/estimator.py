@@ -5,7 +5,7 @@ Spark's `CrossValidator` fits every candidate on every fold, each fit a job or m
 of each fold holds everything that any penalty needs: `LinearRegressionGridSearch` computes the matrices of all folds in
 one pass, solves every candidate on every fold on the driver, computes the held-out errors from the same matrices, and
 makes Spark's model from the exact coefficients at the chosen penalty. The objective is that of Spark's
-`LinearRegression`; `docs/search.md` explains the algebra and its limits.
+`LinearRegression`; docs/decisions/0003-one-pass-grid-search.md explains the algebra and its limits.
 
 References
 ----------
