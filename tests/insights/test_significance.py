@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from purchasecast.insights.significance import Trials, certainty, judge, q_values, rank_findings
+from purchasecast.insights.significance import Trials, certainty, judge, normal_interval, q_values, rank_findings
 from purchasecast.results import Finding, Support
 
 
@@ -94,6 +94,7 @@ def test_no_tests_at_all_give_no_q_values() -> None:
         ({"interval": (8.0, 12.0)}, 0.8),
         ({"interval": (-1.0, 21.0)}, 0.0),
         ({"value": -10.0, "interval": (-12.0, -5.0), "q_value": 0.1}, 0.45),
+        ({"value": 0.0, "interval": (1.0, 3.0)}, 0.0),
     ],
 )
 def test_certainty_is_the_near_end_of_the_interval(changes: dict[str, object], sure: float) -> None:
@@ -111,6 +112,16 @@ def test_certain_money_comes_first_whatever_the_order() -> None:
     expected = ["certain", "large but vague", "small", "many rows", "few rows"]
     assert [f.id for f in rank_findings(found, max_per_kind=10)] == expected
     assert [f.id for f in rank_findings(found[::-1], max_per_kind=10)] == expected
+
+
+def test_of_equal_certain_money_the_surest_comes_first() -> None:
+    vague, sure = finding("a", money=100.0, interval=(5.0, 15.0)), finding("b", money=50.0)
+    assert [f.id for f in rank_findings([vague, sure], max_per_kind=10)] == ["b", "a"]
+
+
+def test_an_interval_is_as_wide_on_both_sides_unless_it_is_cut() -> None:
+    assert normal_interval(10.0, 2.0, 0.9) == pytest.approx((10 - 2 * 1.644854, 10 + 2 * 1.644854))
+    assert normal_interval(1.0, 2.0, 0.9, minimum=0.0) == pytest.approx((0.0, 1 + 2 * 1.644854))
 
 
 def test_one_kind_does_not_fill_the_list() -> None:
