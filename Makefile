@@ -11,7 +11,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environments check test test-all demo bench faults docs clean
+.PHONY: help setup environments check test test-all demo bench faults mutants docs clean
 
 help: ## List what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: setup ## Run the benchmarks, one script a question
 
 faults: setup ## Try kills, interrupts, damage and full disks, as docs/reliability.md promises (an hour)
 	$(BIN)/python -m tests.faults
+
+mutants: setup ## Change lines of the statistical and scoring modules; see that a test fails (half an hour, goes on where it stopped)
+	$(BIN)/python -m tests.mutants
 
 # The examples of the gallery train models for some minutes: `make test` builds the pages around them only.
 GALLERY ?= 1

@@ -217,6 +217,17 @@ def test_the_regression_recovers_its_coefficients() -> None:
     assert fit_hazard(features, bought, np.ones(60_000)) == pytest.approx(planted, abs=0.08)
 
 
+def test_a_penalty_is_the_same_in_any_unit_and_shrinks() -> None:
+    random = np.random.default_rng(5)
+    features = np.column_stack([np.ones(400), random.normal(size=400), random.normal(size=400)])
+    bought = (random.random(400) < 1 - np.exp(-np.exp(features @ [-1.0, 0.8, -0.5]))).astype(float)
+    units = np.array([1.0, 1_000.0, 0.01])
+    weak, strong = (fit_hazard(features, bought, np.ones(400), ridge=ridge) for ridge in (1.0, 200.0))
+    other = fit_hazard(features * units, bought, np.ones(400), ridge=200.0)
+    assert other * units == pytest.approx(strong, rel=1e-4)
+    assert (np.abs(strong[1:]) < 0.7 * np.abs(weak[1:])).all()
+
+
 def test_the_share_of_pairs_that_are_bought_in_the_period_is_recovered() -> None:
     rng = np.random.default_rng(0)
     features = np.column_stack([np.ones(200_000), rng.normal(size=(200_000, 2))])

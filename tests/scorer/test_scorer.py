@@ -308,6 +308,16 @@ def test_a_damaged_scorer_is_refused(
         read_scorer(tmp_path / "scorer")
 
 
+def test_rows_of_the_self_test_that_are_unusual_are_no_examples(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model / "scorer", tmp_path / "scorer")
+    file = tmp_path / "scorer" / "scorer.json"
+    document = json.loads(file.read_text())
+    rows = [test["row"] for test in document["self_test"]]
+    document["self_test"][1]["unusual"] = True
+    file.write_text(json.dumps(document))
+    assert list(read_scorer(tmp_path / "scorer").examples) == [rows[0], *rows[2:]]
+
+
 def test_files_that_are_none_are_refused(model: Path, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model" / "scorer" / "levels" / "0.arrow").write_bytes(b"ARROW1 or so")
