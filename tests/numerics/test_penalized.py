@@ -104,7 +104,7 @@ def test_one_coefficient_that_is_off_is_not_taken_for_an_optimum():
     for change, expected in ((0.0, True), (1e-3, False)):
         off = beta + np.array([change, 0.0, 0.0, 0.0])
         rows = elastic_net._Rows(np.zeros(1), np.array([0.3]), np.sign(off)[None], off[None])
-        assert elastic_net._are_optimal(problem, rows, np.full(4, 1e-9)).tolist() == [expected]
+        assert elastic_net._are_optimal(problem, rows, np.array([1e-9, 1.0, 1.0, 1.0])).tolist() == [expected]
         rows = elastic_net._Rows(np.zeros(1), np.array([0.3]), np.array([[0.0, 1.0, 1.0, 1.0]]), off[None])
         # Of a feature that takes no part nothing is asked; here the others notice what its coefficient changes.
         assert elastic_net._are_optimal(problem, rows, np.full(4, 1e-2)).tolist() == [True]
