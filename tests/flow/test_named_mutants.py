@@ -30,7 +30,7 @@ def test_chance_counts_the_rows_of_both_sides(monkeypatch: pytest.MonkeyPatch) -
     one = SimpleNamespace(name="town", label="Town", role="feature", of=None, levels=("a", "b"), before=before)
     monkeypatch.setattr(monitoring, "_of_feature", lambda *_: one)
     monkeypatch.setattr(monitoring, "_count_levels", lambda *_: after)
-    profile: Any = SimpleNamespace(features=[SimpleNamespace(kind="nominal")], rows=100)
+    profile: Any = SimpleNamespace(features=[SimpleNamespace(kind="nominal")], concentrations=[], rows=100)
     checked: Any = SimpleNamespace(accepted=None, report=SimpleNamespace(accepted=100_000))
     (drift,) = monitoring._compare(checked, profile, SCHEMA, labelled=False)
     assert drift.chance == pytest.approx((1 / 100 + 1 / 100_000) * chi2.ppf(0.999, 1))

@@ -139,7 +139,7 @@ def test_new_customers_and_products_have_what_is_known_of_them(fitted: dict[str,
     assert none.num_rows == 0
 
 
-def test_a_bucket_without_purchases_adds_nothing(fitted: dict[str, Any], customers: pa.Table) -> None:
+def test_a_bucket_without_purchases_adds_expected_buyers_alone(fitted: dict[str, Any], customers: pa.Table) -> None:
     pairs = pa.table({"customer": ["c000", "c001"], "item": pa.array([3, 4], pa.int32()), "amount": [2.0, 5.0]})
     work = {**known(fitted), "price": np.ones(PRODUCTS), "purchases": 2.0}
     sums = {(row["ranking"], row["length"]): row["sums"] for row in _bucket_sums(customers, pairs, **work).to_pylist()}
@@ -147,6 +147,8 @@ def test_a_bucket_without_purchases_adds_nothing(fitted: dict[str, Any], custome
     empty = {
         (row["ranking"], row["length"]): row for row in _bucket_sums(customers, pairs.slice(0, 0), **work).to_pylist()
     }
-    assert empty["probability", 5]["sums"] == [0.0] * 6
+    *came, expected = empty["probability", 5]["sums"]
+    assert came == [0.0] * 6
+    assert expected == pytest.approx(sums["probability", 5][-1])  # who will buy is not known beforehand
     nobody = _bucket_sums(customers.slice(0, 0), pairs.slice(0, 0), **work)
     assert nobody.num_rows >= 1
