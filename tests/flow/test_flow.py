@@ -56,7 +56,7 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     write_shop(generate_shop(spark, rows=ROWS, seed=3), str(folder / "data.csv"), scoring=True)
     schema = load_schema("black_friday")
-    result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings(folds=2))
+    result = train(read_table(spark, folder / "data.csv", schema), schema, folder / "model", TrainSettings())
     (folder / "train.json").write_text(json.dumps(result.to_dict()))
     return folder
 
@@ -259,7 +259,8 @@ def test_tasks_score_without_this_package(shop: Path, tmp_path: Path) -> None:
     bundle = load_bundle(shop / "model")
     rows = pd.read_csv(shop / "data.scoring.csv", dtype=str, keep_default_na=False).head(50)
     table = pa.Table.from_pandas(rows.replace("", None), preserve_index=False)
-    work = scoring._Work(bundle.scorer_files.carried(without="offers"), (), (), None, explain=False, errors="raise")
+    files = bundle.scorer_files.carried(without="offers")
+    work = scoring._Work(files, (), (), None, explain=False, amounts=False, errors="raise")
     (tmp_path / "work").write_bytes(shipping._pickled(work.score))
     with pa.ipc.new_file(str(tmp_path / "rows.arrow"), table.schema) as writer:
         writer.write_table(table)
