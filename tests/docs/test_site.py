@@ -93,7 +93,7 @@ def test_no_page_is_wider_than_the_screen():
         page = browser.new_page(java_script_enabled=False)  # a third of the time, and the layout does not need it
         wide = {}
         for path in PAGES:
-            page.goto(path.as_uri(), wait_until="domcontentloaded")
+            page.goto(path.as_uri(), wait_until="load")  # style sheets are part of the layout
             for width in (390, 1280):
                 page.set_viewport_size({"width": width, "height": 900})
                 if found := page.evaluate(script):
