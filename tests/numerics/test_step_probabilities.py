@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from purchasecast.numerics.step_fit import fit_steps
-from purchasecast.numerics.step_probabilities import LevelSteps, bounds_of_rows, steps_of_rows
+from purchasecast.numerics.step_probabilities import LevelSteps, RowSteps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def new() -> Planted:
 
 def scored(fitted: dict[str, Any], rows: Planted, share: float = 0.9) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return, of the rows with a ladder, the probabilities by step, the true ones, and which steps are in the set."""
-    counts, made = steps_of_rows(fitted, NAMES, rows.level, rows.prediction, rows.spread, share)
+    counts, made = RowSteps.of(fitted, NAMES, rows.level, rows.prediction, rows.spread, share).lists()
     assert set(counts[rows.level < 2]) == {5}
     assert set(counts[rows.level == 2]) == {0}  # wine has no ladder
     by_row = made.reshape(-1, 5, 5)
@@ -116,7 +116,7 @@ def test_sets_hold_the_promised_share_in_every_level(fitted: dict[str, Any], new
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
 def test_intervals_hold_the_promised_share_in_every_level(fitted: dict[str, Any], new: Planted, share: float) -> None:
     arguments = (NAMES, new.level, new.prediction, new.spread)
-    lower, upper = bounds_of_rows(fitted, *arguments, share)
+    lower, upper = RowSteps.of(fitted, *arguments, share).bounds()
     np.testing.assert_array_equal(np.isnan(lower), new.level == 2)
     for k, name in enumerate(LADDERS):
         mine = new.level == k
@@ -152,7 +152,7 @@ def test_few_rows_do_not_make_sets_too_small(new: Planted) -> None:
         rows = planted(400, seed=100 + seed)
         few = fit_steps(*rows.arguments(rows.level == 0), min_rows=100)
         assert few is not None
-        counts, made = steps_of_rows(few, NAMES, new.level[books], new.prediction[books], new.spread[books], 0.9)
+        counts, made = RowSteps.of(few, NAMES, new.level[books], new.prediction[books], new.spread[books], 0.9).lists()
         came = (made[:, 0] == np.repeat(new.step[books], counts)) & (made[:, 4] > 0)
         shares.append(came.sum() / books.sum())
     # Limits from probabilities of the rows that they were fitted on would hold 88 %.
@@ -198,16 +198,15 @@ def test_few_rows_and_unknown_spreads_take_what_all_rows_say(training: Planted, 
     found = fit_steps(label, prediction, np.zeros(len(label)), level, *rest, min_rows=100)
     assert found is not None
     assert set(found["quantiles"]) == {"", "books"}
-    counts, made = steps_of_rows(found, NAMES, new.level, new.prediction, None, 0.9)
+    counts, made = RowSteps.of(found, NAMES, new.level, new.prediction, None, 0.9).lists()
     films = np.repeat(new.level, counts) == 1
     came = np.repeat(new.step, counts) == made[:, 0]
     assert (came & (made[:, 4] > 0))[films].sum() / (new.level == 1).sum() == pytest.approx(0.9, abs=0.03)
 
 
 def test_a_row_without_a_prediction_and_an_unknown_level_have_no_steps(fitted: dict[str, Any]) -> None:
-    counts, made = steps_of_rows(
-        fitted, ["books", "tea", None], np.array([0, 0, 1, 2]), np.array([np.nan, 700.0, 700.0, 700.0]), None, 0.9
-    )
+    prediction = np.array([np.nan, 700.0, 700.0, 700.0])
+    counts, made = RowSteps.of(fitted, ["books", "tea", None], np.array([0, 0, 1, 2]), prediction, None, 0.9).lists()
     assert counts.tolist() == [0, 5, 0, 0]
     assert made.shape == (5, 5)
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_complete",
-    "has_propensity",
     "load_level_stages",
     "load_pipeline",
     "load_propensity",
@@ -129,11 +128,6 @@ def save_propensity(model: PurchasePropensityModel, folder: Path) -> None:
     model.save((folder / _PROPENSITY).as_uri())
 
 
-def has_propensity(bundle: Bundle) -> bool:
-    """Return whether a bundle was trained with offers."""
-    return (bundle.path / _PROPENSITY).is_dir()
-
-
 def load_propensity(bundle: Bundle) -> PurchasePropensityModel | None:
     """Read who buys what.
 
@@ -147,7 +141,8 @@ def load_propensity(bundle: Bundle) -> PurchasePropensityModel | None:
     PurchasePropensityModel or None
         The model; None if the bundle was trained without offers.
     """
-    if not has_propensity(bundle):
+    folder = bundle.path / _PROPENSITY
+    if not folder.is_dir():
         return None
-    model: PurchasePropensityModel = PurchasePropensityModel.load((bundle.path / _PROPENSITY).resolve().as_uri())
+    model: PurchasePropensityModel = PurchasePropensityModel.load(folder.resolve().as_uri())
     return model

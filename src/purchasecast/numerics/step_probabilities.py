@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,11 +28,10 @@ __all__ = [
     "NOTHING",
     "NUMBERS",
     "LevelSteps",
-    "bounds_of_rows",
+    "RowSteps",
     "features_of",
     "precision_of",
     "probabilities_of",
-    "steps_of_rows",
 ]
 
 #: Numbers of a step of a row: its number, the lowest and highest amount, its probability, and whether it is in the set.
@@ -185,94 +184,86 @@ class LevelSteps:
         return np.asarray(self.low[step] + passed * (self.high - self.low)[step])
 
 
-def _by_level(
-    fitted: Mapping[str, Any], names: Sequence[str | None], level: NDArray[Any], prediction: Floats, share: float
-) -> Iterator[tuple[NDArray[np.intp], LevelSteps]]:
-    """Yield the rows of each level with steps, where there is a prediction, and the steps."""
-    for place, name in enumerate(names):
-        if name is not None and name in fitted["levels"]:
-            yield np.flatnonzero((level == place) & np.isfinite(prediction)), LevelSteps.of(fitted, name, share)
+@dataclass(frozen=True, slots=True)
+class RowSteps:
+    """The steps of many rows, with the probability of each.
 
-
-def bounds_of_rows(
-    fitted: Mapping[str, Any],
-    names: Sequence[str | None],
-    level: NDArray[Any],
-    prediction: Floats,
-    spread: Floats | None,
-    share: float,
-) -> tuple[Floats, Floats]:
-    """Return the interval of each row.
-
-    Parameters
+    Attributes
     ----------
-    fitted : mapping
-        Result of `fit_steps`.
-    names : sequence of (str or None)
-        Name of each level.
-    level : ndarray of int
-        Level of each row.
     prediction : ndarray of shape (n,)
-        Predictions.
-    spread : ndarray of shape (n,) or None
-        Spread around them; None where it is not known.
-    share : float
-        Share of the amounts that are to lie between the bounds.
-
-    Returns
-    -------
-    tuple of (ndarray of shape (n,), ndarray of shape (n,))
-        Lower and upper bounds; NaN where the level of a row has no ladder, or there is no prediction.
+        Prediction of each row.
+    parts : list of (ndarray, LevelSteps, ndarray)
+        For each level with steps: its rows that have a prediction, its steps, and their probabilities, one row a row.
     """
-    lower, upper = np.full(len(prediction), np.nan), np.full(len(prediction), np.nan)
-    for mine, steps in _by_level(fitted, names, level, prediction, share):
-        chances = steps.chances(prediction[mine], None if spread is None else spread[mine])
-        lower[mine], upper[mine] = steps.bounds(chances, prediction[mine])
-    return lower, upper
 
+    prediction: Floats
+    parts: list[tuple[NDArray[np.intp], LevelSteps, Floats]]
 
-def steps_of_rows(
-    fitted: Mapping[str, Any],
-    names: Sequence[str | None],
-    level: NDArray[Any],
-    prediction: Floats,
-    spread: Floats | None,
-    share: float,
-) -> tuple[NDArray[np.int64], Floats]:
-    """Return the steps that the amount of each row may stand on.
+    @classmethod
+    def of(
+        cls,
+        fitted: Mapping[str, Any],
+        names: Sequence[str | None],
+        level: NDArray[Any],
+        prediction: Floats,
+        spread: Floats | None,
+        share: float,
+    ) -> RowSteps:
+        """Return the steps of rows.
 
-    Parameters
-    ----------
-    fitted : mapping
-        Result of `fit_steps`.
-    names : sequence of (str or None)
-        Name of each level.
-    level : ndarray of int
-        Level of each row.
-    prediction : ndarray of shape (n,)
-        Predictions.
-    spread : ndarray of shape (n,) or None
-        Spread around them; None where it is not known.
-    share : float
-        Share of the amounts that are to stand on a step of their row's set.
+        Parameters
+        ----------
+        fitted : mapping
+            Result of `fit_steps`.
+        names : sequence of (str or None)
+            Name of each level.
+        level : ndarray of int
+            Level of each row.
+        prediction : ndarray of shape (n,)
+            Predictions.
+        spread : ndarray of shape (n,) or None
+            Spread around them; None where it is not known.
+        share : float
+            Share of the amounts that sets and intervals are to hold.
 
-    Returns
-    -------
-    tuple of (ndarray of shape (n,), ndarray of shape (m, 5))
-        How many steps each row has, 0 where its level has no ladder or there is no prediction; and for each step of
-        each row, in ascending order: number, lowest and highest amount, probability, and 1 if it is in the set.
-    """
-    counts = np.zeros(len(prediction), dtype=np.int64)
-    parts = [*_by_level(fitted, names, level, prediction, share)]
-    for mine, steps in parts:
-        counts[mine] = len(steps.steps)
-    starts = np.cumsum(counts) - counts
-    made = np.empty((int(counts.sum()), NUMBERS))
-    for mine, steps in parts:
-        chances = steps.chances(prediction[mine], None if spread is None else spread[mine])
-        # The most probable step is in every set, also where all others are below the limit.
-        limit = np.minimum(steps.limit, chances.max(axis=1, keepdims=True))
-        rows = starts[mine][:, None] + np.arange(len(steps.steps))
-        made[rows, :3] = np.column_stack([steps.steps, steps.low, steps.high])
-        made[rows, 3], made[rows, 4] = chances, chances >= limit
-    return counts, made
+        Returns
+        -------
+        RowSteps
+            The steps.
+        """
+        parts = []
+        for place, name in enumerate(names):
+            if name is not None and name in fitted["levels"]:
+                mine = np.flatnonzero((level == place) & np.isfinite(prediction))
+                steps = LevelSteps.of(fitted, name, share)
+                parts.append((mine, steps, steps.chances(prediction[mine], None if spread is None else spread[mine])))
+        return cls(prediction, parts)
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Return lower and upper bounds; NaN where a level has no ladder, or there is no prediction."""
+        lower, upper = np.full(len(self.prediction), np.nan), np.full(len(self.prediction), np.nan)
+        for mine, steps, chances in self.parts:
+            lower[mine], upper[mine] = steps.bounds(chances, self.prediction[mine])
+        return lower, upper
+
+    def lists(self) -> tuple[NDArray[np.int64], Floats]:
+        """Return the steps that the amount of each row may stand on.
+
+        Returns
+        -------
+        tuple of (ndarray of shape (n,), ndarray of shape (m, 5))
+            How many steps each row has, 0 where its level has no ladder or there is no prediction; and for each step of
+            each row, in ascending order: number, lowest and highest amount, probability, and 1 if it is in the set.
+        """
+        counts = np.zeros(len(self.prediction), dtype=np.int64)
+        for mine, steps, _ in self.parts:
+            counts[mine] = len(steps.steps)
+        starts = np.cumsum(counts) - counts
+        made = np.empty((int(counts.sum()), NUMBERS))
+        for mine, steps, chances in self.parts:
+            # The most probable step is in every set, also where all others are below the limit.
+            limit = np.minimum(steps.limit, chances.max(axis=1, keepdims=True))
+            rows = starts[mine][:, None] + np.arange(len(steps.steps))
+            made[rows, :3] = np.column_stack([steps.steps, steps.low, steps.high])
+            made[rows, 3], made[rows, 4] = chances, chances >= limit
+        return counts, made

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from purchasecast.numerics.step_probabilities import LevelSteps, bounds_of_rows, steps_of_rows
+from purchasecast.numerics.step_probabilities import LevelSteps, RowSteps
 from purchasecast.scorer.steps.interval import checked_level
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ class PriceLadder:
             names, codes = [None if value is None else str(value) for value in encoded.values], encoded.codes
         prediction = batch.columns[self._prediction]
         spread = batch.columns[self._spread] if self._spread else None
-        arguments = (self._fitted, names, codes, prediction, spread, self.level)
-        for name, bound in zip(self._bounds, bounds_of_rows(*arguments), strict=True):
+        steps = RowSteps.of(self._fitted, names, codes, prediction, spread, self.level)
+        for name, bound in zip(self._bounds, steps.bounds(), strict=True):
             if name:
                 before = batch.columns.get(name)
                 batch.add_column(name, bound if before is None else np.where(np.isnan(bound), before, bound))
         if batch.lists_amounts:
-            batch.amounts = _to_lists(*steps_of_rows(*arguments))
+            batch.amounts = _to_lists(*steps.lists())
 
     def row(self, row: Row) -> None:
         """Add the bounds of one row; lists come from `batch`."""

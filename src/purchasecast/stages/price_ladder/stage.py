@@ -21,7 +21,7 @@ from pyspark.sql import functions as sf
 
 from purchasecast.numerics.arrow_columns import read_levels
 from purchasecast.numerics.step_fit import solve_steps
-from purchasecast.numerics.step_probabilities import NUMBERS, bounds_of_rows, steps_of_rows
+from purchasecast.numerics.step_probabilities import NUMBERS, RowSteps
 from purchasecast.schema.reserved_columns import AMOUNTS
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import arrow_column, map_in_tasks
@@ -307,13 +307,13 @@ def _numbers_of_steps(
     """Return for each row the bounds and the numbers of its steps, one after the other; nothing without a ladder."""
     codes, levels = read_levels(pa.chunked_array([level]))
     values = [np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64) for column in (prediction, spread)]
-    arguments = (fitted, levels.to_pylist(), codes, values[0], np.nan_to_num(values[1]), share)
-    counts, made = steps_of_rows(*arguments)
+    steps = RowSteps.of(fitted, levels.to_pylist(), codes, values[0], np.nan_to_num(values[1]), share)
+    counts, made = steps.lists()
     with_steps = counts > 0
     sizes = np.where(with_steps, _BOUNDS + counts * NUMBERS, 0)
     ends = np.cumsum(sizes)
     flat, is_step = np.empty(int(sizes.sum())), np.ones(int(sizes.sum()), dtype=np.bool_)
-    for place, bound in enumerate(bounds_of_rows(*arguments)):
+    for place, bound in enumerate(steps.bounds()):
         at = (ends - sizes)[with_steps] + place
         flat[at], is_step[at] = bound[with_steps], False
     flat[is_step] = made.ravel()
