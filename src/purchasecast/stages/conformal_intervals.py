@@ -39,7 +39,7 @@ from purchasecast.spark.columns import col, number_literal, quoted, text_literal
 from purchasecast.spark.shipping import map_in_tasks
 from purchasecast.stages.base import TableModelMixin, require_columns
 from purchasecast.stages.params import (
-    StageParams,
+    HasLevel,
     bool_param,
     float_list_param,
     float_param,
@@ -58,7 +58,7 @@ __all__ = ["LOWER", "UPPER", "ConformalIntervals", "ConformalIntervalsModel"]
 _PORTABLE = ("weights", "least", "rows", "positions", "grid", "others", "groups")  # not every model has all
 
 
-class _ConformalParams(StageParams, HasLabelCol, HasPredictionCol):
+class _ConformalParams(HasLevel, HasLabelCol, HasPredictionCol):
     """Params of the estimator and its model."""
 
     spreadCol = str_param("spread of the product's residuals; empty for none", default="scale")
@@ -68,13 +68,8 @@ class _ConformalParams(StageParams, HasLabelCol, HasPredictionCol):
     groupCol = str_param("column whose levels have quantiles of their own; empty for none", default="")
     minGroupRows = int_param("rows from which a group has quantiles of its own", default=100, minimum=1)
     maxRows = int_param("largest number of calibration rows; of more, a sample by hash", default=2_000_000, minimum=100)
-    level = float_param("share of purchases inside the interval", default=0.9, above=0, below=1)
     hasMinimum = bool_param("whether bounds are at least the minimum", default=False)
     minimum = float_param("least value of a purchase", default=0.0)
-
-    def getLevel(self) -> float:
-        """Return the share of purchases inside the interval."""
-        return self.getOrDefault(self.level)
 
     def _columns_read(self) -> list[str]:
         """Return the columns that the bounds depend on."""
@@ -199,28 +194,6 @@ class ConformalIntervalsModel(TableModelMixin, Model, _ConformalParams):
     def __init__(self) -> None:
         super().__init__()
         self._calibration: dict[str, Any] = {}
-
-    def setLevel(self, value: float) -> ConformalIntervalsModel:
-        """Set the share of purchases inside the interval; one calibration serves any level.
-
-        Parameters
-        ----------
-        value : float
-            Above 0 and below 1.
-
-        Returns
-        -------
-        ConformalIntervalsModel
-            This model.
-
-        Raises
-        ------
-        SettingsError
-            If the value is outside its range.
-        """
-        self._set(level=value)
-        self.check_params()
-        return self
 
     def bounds(self) -> dict[str, tuple[list[float], list[tuple[float, float]]]]:
         """Return by group the borders of the prediction and the bounds of the scores; ``""`` is all other groups."""

@@ -21,8 +21,10 @@ from purchasecast.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
 __all__ = [
+    "HasLevel",
     "StageParam",
     "StageParams",
     "bool_param",
@@ -291,3 +293,35 @@ def float_list_param(
         f"a list of {words}",
         lambda values: length in {None, len(values)} and all(map(allows, values)),
     )
+
+
+class HasLevel(StageParams):
+    """Params of stages whose bounds or sets hold a share of the amounts."""
+
+    level = float_param("share of the amounts that is inside", default=0.9, above=0, below=1)
+
+    def getLevel(self) -> float:
+        """Return the share of the amounts that is inside."""
+        return self.getOrDefault(self.level)
+
+    def setLevel(self, value: float) -> Self:
+        """Set the share of the amounts that is inside; one fit serves any level.
+
+        Parameters
+        ----------
+        value : float
+            Above 0 and below 1.
+
+        Returns
+        -------
+        Self
+            This stage.
+
+        Raises
+        ------
+        SettingsError
+            If the value is outside its range.
+        """
+        self._set(level=value)
+        self.check_params()
+        return self

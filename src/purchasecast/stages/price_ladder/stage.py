@@ -26,7 +26,7 @@ from purchasecast.schema.reserved_columns import AMOUNTS
 from purchasecast.spark.columns import col
 from purchasecast.spark.shipping import arrow_column, map_in_tasks
 from purchasecast.stages.base import TableModelMixin, broadcast_if_small, require_columns
-from purchasecast.stages.params import StageParams, float_param, int_param, str_param
+from purchasecast.stages.params import HasLevel, int_param, str_param
 from purchasecast.stages.price_ladder.solver import find_ladders
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _FLAT, _BOUNDS = "_pc_ladder_numbers", 2  # column of both bounds, and of the nu
 _MAX_LEVELS = 10_000  # with probabilities, those with the most rows: the driver holds their coefficients
 
 
-class _PriceLadderParams(StageParams, HasLabelCol, HasOutputCol):
+class _PriceLadderParams(HasLevel, HasLabelCol, HasOutputCol):
     """Params of the estimator and its model."""
 
     levelCol = str_param("column whose levels each have a ladder; empty for one ladder of all rows", default="level")
@@ -53,11 +53,6 @@ class _PriceLadderParams(StageParams, HasLabelCol, HasOutputCol):
     upperCol = str_param("output column of its upper bound; empty for none", default="")
     minLevelRows = int_param("rows from which a level has sets of its own", default=100, minimum=1)
     maxRows = int_param("largest number of rows to fit on; of more, a sample by hash", default=2_000_000, minimum=100)
-    level = float_param("share of the amounts that are to be in the sets", default=0.9, above=0, below=1)
-
-    def getLevel(self) -> float:
-        """Return the share of the amounts that are to be in the sets."""
-        return self.getOrDefault(self.level)
 
     def _key(self) -> Column:
         """Return the level of a row as text."""
@@ -224,28 +219,6 @@ class PriceLadderModel(TableModelMixin, Model, _PriceLadderParams):
     def has_probabilities(self) -> bool:
         """Whether there are predictions and ladders, and with them the column of steps."""
         return bool(self._steps)
-
-    def setLevel(self, value: float) -> PriceLadderModel:
-        """Set the share of the amounts that are to be in the sets; one fit serves any level.
-
-        Parameters
-        ----------
-        value : float
-            Above 0 and below 1.
-
-        Returns
-        -------
-        PriceLadderModel
-            This model.
-
-        Raises
-        ------
-        SettingsError
-            If the value is outside its range.
-        """
-        self._set(level=value)
-        self.check_params()
-        return self
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.check_params()
