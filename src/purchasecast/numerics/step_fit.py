@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from purchasecast.numerics.arrow_columns import read_levels
+from purchasecast.numerics.newton import minimize
 from purchasecast.numerics.step_probabilities import NOTHING, features_of, precision_of, probabilities_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _MIN_LEVEL_ROWS = 200  # from which a level has coefficients of its own
 _MAX_ROWS_ALL, _MAX_ROWS_LEVEL = 100_000, 25_000  # that a fit reads; more change the last digit
 _MIN_STEP_ROWS, _MIN_STEP_SHARE = 2, 0.001  # rows of a step that is more than chance
 _TAIL = 0.001  # share of the rows on each side, at which predictions and spreads are held
-_MAX_ROUNDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,43 +193,39 @@ def _fit(rows: _Rows) -> list[Floats]:
 
 
 def _maximize(rows: _Rows, prior: Floats, ridge: float) -> Floats:
-    """Return the coefficients of the largest likelihood, less the ridge around the prior; by Newton's method."""
-    features, step, allowed = rows.features, rows.step, rows.allowed[rows.level]
-    width, steps = prior.shape
-    came = np.zeros(allowed.shape)
-    came[np.arange(len(step)), step] = 1.0
-    value, chances = _objective(rows, prior, prior, ridge)
-    result = prior
-    for _ in range(_MAX_ROUNDS):
-        gradient = features.T @ (chances - came) + ridge * (result - prior)
-        hessian = ridge * np.eye(width * steps).reshape(width, steps, width, steps)
-        for a in range(steps):
-            for b in range(a, steps):
-                weight = chances[:, a] * ((a == b) - chances[:, b])
-                block = (features * weight[:, None]).T @ features
-                hessian[:, a, :, b] += block
-                if a != b:
-                    hessian[:, b, :, a] += block
-        size = width * steps
-        move = np.linalg.solve(hessian.reshape(size, size), gradient.ravel()).reshape(width, steps)
-        length = 1.0
-        tried, after = _objective(rows, result - move, prior, ridge)
-        while tried > value and length > 1e-4:
-            length /= 2.0
-            tried, after = _objective(rows, result - length * move, prior, ridge)
-        if tried > value:
-            break
-        gain, value, chances, result = value - tried, tried, after, result - length * move
-        if gain < 1e-8 * len(step):
-            break
-    return result
+    """Return the coefficients of the largest likelihood, less the ridge around the prior."""
+    shape = prior.shape
+    found = minimize(
+        prior.ravel(),
+        lambda tried: _loss(rows, tried.reshape(shape), prior, ridge),
+        lambda tried: _step(rows, tried.reshape(shape), prior, ridge),
+    )
+    return np.asarray(found.reshape(shape))
 
 
-def _objective(rows: _Rows, coefficients: Floats, prior: Floats, ridge: float) -> tuple[float, Floats]:
-    """Return the negative log-likelihood with its ridge, and the probabilities."""
+def _step(rows: _Rows, coefficients: Floats, prior: Floats, ridge: float) -> Floats:
+    """Return the step of Newton's method."""
+    features, (width, steps) = rows.features, prior.shape
+    chances = probabilities_of(features, coefficients, rows.allowed[rows.level])
+    came = np.zeros(chances.shape)
+    came[np.arange(len(rows.step)), rows.step] = 1.0
+    gradient = features.T @ (chances - came) + ridge * (coefficients - prior)
+    hessian = ridge * np.eye(width * steps).reshape(width, steps, width, steps)
+    for a in range(steps):
+        for b in range(a, steps):
+            weight = chances[:, a] * ((a == b) - chances[:, b])
+            block = (features * weight[:, None]).T @ features
+            hessian[:, a, :, b] += block
+            if a != b:
+                hessian[:, b, :, a] += block
+    return np.asarray(np.linalg.solve(hessian.reshape(width * steps, width * steps), gradient.ravel()))
+
+
+def _loss(rows: _Rows, coefficients: Floats, prior: Floats, ridge: float) -> float:
+    """Return the negative log-likelihood with its ridge."""
     chances = probabilities_of(rows.features, coefficients, rows.allowed[rows.level])
     own = np.maximum(chances[np.arange(len(rows.step)), rows.step], 1e-300)
-    return float(-np.log(own).sum() + 0.5 * ridge * ((coefficients - prior) ** 2).sum()), chances
+    return float(-np.log(own).sum() + 0.5 * ridge * ((coefficients - prior) ** 2).sum())
 
 
 def _cross_fitted(rows: _Rows, amounts: Floats, ranges: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:

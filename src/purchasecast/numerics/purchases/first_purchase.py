@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
+from purchasecast.numerics.newton import minimize, ridge_penalty
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["first_purchase", "fit_first_purchase"]
 
-_ROUNDS, _HALVINGS, _TOLERANCE = 60, 30, 1e-8
 _MAX_MARGIN, _MIN_PROBABILITY = 30.0, 1e-12
 
 
@@ -64,30 +65,19 @@ def fit_first_purchase(
     Fisher scoring with halved steps, of all coefficients and the logit of the share together.
     """
     total = weight.sum()
-    spread = np.sqrt(np.maximum((weight @ features**2) / total - ((weight @ features) / total) ** 2, 0.0))
-    penalty = np.append(ridge * np.maximum(spread, 1e-6) ** 2, 1.0)
-    penalty[0] = 0.0
+    penalty = np.append(ridge_penalty(features, weight, ridge), 1.0)
     center = np.append(prior, 0.0)
-    found = center.copy()
+    start = center.copy()
     mean = np.clip(2 * (weight @ bought) / total, 1e-9, 0.99)
-    found[0] = np.log(mean / (1 - mean)) - (weight @ features[:, 1:]) @ prior[1:] / total
+    start[0] = np.log(mean / (1 - mean)) - (weight @ features[:, 1:]) @ prior[1:] / total
     if share is not None:
-        found[-1] = np.log(share / (1 - share))
-    free = len(found) - (share is not None)
-    value = _loss(features, bought, weight, penalty, center, found)
-    for _ in range(_ROUNDS):
-        step = _step(features, bought, weight, penalty, center, found, free)
-        for _ in range(_HALVINGS):
-            tried = found - step
-            reached = _loss(features, bought, weight, penalty, center, tried)
-            if reached <= value:
-                break
-            step = step / 2
-        else:
-            break
-        gain, found, value = value - reached, tried, reached
-        if gain < _TOLERANCE * abs(value):
-            break
+        start[-1] = np.log(share / (1 - share))
+    free = len(start) - (share is not None)
+    found = minimize(
+        start,
+        lambda tried: _loss(features, bought, weight, penalty, center, tried),
+        lambda tried: _step(features, bought, weight, penalty, center, tried, free),
+    )
     return found[:-1], float(expit(found[-1]))
 
 

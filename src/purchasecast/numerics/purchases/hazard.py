@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from purchasecast.numerics.newton import minimize, ridge_penalty
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_hazard", "probability"]
 
-_ROUNDS, _HALVINGS, _TOLERANCE = 60, 30, 1e-9
 _LOWEST, _HIGHEST = -30.0, 3.0  # margins; a probability of 1 - 2e-9 is as good as 1
 
 
@@ -45,32 +46,25 @@ def fit_hazard(features: Floats, bought: Floats, weight: Floats, *, ridge: float
     ndarray of shape (columns,)
         Coefficients.
     """
-    total = weight.sum()
-    spread = np.sqrt(np.maximum((weight @ features**2) / total - ((weight @ features) / total) ** 2, 0.0))
-    penalty = ridge * np.maximum(spread, 1e-6) ** 2
-    penalty[0] = 0.0
-    coefficients = np.zeros(features.shape[1])
-    coefficients[0] = np.log(-np.log1p(-np.clip((weight @ bought) / total, 1e-9, 1 - 1e-9)))
-    value = _loss(features, bought, weight, penalty, coefficients)
-    for _ in range(_ROUNDS):
-        rate = np.exp(np.clip(features @ coefficients, _LOWEST, _HIGHEST))
-        odds = rate / np.expm1(rate)  # rate times the probability of none, over that of some
-        gradient = features.T @ (weight * ((1 - bought) * rate - bought * odds)) + penalty * coefficients
-        curvature = (features * (weight * rate * odds)[:, None]).T @ features
-        # A billionth keeps columns without any spread from making the system singular.
-        curvature[np.diag_indices(len(curvature))] += penalty + 1e-9 * total
-        step = np.linalg.solve(curvature, gradient)
-        # A full step may lead away from the minimum where probabilities are small: halve it until it does not.
-        for _ in range(_HALVINGS):
-            tried = coefficients - step
-            reached = _loss(features, bought, weight, penalty, tried)
-            if reached <= value:
-                break
-            step = step / 2
-        gain, coefficients, value = value - reached, tried, reached
-        if gain < _TOLERANCE * abs(value):
-            break
-    return coefficients
+    penalty = ridge_penalty(features, weight, ridge)
+    start = np.zeros(features.shape[1])
+    start[0] = np.log(-np.log1p(-np.clip((weight @ bought) / weight.sum(), 1e-9, 1 - 1e-9)))
+    return minimize(
+        start,
+        lambda coefficients: _loss(features, bought, weight, penalty, coefficients),
+        lambda coefficients: _step(features, bought, weight, penalty, coefficients),
+    )
+
+
+def _step(features: Floats, bought: Floats, weight: Floats, penalty: Floats, coefficients: Floats) -> Floats:
+    """Return the step of Newton's method, with expected second derivatives."""
+    rate = np.exp(np.clip(features @ coefficients, _LOWEST, _HIGHEST))
+    odds = rate / np.expm1(rate)  # rate times the probability of none, over that of some
+    gradient = features.T @ (weight * ((1 - bought) * rate - bought * odds)) + penalty * coefficients
+    curvature = (features * (weight * rate * odds)[:, None]).T @ features
+    # A billionth keeps columns without any spread from making the system singular.
+    curvature[np.diag_indices(len(curvature))] += penalty + 1e-9 * weight.sum()
+    return np.asarray(np.linalg.solve(curvature, gradient))
 
 
 def _loss(features: Floats, bought: Floats, weight: Floats, penalty: Floats, coefficients: Floats) -> float:
